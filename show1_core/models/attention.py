@@ -1,0 +1,156 @@
+"""Attention inside a frame: over its pixels and the prompt."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def tokens(x: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, H*W, C), a view where channels are last in memory."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def pixels(x: Tensor, like: Tensor) -> Tensor:
+    """(N, H*W, C) -> (N, C, H, W) with the height and width of `like`."""
+    return x.transpose(1, 2).unflatten(2, like.shape[-2:])
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(N, L, C) -> (N, heads, L, C / heads)"""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(N, heads, L, D) -> (N, L, heads * D)"""
+    return x.transpose(1, 2).flatten(2)
+
+
+def per_frame(x: Tensor, frames: int) -> Tensor:
+    """Rows of samples (B, ...) as rows of frames (B*F, ...)."""
+    return x if frames == 1 else x.repeat_interleave(frames, dim=0)
+
+
+class AddedTextAttention(nn.Module):
+    """Pixels attend to the text and to each other in one softmax, text first (SPEC 3.8).
+
+    x (B*F, C, H, W), text (B, L, D) -> (B*F, C, H, W), the input added. Text keys and values are
+    made once a sample and handed to all its frames.
+    """
+
+    def __init__(self, channels: int, text_dim: int, heads: int, groups: int, text_norm: bool,
+                 ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        self.heads = heads
+        self.group_norm = ops.GroupNorm(groups, channels, eps=1e-5, **where)
+        self.norm_cross = ops.GroupNorm(32, text_dim, eps=1e-5, **where) if text_norm else None
+        self.to_q = ops.Linear(channels, channels, **where)
+        self.to_k = ops.Linear(channels, channels, **where)
+        self.to_v = ops.Linear(channels, channels, **where)
+        self.add_k_proj = ops.Linear(text_dim, channels, **where)
+        self.add_v_proj = ops.Linear(text_dim, channels, **where)
+        self.to_out = nn.ModuleList([ops.Linear(channels, channels, **where)])
+
+    def forward(self, x: Tensor, text: Tensor, frames: int) -> Tensor:
+        h = tokens(self.group_norm(x))  # (B*F, H*W, C)
+        text_k, text_v = self.text_keys_values(text)
+        k = torch.cat([per_frame(text_k, frames), self.to_k(h)], dim=1)  # (B*F, L + H*W, C)
+        v = torch.cat([per_frame(text_v, frames), self.to_v(h)], dim=1)
+        out = F.scaled_dot_product_attention(*(split_heads(t, self.heads) for t in (self.to_q(h), k, v)))
+        return x + pixels(self.to_out[0](merge_heads(out)), x)
+
+    def text_keys_values(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the prompt, (B, L, C) each; the norm runs over groups of channels and all tokens."""
+        if self.norm_cross is not None:
+            text = self.norm_cross(text.transpose(1, 2)).transpose(1, 2)  # normalised as (B, D, L)
+        return self.add_k_proj(text), self.add_v_proj(text)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of tokens x (N, L, C) to `context` (N, M, D), or to themselves: (N, L, C)."""
+
+    def __init__(self, dim: int, context_dim: int, heads: int, ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = ops.Linear(dim, dim, bias=False, **where)
+        self.to_k = ops.Linear(context_dim, dim, bias=False, **where)
+        self.to_v = ops.Linear(context_dim, dim, bias=False, **where)
+        self.to_out = nn.ModuleList([ops.Linear(dim, dim, **where)])
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        source = x if context is None else context
+        q, k, v = self.to_q(x), self.to_k(source), self.to_v(source)
+        k, v = (per_frame(t, len(x) // len(t)) for t in (k, v))  # text comes a row a sample, pixels a row a frame
+        out = F.scaled_dot_product_attention(*(split_heads(t, self.heads) for t in (q, k, v)))
+        return self.to_out[0](merge_heads(out))
+
+
+class FeedForward(nn.Module):
+    """Gated linear unit with exact GELU, four times as wide inside (SPEC 3.6): (..., C) -> (..., C)."""
+
+    def __init__(self, dim: int, ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        # net.1 is the official dropout's place; without weights, but it numbers its neighbour
+        self.net = nn.ModuleList([GatedLinear(dim, 4 * dim, ops, **where), nn.Identity(), ops.Linear(4 * dim, dim, **where)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net[2](self.net[0](x))
+
+
+class GatedLinear(nn.Module):
+    """value * gelu(gate), both from one projection: (..., C) -> (..., inner)."""
+
+    def __init__(self, dim: int, inner: int, ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        self.proj = ops.Linear(dim, 2 * inner, **where)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.proj(x).chunk(2, dim=-1)
+        return value * F.gelu(gate)
+
+
+class SpatialBlock(nn.Module):
+    """Self-attention, attention to the text, feed-forward, each after its norm (SPEC 3.9)."""
+
+    def __init__(self, dim: int, text_dim: int, heads: int, ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        self.norm1 = ops.LayerNorm(dim, **where)
+        self.attn1 = Attention(dim, dim, heads, ops, **where)
+        self.norm2 = ops.LayerNorm(dim, **where)
+        self.attn2 = Attention(dim, text_dim, heads, ops, **where)
+        self.norm3 = ops.LayerNorm(dim, **where)
+        self.ff = FeedForward(dim, ops, **where)
+
+    def forward(self, x: Tensor, text: Tensor) -> Tensor:
+        x = x + self.attn1(self.norm1(x))
+        x = x + self.attn2(self.norm2(x), text)
+        return x + self.ff(self.norm3(x))
+
+
+class SpatialTransformer(nn.Module):
+    """A transformer over the pixels of each frame, added to the input (SPEC 3.9).
+
+    x (B*F, C, H, W), text (B, L, D) -> (B*F, C, H, W). The projections around it are linear layers or,
+    with the same numbers in another shape, 1x1 convolutions, as the checkpoint's config says.
+    """
+
+    def __init__(self, channels: int, text_dim: int, heads: int, groups: int, linear: bool,
+                 ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        self.linear = linear
+        self.norm = ops.GroupNorm(groups, channels, eps=1e-6, **where)
+        self.proj_in = ops.Linear(channels, channels, **where) if linear else ops.Conv2d(channels, channels, 1, **where)
+        self.transformer_blocks = nn.ModuleList([SpatialBlock(channels, text_dim, heads, ops, **where)])
+        self.proj_out = ops.Linear(channels, channels, **where) if linear else ops.Conv2d(channels, channels, 1, **where)
+
+    def forward(self, x: Tensor, text: Tensor, frames: int) -> Tensor:
+        h = self.norm(x)
+        h = self.proj_in(tokens(h)) if self.linear else tokens(self.proj_in(h))  # (B*F, H*W, C)
+        for block in self.transformer_blocks:
+            h = block(h, text)
+        h = pixels(self.proj_out(h), x) if self.linear else self.proj_out(pixels(h, x))
+        return x + h

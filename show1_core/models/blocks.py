@@ -1,0 +1,188 @@
+"""The blocks all five UNets are made of: resnets, resampling, and the levels that string them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .attention import AddedTextAttention, SpatialTransformer, per_frame
+from .config import Level, UNetConfig
+from .embeddings import activation
+from .temporal import TemporalConv, TemporalTransformer
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What every layer is told besides its features."""
+
+    time: Tensor  # (B, T): timestep, noise level and pooled text as one vector a sample
+    text: Tensor  # (B, L, D)
+    frames: int
+
+
+class ResnetBlock(nn.Module):
+    """Norm, convolution, time, norm, convolution, added to the input (SPEC 3.4): (B*F, C, H, W) -> (B*F, C', H', W')."""
+
+    def __init__(self, channels: tuple[int, int], config: UNetConfig, out_scale: float, ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        inputs, outputs = channels
+        self.act, self.skip_time_act, self.scale_shift = config.activation, config.skip_time_act, config.time_scale_shift
+        self.out_scale = out_scale
+        self.norm1 = ops.GroupNorm(config.norm_groups, inputs, eps=config.norm_eps, **where)
+        self.conv1 = ops.Conv2d(inputs, outputs, 3, padding=1, **where)
+        self.time_emb_proj = ops.Linear(config.time_embedding_dim, outputs * (2 if self.scale_shift else 1), **where)
+        self.norm2 = ops.GroupNorm(config.norm_groups, outputs, eps=config.norm_eps, **where)
+        self.conv2 = ops.Conv2d(outputs, outputs, 3, padding=1, **where)
+        self.conv_shortcut = ops.Conv2d(inputs, outputs, 1, **where) if inputs != outputs else None
+
+    def forward(self, x: Tensor, signal: Signal) -> Tensor:
+        h = self.resample(activation(self.act, self.norm1(x)))
+        x = self.resample(x)
+        h = self.conv1(h)
+        time = signal.time if self.skip_time_act else activation(self.act, signal.time)
+        time = per_frame(self.time_emb_proj(time), signal.frames)[:, :, None, None]  # (B*F, C' or 2C', 1, 1)
+        if self.scale_shift:
+            scale, shift = time.chunk(2, dim=1)
+            h = torch.addcmul(shift, self.norm2(h), 1 + scale)
+        else:
+            h = self.norm2(h + time)
+        h = self.conv2(activation(self.act, h))
+        if self.conv_shortcut is not None:
+            x = self.conv_shortcut(x)
+        return (x + h) if self.out_scale == 1.0 else (x + h) / self.out_scale
+
+    def resample(self, x: Tensor) -> Tensor:
+        return x
+
+
+class ResnetDown(ResnetBlock):
+    """A resnet that halves height and width by averaging."""
+
+    def resample(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 2)
+
+
+class ResnetUp(ResnetBlock):
+    """A resnet that doubles height and width by repeating pixels."""
+
+    def resample(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class ConvDown(nn.Module):
+    """Halves height and width by a strided convolution; odd sizes are rounded up."""
+
+    def __init__(self, channels: int, ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        self.conv = ops.Conv2d(channels, channels, 3, stride=2, padding=1, **where)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class ConvUp(nn.Module):
+    """Repeats pixels up to the size of the skip connection that comes next, then a convolution."""
+
+    def __init__(self, channels: int, ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        self.conv = ops.Conv2d(channels, channels, 3, padding=1, **where)
+
+    def forward(self, x: Tensor, size: torch.Size) -> Tensor:
+        return self.conv(F.interpolate(x, size=size, mode="nearest"))
+
+
+class Block(nn.Module):
+    """The layers of one level. A layer is resnet, temporal convolution, attention, temporal transformer (SPEC 3.3),
+    as far as the level has them."""
+
+    def __init__(self, level: Level, config: UNetConfig, out_scale: float, ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        layers = len(level.resnet_inputs)
+        attentions = layers if level.attention != "none" else 0
+        self.resnets = nn.ModuleList(
+            ResnetBlock((inputs, level.channels), config, out_scale, ops, **where) for inputs in level.resnet_inputs)
+        self.temp_convs = nn.ModuleList(
+            TemporalConv(level.channels, ops, **where) for _ in range(layers if config.temporal else 0))
+        self.attentions = nn.ModuleList(attention(level, config, ops, **where) for _ in range(attentions))
+        self.temp_attentions = nn.ModuleList(
+            TemporalTransformer(level.channels, level.temporal_heads, level.channels // level.temporal_heads,
+                                config.norm_groups, ops, **where)
+            for _ in range(attentions if config.temporal else 0))
+
+    def layer(self, index: int, x: Tensor, signal: Signal) -> Tensor:
+        """Run layer `index`: (B*F, C, H, W) -> (B*F, C', H, W)."""
+        x = self.resnets[index](x, signal)
+        if index < len(self.temp_convs):
+            x = self.temp_convs[index](x, signal.frames)
+        if index < len(self.attentions):
+            x = self.attentions[index](x, signal.text, signal.frames)
+        if index < len(self.temp_attentions):
+            x = self.temp_attentions[index](x, signal.frames)
+        return x
+
+
+def attention(level: Level, config: UNetConfig, ops: ModuleType, **where: Any) -> nn.Module:
+    """The attention inside a frame that this level has."""
+    if level.attention == "added_kv":
+        return AddedTextAttention(level.channels, config.cross_attention_dim, level.spatial_heads, config.norm_groups,
+                                  config.cross_attention_norm == "group_norm", ops, **where)
+    return SpatialTransformer(level.channels, config.cross_attention_dim, level.spatial_heads, config.norm_groups,
+                              config.linear_projection, ops, **where)
+
+
+class DownBlock(Block):
+    """A level on the way down; every output is kept for the way up."""
+
+    def __init__(self, level: Level, config: UNetConfig, ops: ModuleType, **where: Any) -> None:
+        super().__init__(level, config, config.resnet_out_scale, ops, **where)
+        self.downsamplers = nn.ModuleList()
+        if level.sampler == "resnet":
+            self.downsamplers.append(
+                ResnetDown((level.channels, level.channels), config, config.resnet_out_scale, ops, **where))
+        elif level.sampler == "conv":
+            self.downsamplers.append(ConvDown(level.channels, ops, **where))
+
+    def forward(self, x: Tensor, signal: Signal) -> list[Tensor]:
+        outputs = []
+        for index in range(len(self.resnets)):
+            x = self.layer(index, x, signal)
+            outputs.append(x)
+        for sampler in self.downsamplers:
+            x = sampler(x, signal) if isinstance(sampler, ResnetDown) else sampler(x)
+            outputs.append(x)
+        return outputs
+
+
+class MidBlock(Block):
+    """The coarsest level: layer 0, then one more resnet and temporal convolution (SPEC 3.3)."""
+
+    def __init__(self, level: Level, config: UNetConfig, ops: ModuleType, **where: Any) -> None:
+        super().__init__(level, config, config.mid_out_scale, ops, **where)
+        del self.attentions[1:], self.temp_attentions[1:]
+
+    def forward(self, x: Tensor, signal: Signal) -> Tensor:
+        return self.layer(1, self.layer(0, x, signal), signal)
+
+
+class UpBlock(Block):
+    """A level on the way up; each layer takes the newest skip connection that is left."""
+
+    def __init__(self, level: Level, config: UNetConfig, ops: ModuleType, **where: Any) -> None:
+        super().__init__(level, config, config.resnet_out_scale, ops, **where)
+        self.upsamplers = nn.ModuleList()
+        if level.sampler == "resnet":
+            self.upsamplers.append(ResnetUp((level.channels, level.channels), config, config.resnet_out_scale, ops, **where))
+        elif level.sampler == "conv":
+            self.upsamplers.append(ConvUp(level.channels, ops, **where))
+
+    def forward(self, x: Tensor, skips: list[Tensor], signal: Signal) -> Tensor:
+        for index in range(len(self.resnets)):
+            x = self.layer(index, torch.cat([x, skips.pop()], dim=1), signal)
+        for sampler in self.upsamplers:
+            x = sampler(x, signal) if isinstance(sampler, ResnetUp) else sampler(x, skips[-1].shape[-2:])
+        return x

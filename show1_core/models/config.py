@@ -1,0 +1,220 @@
+"""What a published `unet/config.json` says, and the levels a UNet is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Attention = Literal["none", "added_kv", "transformer"]
+Sampler = Literal["none", "resnet", "conv"]
+
+# published block name without its 2D/3D ending -> (attention of each layer, how the block changes resolution)
+BLOCKS: Mapping[str, tuple[Attention, Sampler]] = {
+    "ResnetDownsampleBlock": ("none", "resnet"),
+    "SimpleCrossAttnDownBlock": ("added_kv", "resnet"),
+    "CrossAttnDownBlock": ("transformer", "conv"),
+    "DownBlock": ("none", "conv"),
+    "ResnetUpsampleBlock": ("none", "resnet"),
+    "SimpleCrossAttnUpBlock": ("added_kv", "resnet"),
+    "CrossAttnUpBlock": ("transformer", "conv"),
+    "UpBlock": ("none", "conv"),
+    "UNetMidBlock2DSimpleCrossAttn": ("added_kv", "none"),
+    "UNetMidBlock3DSimpleCrossAttn": ("added_kv", "none"),
+    "UNetMidBlock3DCrossAttn": ("transformer", "none"),
+}
+
+# keys whose other values would change the arithmetic in ways no Show-1 checkpoint uses
+REQUIRED: Mapping[str, tuple[Any, ...]] = {
+    "act_fn": ("gelu", "silu", "swish"),
+    "addition_embed_type": ("text", None),
+    "center_input_sample": (False,),
+    "class_embed_type": ("timestep", None),
+    "class_embeddings_concat": (False,),
+    "conv_in_kernel": (3,),
+    "conv_out_kernel": (3,),
+    "cross_attention_norm": ("group_norm", None),
+    "dual_cross_attention": (False,),
+    "encoder_hid_dim_type": ("text_proj", None),
+    "flip_sin_to_cos": (True,),
+    "freq_shift": (0,),
+    "num_attention_heads": (None,),
+    "only_cross_attention": (False,),
+    "mid_block_only_cross_attention": (None, False),
+    "resnet_time_scale_shift": ("scale_shift", "default"),
+    "time_cond_proj_dim": (None,),
+    "time_embedding_act_fn": ("gelu", "silu", "swish", None),
+    "time_embedding_type": ("positional",),
+    "timestep_post_act": (None,),
+    "transformer_layers_per_block": (1,),
+    "upcast_attention": (False,),
+}
+
+
+class ConfigError(ValueError):
+    """A UNet config that no Show-1 stage has, or that is not a UNet config at all."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One block of the UNet: a run of layers at one resolution.
+
+    `resnet_inputs` holds the input channels of each layer's resnet, skip connections included.
+    Spatial heads are (heads, channels a head); temporal attention has `temporal_heads` of `channels / heads` (SPEC T4).
+    """
+
+    resnet_inputs: tuple[int, ...]
+    channels: int
+    attention: Attention
+    sampler: Sampler
+    spatial_heads: int
+    spatial_head_dim: int
+    temporal_heads: int
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The numbers of one published UNet (SPEC 3.1)."""
+
+    in_channels: int
+    out_channels: int
+    block_out_channels: tuple[int, ...]
+    layers_per_block: tuple[int, ...]
+    down_block_types: tuple[str, ...]
+    mid_block_type: str
+    up_block_types: tuple[str, ...]
+    attention_head_dim: tuple[int, ...]
+    cross_attention_dim: int
+    cross_attention_norm: str | None
+    encoder_hid_dim: int | None
+    pooled_text_heads: int | None
+    takes_noise_level: bool
+    time_embedding_dim: int
+    time_embedding_act: str | None
+    time_scale_shift: bool
+    skip_time_act: bool
+    resnet_out_scale: float
+    mid_out_scale: float
+    activation: str
+    norm_groups: int
+    norm_eps: float
+    temporal: bool
+    transformer_in: bool
+    linear_projection: bool
+
+    @property
+    def text_dim(self) -> int:
+        """Width of the text states the UNet is called with."""
+        return self.encoder_hid_dim or self.cross_attention_dim
+
+    @property
+    def size_multiple(self) -> int:
+        """What height and width must be divisible by; blocks that halve by convolution take any size."""
+        halvings = len(self.block_out_channels) - 1
+        return 2**halvings if block_kind(self.down_block_types[0])[1] == "resnet" else 1
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> UNetConfig:
+        """Read a published `config.json`. Raises ConfigError in one sentence for anything Show-1 does not have."""
+        check(config)
+        blocks = tuple(int(c) for c in config["block_out_channels"])
+        levels = len(blocks)
+        return cls(
+            in_channels=int(config["in_channels"]),
+            out_channels=int(config["out_channels"]),
+            block_out_channels=blocks,
+            layers_per_block=per_level(config, "layers_per_block", levels, 2),
+            down_block_types=tuple(config["down_block_types"]),
+            mid_block_type=config["mid_block_type"],
+            up_block_types=tuple(config["up_block_types"]),
+            attention_head_dim=per_level(config, "attention_head_dim", levels, 8),
+            cross_attention_dim=int(config["cross_attention_dim"]),
+            cross_attention_norm=config.get("cross_attention_norm"),
+            encoder_hid_dim=config.get("encoder_hid_dim"),
+            pooled_text_heads=config.get("addition_embed_type_num_heads", 64) if config.get("addition_embed_type") else None,
+            takes_noise_level=config.get("class_embed_type") == "timestep",
+            time_embedding_dim=config.get("time_embedding_dim") or 4 * blocks[0],
+            time_embedding_act=config.get("time_embedding_act_fn"),
+            time_scale_shift=config.get("resnet_time_scale_shift", "default") == "scale_shift",
+            skip_time_act=bool(config.get("resnet_skip_time_act", False)),
+            resnet_out_scale=float(config.get("resnet_out_scale_factor", 1.0)),
+            mid_out_scale=float(config.get("mid_block_scale_factor", 1.0)),
+            activation=config.get("act_fn", "silu"),
+            norm_groups=int(config.get("norm_num_groups", 32)),
+            norm_eps=float(config.get("norm_eps", 1e-5)),
+            temporal=config["down_block_types"][0].endswith("3D"),
+            transformer_in=bool(config.get("transfromer_in_opt", False)),  # spelled so in the published files (SPEC T17)
+            linear_projection=bool(config.get("use_linear_projection", False)),
+        )
+
+    def down_levels(self) -> list[Level]:
+        """Blocks from the finest to the coarsest resolution."""
+        levels, previous, last = [], self.block_out_channels[0], len(self.block_out_channels) - 1
+        for i, channels in enumerate(self.block_out_channels):
+            inputs = (previous, *[channels] * (self.layers_per_block[i] - 1))
+            levels.append(self._level(self.down_block_types[i], inputs, channels, self.attention_head_dim[i], i < last))
+            previous = channels
+        return levels
+
+    def mid_level(self) -> Level:
+        """The block at the coarsest resolution: two resnets with attention between them."""
+        channels = self.block_out_channels[-1]
+        return self._level(self.mid_block_type, (channels, channels), channels, self.attention_head_dim[-1], False)
+
+    def up_levels(self) -> list[Level]:
+        """Blocks from the coarsest to the finest resolution; every resnet also takes one skip connection."""
+        blocks, layers = self.block_out_channels[::-1], self.layers_per_block[::-1]
+        levels, previous, last = [], blocks[0], len(blocks) - 1
+        for i, channels in enumerate(blocks):
+            below = blocks[min(i + 1, last)]
+            count = layers[i] + 1
+            carried = [previous] + [channels] * (count - 1)
+            skips = [channels] * (count - 1) + [below]
+            kind = self.up_block_types[i]
+            # The official class hands the list of head sizes to these blocks reversed, except to the simple ones (SPEC 3.9).
+            heads = self.attention_head_dim[i if block_kind(kind)[0] == "added_kv" else last - i]
+            levels.append(self._level(kind, tuple(a + b for a, b in zip(carried, skips)), channels, heads, i < last))
+            previous = channels
+        return levels
+
+    def _level(self, kind: str, inputs: tuple[int, ...], channels: int, head_number: int, resamples: bool) -> Level:
+        attention, sampler = block_kind(kind)
+        heads = channels // head_number if attention == "added_kv" else head_number
+        return Level(inputs, channels, attention, sampler if resamples else "none", heads, channels // heads, head_number)
+
+
+def block_kind(name: str) -> tuple[Attention, Sampler]:
+    """Attention and resampling of a published block name such as `SimpleCrossAttnDownBlock3D`."""
+    kind = BLOCKS.get(name) or BLOCKS.get(name.removesuffix("2D").removesuffix("3D"))
+    if kind is None:
+        raise ConfigError(f"block type {name!r} is in no Show-1 UNet; known are {', '.join(BLOCKS)} (with 2D or 3D behind).")
+    return kind
+
+
+def per_level(config: Mapping[str, Any], key: str, levels: int, default: int) -> tuple[int, ...]:
+    """A number that stands for every level, or one number a level."""
+    value = config.get(key, default)
+    numbers = tuple(int(v) for v in value) if isinstance(value, (list, tuple)) else (int(value),) * levels
+    if len(numbers) != levels or min(numbers) < 1:
+        raise ConfigError(f"{key} is {value!r}; expected a positive number, or {levels} of them, one for each of block_out_channels.")
+    return numbers
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse what is not a UNet config, and arithmetic that no Show-1 UNet has. Raises ConfigError."""
+    needed = ("in_channels", "out_channels", "block_out_channels", "down_block_types", "mid_block_type", "up_block_types",
+              "cross_attention_dim")
+    missing = [key for key in needed if config.get(key) is None]
+    if missing:
+        raise ConfigError(f"the config lacks {', '.join(missing)}; expected the config.json of a Show-1 unet folder.")
+    for key, allowed in REQUIRED.items():
+        if key in config and config[key] not in allowed:
+            raise ConfigError(f"config key {key} is {config[key]!r}; a Show-1 UNet has {' or '.join(map(repr, allowed))}.")
+    levels = len(config["block_out_channels"])
+    kinds = [*config["down_block_types"], config["mid_block_type"], *config["up_block_types"]]
+    if len(kinds) != 2 * levels + 1:
+        raise ConfigError(f"the config names {len(kinds)} blocks for {levels} levels; expected {levels} down, one mid, {levels} up.")
+    for kind in kinds:
+        block_kind(kind)
+    if len({"2D" in kind for kind in kinds}) > 1:
+        raise ConfigError(f"the config mixes 2D and 3D blocks ({', '.join(kinds)}); expected one kind throughout.")

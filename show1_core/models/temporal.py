@@ -1,0 +1,104 @@
+"""What lets frames see each other: temporal convolutions and temporal transformers.
+
+Features travel as (B*F, C, H, W), frame-major inside each sample. With channels last in memory the
+5-D view (B, C, F, H, W) of the same bytes is free, so nothing is copied on the way in or out.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .attention import Attention, FeedForward
+
+
+def unfold_frames(x: Tensor, frames: int) -> Tensor:
+    """(B*F, C, H, W) -> (B, C, F, H, W), always a view."""
+    return x.unflatten(0, (-1, frames)).transpose(1, 2)
+
+
+def fold_frames(x: Tensor) -> Tensor:
+    """(B, C, F, H, W) -> (B*F, C, H, W), a view where channels are last in memory."""
+    return x.transpose(1, 2).flatten(0, 1)
+
+
+class TemporalConv(nn.Module):
+    """Four times norm, SiLU, 3x1x1 convolution, added to the input (SPEC 3.5).
+
+    The norms take their statistics over all frames of a clip at once (SPEC T6). The official layers
+    carry a dropout, inactive at inference, whose place in the sequence shifts the weights' names.
+    """
+
+    def __init__(self, channels: int, ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+
+        def stage(dropout: bool) -> nn.Sequential:
+            return nn.Sequential(
+                ops.GroupNorm(32, channels, **where),
+                nn.SiLU(),
+                *([nn.Dropout(0.1)] if dropout else []),
+                ops.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0), **where),
+            )
+
+        self.conv1, self.conv2, self.conv3, self.conv4 = stage(False), stage(True), stage(True), stage(True)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        h = unfold_frames(x, frames)
+        for stage in (self.conv1, self.conv2, self.conv3, self.conv4):
+            h = stage(h)
+        return x + fold_frames(h)
+
+
+class TemporalAttention(Attention):
+    """Every pixel attends over its own frames: tokens (B, F, S, C) -> the same."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        def split(t: Tensor) -> Tensor:  # (B, F, S, C) -> (B*S, heads, F, C / heads)
+            return t.unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 1, 4).flatten(0, 1)
+
+        batch, _, pixels, _ = x.shape
+        out = F.scaled_dot_product_attention(split(self.to_q(x)), split(self.to_k(x)), split(self.to_v(x)))
+        out = out.unflatten(0, (batch, pixels)).permute(0, 3, 1, 2, 4).flatten(-2)  # (B, F, S, heads * C / heads)
+        return self.to_out[0](out)
+
+
+class TemporalBlock(nn.Module):
+    """Two self-attentions over time and a feed-forward, each after its norm (SPEC 3.6)."""
+
+    def __init__(self, dim: int, heads: int, ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        self.norm1 = ops.LayerNorm(dim, **where)
+        self.attn1 = TemporalAttention(dim, dim, heads, ops, **where)
+        self.norm2 = ops.LayerNorm(dim, **where)
+        self.attn2 = TemporalAttention(dim, dim, heads, ops, **where)
+        self.norm3 = ops.LayerNorm(dim, **where)
+        self.ff = FeedForward(dim, ops, **where)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn1(self.norm1(x))
+        x = x + self.attn2(self.norm2(x))
+        return x + self.ff(self.norm3(x))
+
+
+class TemporalTransformer(nn.Module):
+    """A transformer over the frames of each pixel, added to the input; no text, no positions (SPEC 3.6)."""
+
+    def __init__(self, channels: int, heads: int, head_dim: int, groups: int, ops: ModuleType, **where: Any) -> None:
+        super().__init__()
+        inner = heads * head_dim
+        self.norm = ops.GroupNorm(groups, channels, eps=1e-6, **where)
+        self.proj_in = ops.Linear(channels, inner, **where)
+        self.transformer_blocks = nn.ModuleList([TemporalBlock(inner, heads, ops, **where)])
+        self.proj_out = ops.Linear(inner, channels, **where)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        h = self.norm(unfold_frames(x, frames))  # (B, C, F, H, W)
+        h = h.permute(0, 2, 3, 4, 1).flatten(2, 3)  # (B, F, H*W, C)
+        h = self.proj_in(h)
+        for block in self.transformer_blocks:
+            h = block(h)
+        h = self.proj_out(h)
+        return x + h.transpose(2, 3).reshape(x.shape)  # (B, F, C, H*W) -> (B*F, C, H, W)

@@ -1,0 +1,103 @@
+"""The five UNets of Show-1 as one class: three pixel video models, one pixel image model, one latent video model."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import DownBlock, MidBlock, Signal, UpBlock
+from .config import UNetConfig
+from .embeddings import PooledTextEmbedding, TimestepEmbedding, activation, sinusoid
+from .temporal import TemporalTransformer, fold_frames
+
+
+class UNet(nn.Module):
+    """Predicts the noise in a clip (SPEC 3.2). State-dict names are those of the published checkpoints.
+
+    `operations` is where every layer with weights is taken from (`torch.nn`, or a host's own module of the
+    same names); `dtype` and `device` are handed to each of them.
+    """
+
+    def __init__(self, config: UNetConfig, dtype: torch.dtype | None = None, device: torch.device | str | None = None,
+                 operations: ModuleType | Any = torch.nn) -> None:
+        super().__init__()
+        self.config, self.dtype = config, dtype or torch.get_default_dtype()
+        where: dict[str, Any] = {"dtype": dtype, "device": device}
+        ops, first = operations, config.block_out_channels[0]
+        time_dim = config.time_embedding_dim
+        self.conv_in = ops.Conv2d(config.in_channels, first, 3, padding=1, **where)
+        self.time_embedding = TimestepEmbedding(first, time_dim, config.activation, ops, **where)
+        self.class_embedding = (
+            TimestepEmbedding(first, time_dim, config.activation, ops, **where) if config.takes_noise_level else None)
+        self.encoder_hid_proj = (
+            ops.Linear(config.encoder_hid_dim, config.cross_attention_dim, **where) if config.encoder_hid_dim else None)
+        self.add_embedding = (
+            PooledTextEmbedding(config.text_dim, time_dim, config.pooled_text_heads, ops, **where)
+            if config.pooled_text_heads else None)
+        # 8 heads of 64 whatever the channels (SPEC T17)
+        self.transformer_in = TemporalTransformer(first, 8, 64, 32, ops, **where) if config.transformer_in else None
+        self.down_blocks = nn.ModuleList(DownBlock(level, config, ops, **where) for level in config.down_levels())
+        self.mid_block = MidBlock(config.mid_level(), config, ops, **where)
+        self.up_blocks = nn.ModuleList(UpBlock(level, config, ops, **where) for level in config.up_levels())
+        self.conv_norm_out = ops.GroupNorm(config.norm_groups, first, eps=config.norm_eps, **where)
+        self.conv_out = ops.Conv2d(first, config.out_channels, 3, padding=1, **where)
+
+    def forward(self, sample: Tensor, timestep: Tensor, text: Tensor, noise_level: Tensor | None = None) -> Tensor:
+        """One call of the network.
+
+        sample: (B, C, F, H, W); images (B, C, H, W). The image model takes clips too, each frame on its own.
+        timestep: () or (B,), 0..999; text: (B, L, D) encoder states, padding included;
+        noise_level: () or (B,), 0..999, for the super-resolution models.
+        Returns all output channels in the shape of `sample`. Raises ValueError for shapes the network cannot take.
+        """
+        self._check(sample, text, noise_level)
+        clip = sample if sample.ndim == 5 else sample.unsqueeze(2)  # (B, C, F, H, W)
+        frames = clip.shape[2]
+        time = self._time(clip, timestep, text, noise_level)
+        if self.encoder_hid_proj is not None:
+            text = self.encoder_hid_proj(text)
+        signal = Signal(time, text, frames)
+
+        x = self.conv_in(fold_frames(clip))  # (B*F, C0, H, W)
+        if self.transformer_in is not None:
+            x = self.transformer_in(x, frames)
+        skips = [x]
+        for block in self.down_blocks:
+            skips.extend(block(skips[-1], signal))
+        x = self.mid_block(skips[-1], signal)
+        for block in self.up_blocks:
+            x = block(x, skips, signal)
+        x = self.conv_out(activation(self.config.activation, self.conv_norm_out(x)))
+        return x.unflatten(0, (-1, frames)).transpose(1, 2).reshape(len(sample), -1, *sample.shape[2:])
+
+    def _time(self, clip: Tensor, timestep: Tensor, text: Tensor, noise_level: Tensor | None) -> Tensor:
+        """Timestep, noise level and pooled text as one vector a sample: (B, T)."""
+        channels = self.config.block_out_channels[0]
+
+        def embed(numbers: Tensor, layers: nn.Module) -> Tensor:
+            numbers = torch.as_tensor(numbers, device=clip.device).expand(len(clip))
+            return layers(sinusoid(numbers, channels).to(clip.dtype))
+
+        time = embed(timestep, self.time_embedding)
+        if self.class_embedding is not None and noise_level is not None:
+            time = time + embed(noise_level, self.class_embedding)
+        if self.add_embedding is not None:
+            time = time + self.add_embedding(text)
+        return time if self.config.time_embedding_act is None else activation(self.config.time_embedding_act, time)
+
+    def _check(self, sample: Tensor, text: Tensor, noise_level: Tensor | None) -> None:
+        config, shape = self.config, tuple(sample.shape)
+        if sample.ndim not in (4, 5) or (config.temporal and sample.ndim == 4) or shape[1] != config.in_channels:
+            expected = "(B, C, F, H, W)" if config.temporal else "(B, C, H, W)"
+            raise ValueError(f"sample has shape {shape}; this UNet takes {expected} with C = {config.in_channels}.")
+        if shape[-1] % config.size_multiple or shape[-2] % config.size_multiple:
+            raise ValueError(f"sample is {shape[-1]}x{shape[-2]}; this UNet halves its input {len(config.block_out_channels) - 1} "
+                             f"times, so width and height must be multiples of {config.size_multiple}.")
+        if text.ndim != 3 or text.shape[0] != shape[0] or text.shape[2] != config.text_dim:
+            raise ValueError(f"text has shape {tuple(text.shape)}; this UNet takes ({shape[0]}, tokens, {config.text_dim}).")
+        if (noise_level is not None) != config.takes_noise_level:
+            raise ValueError("this UNet needs a noise_level, its input carries added noise." if config.takes_noise_level
+                             else "this UNet has no noise level input; call it without noise_level.")
