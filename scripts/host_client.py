@@ -1,0 +1,123 @@
+"""Queues a prompt on a running ComfyUI and follows it to its end over HTTP and websocket."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+from terminal import Failure
+
+Json = dict[str, Any]
+LARGEST_MESSAGE = 256 * 2**20  # previews and history of long videos
+ENDS = ("execution_success", "execution_error", "execution_interrupted")
+
+
+class Gone(Exception):
+    """The server closed the connection before the prompt was through."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One message of the server's about our prompt."""
+
+    type: str
+    data: Json
+
+
+class Client:
+    """A connection to one server; as an async context manager it is open inside the block."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.id = uuid.uuid4().hex
+
+    async def __aenter__(self) -> Client:
+        limits = aiohttp.ClientTimeout(total=None, connect=10)
+        self._session = aiohttp.ClientSession(self.url, timeout=limits)
+        self._socket = await self._session.ws_connect(f"/ws?clientId={self.id}", max_msg_size=LARGEST_MESSAGE)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._socket.close()
+        await self._session.close()
+
+    async def get(self, path: str) -> Any:
+        """The JSON at a path of the server."""
+        async with self._session.get(path) as answer:
+            answer.raise_for_status()
+            return await answer.json()
+
+    async def object_info(self) -> Json:
+        """Every node type of the server, with its inputs."""
+        return await self.get("/object_info")
+
+    async def queue(self, prompt: Json, extra: Json | None = None) -> str:
+        """Queue a prompt and return its id; `extra` is embedded in the files (the UI workflow)."""
+        body = {"prompt": prompt, "client_id": self.id, "extra_data": extra or {}}
+        async with self._session.post("/prompt", json=body) as answer:
+            reply = await answer.json()
+            if answer.status != 200:
+                raise Failure(refusal(reply))
+            return reply["prompt_id"]
+
+    async def follow(self, prompt_id: str, on_event: Callable[[Event], None]) -> Event:
+        """Pass on every event of the prompt; the one it ends with is returned."""
+        async for message in self._socket:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                continue  # a preview image
+            content = json.loads(message.data)
+            event = Event(content["type"], content.get("data") or {})
+            if event.data.get("prompt_id") != prompt_id:
+                continue
+            on_event(event)
+            if event.type in ENDS:
+                return event
+        raise Gone
+
+    async def outputs(self, prompt_id: str) -> list[PurePosixPath]:
+        """The files the prompt wrote, relative to the output folder."""
+        history = await self.get(f"/history/{prompt_id}")
+        shown = history[prompt_id]["outputs"].values() if prompt_id in history else []
+        entries = [entry for ui in shown for entries in ui.values() for entry in _list(entries)]
+        files = [entry for entry in entries if isinstance(entry, dict) and entry.get("type") == "output"]
+        return [PurePosixPath(entry.get("subfolder", ""), entry["filename"]) for entry in files]
+
+
+def refusal(reply: Json) -> str:
+    """The server's answer to a prompt it did not take, as one sentence."""
+    reasons = [
+        f"{node['class_type']} (node {node_id}): {_reason(error)}"
+        for node_id, node in (reply.get("node_errors") or {}).items()
+        for error in node["errors"]
+    ]
+    unique = list(dict.fromkeys(reasons))  # a custom check is reported once for each input it looks at
+    return "; ".join(unique) or _reason(reply.get("error") or {"message": str(reply)})
+
+
+def failure(event: Event) -> str:
+    """What a node said when it failed; the type of error only where it is not a plain message."""
+    kind = event.data["exception_type"]
+    said = event.data["exception_message"].strip() or kind
+    return said if kind in ("ValueError", "RuntimeError", "Exception") else f"{kind}: {said}"
+
+
+def _reason(error: Json | str) -> str:
+    """A custom check's sentence follows the input's name and says it all; elsewhere both parts are needed."""
+    if isinstance(error, str):
+        return error
+    message, details = error.get("message", ""), error.get("details", "")
+    if error.get("type") == "custom_validation_failed" and details:
+        return details.removeprefix(f"{error['extra_info']['input_name']} - ")
+    return f"{message} ({details})" if details else message
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

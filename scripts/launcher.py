@@ -1,0 +1,83 @@
+"""Starts a ComfyUI inside its own Python: `launcher.py [--kept] SOURCE [host arguments]`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+
+_ASK_DEVICE = "import torch; print(torch.cuda.is_available() or torch.backends.mps.is_available())"
+
+
+def main(arguments: list[str]) -> None:
+    """Become the host."""
+    watch_parent()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it as ignored
+    kept = arguments[0] == "--kept"
+    source, *rest = arguments[1:] if kept else arguments
+    sys.path[0] = source
+    operators = torchvision_operators() if kept and is_cpu_build("torch") else None
+    if kept and not has_accelerator():
+        rest.append("--cpu")
+    sys.argv = [os.path.join(source, "main.py"), *rest]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+    del operators
+
+
+def watch_parent() -> None:
+    """End with the parent: it holds the other end of stdin, which closes when it dies in whatever way."""
+    pipe = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
+
+
+def _end_with(pipe: int) -> None:
+    while os.read(pipe, 1024):
+        pass
+    if sys.platform != "win32" and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
+def is_cpu_build(distribution: str) -> bool:
+    """Whether an installed package is marked as a build for CPUs only."""
+    return "+cpu" in importlib.metadata.version(distribution)
+
+
+def has_accelerator() -> bool:
+    """Whether torch finds a device; asked in another process, for the host wants to import torch itself."""
+    if is_cpu_build("torch"):
+        return False
+    return subprocess.check_output([sys.executable, "-c", _ASK_DEVICE], text=True).strip() == "True"
+
+
+def torchvision_operators() -> object:
+    """Declare torchvision's operators where its compiled half does not fit a CPU build of torch.
+
+    Its Python half, which is all the host uses, registers shapes for these two at import and fails
+    without them. The declaration lasts as long as the object that is given back.
+    """
+    import torch
+
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "DEF")
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        return library
+    return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
