@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NODE.input=VALUE",
-        help="set an input; NODE is an id, a title or a node type",
+        help="set an input; NODE is an id, a title, a node type, or * for every node that has the input",
     )
     running.set_defaults(command=run)
     for command in (serving, running):

@@ -91,7 +91,7 @@ def _kept_steps(host: Host, tests: bool) -> list[Step]:
         Step("the pack's packages", stamps / "pack", tuple(needed), install(*needed) if needed else _nothing),
         _converter_step(host),
     ]
-    if tests:
+    if tests:  # what tests/browser needs of a machine is a further step here
         steps.append(Step("test packages", stamps / "tests", tuple(test_extra()), install(*test_extra())))
     return steps
 

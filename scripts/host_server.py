@@ -120,9 +120,8 @@ class Server:
         return f"ComfyUI ended by itself; its log is {self.log} and ends with:\n{tail}"
 
     def _start(self) -> None:
-        launcher = Path(__file__).with_name("launcher.py")
-        kept = ["--kept"] if self.host.kept else []
-        command = [str(self.host.python), str(launcher), *kept, str(self.host.source), *self._arguments()]
+        launcher = [str(self.host.python), str(Path(__file__).with_name("launcher.py"))]
+        command = [*launcher, str(self._scratch), str(self.host.source), *self._arguments()]
         out = open(self.log, "wb") if self.log else None  # noqa: SIM115 (closed below, the child has its own)
         self._process = subprocess.Popen(
             command,

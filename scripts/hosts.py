@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from terminal import Failure
 
@@ -93,10 +94,15 @@ def continue_under(host: Host) -> None:
     """Carry on with this same command under the host's Python; returns at once when it is this one."""
     if os.path.normcase(sys.executable) == os.path.normcase(host.python):
         return
-    command = [str(host.python), *sys.argv]
+    become([str(host.python), *sys.argv], environment(host))
+
+
+def become(command: list[str], variables: dict[str, str]) -> NoReturn:
+    """Replace this process by another command, so that signals reach it and none is left behind."""
+    sys.stdout.flush()
     if os.name == "nt":  # exec on Windows gives the terminal back before the new process ends
-        sys.exit(subprocess.call(command, env=environment(host)))
-    os.execve(command[0], command, environment(host))
+        sys.exit(subprocess.call(command, env=variables))
+    os.execve(command[0], command, variables)
 
 
 def _check_version(source: Path) -> None:

@@ -1,45 +1,50 @@
-"""Starts a ComfyUI inside its own Python: `launcher.py [--kept] SOURCE [host arguments]`."""
+"""Starts a ComfyUI inside its own Python: `launcher.py SCRATCH SOURCE [host arguments]`."""
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 
-_ASK_DEVICE = "import torch; print(torch.cuda.is_available() or torch.backends.mps.is_available())"
+_ASK_DEVICE = "import torch; print(getattr(torch, 'accelerator', torch.cuda).is_available())"
 
 
 def main(arguments: list[str]) -> None:
     """Become the host."""
-    watch_parent()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("scratch")
+    parser.add_argument("source")
+    chosen, rest = parser.parse_known_args(arguments)
+    watch_parent(chosen.scratch)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it as ignored
-    kept = arguments[0] == "--kept"
-    source, *rest = arguments[1:] if kept else arguments
-    sys.path[0] = source
-    operators = torchvision_operators() if kept and is_cpu_build("torch") else None
-    if kept and not has_accelerator():
+    sys.path[0] = chosen.source
+    operators = torchvision_operators() if is_cpu_build("torch") else None
+    if not has_accelerator():
         rest.append("--cpu")
-    sys.argv = [os.path.join(source, "main.py"), *rest]
+    sys.argv = [os.path.join(chosen.source, "main.py"), *rest]
     runpy.run_path(sys.argv[0], run_name="__main__")
     del operators
 
 
-def watch_parent() -> None:
+def watch_parent(scratch: str) -> None:
     """End with the parent: it holds the other end of stdin, which closes when it dies in whatever way."""
     pipe = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(pipe, scratch), daemon=True).start()
 
 
-def _end_with(pipe: int) -> None:
+def _end_with(pipe: int, scratch: str) -> None:
     while os.read(pipe, 1024):
         pass
+    shutil.rmtree(scratch, ignore_errors=True)  # nobody else is left to do it
     if sys.platform != "win32" and os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(1)

@@ -17,6 +17,7 @@ class Failure(Exception):
 
 def guarded(command: Callable[[list[str]], int]) -> None:
     """Run a command as the process: a Failure becomes one line, signals leave through every `finally`."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it as ignored
     signal.signal(signal.SIGTERM, _leave)
     if sys.platform != "win32":
         signal.signal(signal.SIGHUP, _leave)

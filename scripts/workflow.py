@@ -77,15 +77,27 @@ def title_of(node_id: str, node: Json, object_info: Json) -> str:
 def apply(settings: list[Setting], prompt: Json, object_info: Json) -> None:
     """Set inputs of the prompt in place."""
     for setting in settings:
-        node_id, name = _find(setting.target, prompt)
-        node = prompt[node_id]
-        known = _input_names(node, object_info)
-        if name not in known:
-            raise Failure(
-                f"--set {setting.target}: {node['class_type']} (node {node_id}) has no input {name!r}; "
-                f"it has {', '.join(sorted(known))}."
-            )
-        node["inputs"][name] = _value(setting.value, node["inputs"].get(name))
+        for node_id, name in _targets(setting.target, prompt, object_info):
+            inputs = prompt[node_id]["inputs"]
+            inputs[name] = _value(setting.value, inputs.get(name))
+
+
+def _targets(target: str, prompt: Json, object_info: Json) -> list[tuple[str, str]]:
+    """The inputs a target names: one, or with `*` that of every node which has it."""
+    if target.startswith("*."):
+        name = target[2:]
+        found = [(node_id, name) for node_id, node in prompt.items() if name in node["inputs"]]
+        if not found:
+            raise Failure(f"--set {target}: no node of the workflow has an input {name!r}.")
+        return found
+    node_id, name = _find(target, prompt)
+    known = _input_names(prompt[node_id], object_info)
+    if name not in known:
+        raise Failure(
+            f"--set {target}: {prompt[node_id]['class_type']} (node {node_id}) has no input {name!r}; "
+            f"it has {', '.join(sorted(known))}."
+        )
+    return [(node_id, name)]
 
 
 def _value(text: str, before: Any) -> Any:
