@@ -5,29 +5,19 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Any
 
 import aiohttp
+from events import ENDS, Event, Json, refusal
 from terminal import Failure
 
-Json = dict[str, Any]
 LARGEST_MESSAGE = 256 * 2**20  # previews and history of long videos
-ENDS = ("execution_success", "execution_error", "execution_interrupted")
 
 
 class Gone(Exception):
     """The server closed the connection before the prompt was through."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """One message of the server's about our prompt."""
-
-    type: str
-    data: Json
 
 
 class Client:
@@ -89,34 +79,6 @@ class Client:
         entries = [entry for ui in shown for entries in ui.values() for entry in _list(entries)]
         files = [entry for entry in entries if isinstance(entry, dict) and entry.get("type") == "output"]
         return [PurePosixPath(entry.get("subfolder", ""), entry["filename"]) for entry in files]
-
-
-def refusal(reply: Json) -> str:
-    """The server's answer to a prompt it did not take, as one sentence."""
-    reasons = [
-        f"{node['class_type']} (node {node_id}): {_reason(error)}"
-        for node_id, node in (reply.get("node_errors") or {}).items()
-        for error in node["errors"]
-    ]
-    unique = list(dict.fromkeys(reasons))  # a custom check is reported once for each input it looks at
-    return "; ".join(unique) or _reason(reply.get("error") or {"message": str(reply)})
-
-
-def failure(event: Event) -> str:
-    """What a node said when it failed; the type of error only where it is not a plain message."""
-    kind = event.data["exception_type"]
-    said = event.data["exception_message"].strip() or kind
-    return said if kind in ("ValueError", "RuntimeError", "Exception") else f"{kind}: {said}"
-
-
-def _reason(error: Json | str) -> str:
-    """A custom check's sentence follows the input's name and says it all; elsewhere both parts are needed."""
-    if isinstance(error, str):
-        return error
-    message, details = error.get("message", ""), error.get("details", "")
-    if error.get("type") == "custom_validation_failed" and details:
-        return details.removeprefix(f"{error['extra_info']['input_name']} - ")
-    return f"{message} ({details})" if details else message
 
 
 def _list(value: Any) -> list[Any]:

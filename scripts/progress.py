@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from host_client import Event
+from events import Event
 from terminal import Line, bar
 
 

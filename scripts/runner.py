@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import workflow as workflows
-from host_client import Client, Event, Gone, failure
+from events import Event, failure
+from host_client import Client, Gone
 from host_server import Launch, Server
 from hosts import Host
 from progress import Progress

@@ -1,0 +1,69 @@
+"""A real ComfyUI with the miniature models, started once for all tests of this folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+# Last on the path: scripts/comfy.py must not stand before the host's own package of that name.
+sys.path += [str(REPO / "scripts"), str(Path(__file__).parent)]
+
+from demo_models import build_miniatures  # noqa: E402
+from driver import Driver, processes_naming  # noqa: E402
+from host_install import ensure  # noqa: E402
+from host_server import Launch, Server  # noqa: E402
+from hosts import MODELS, Host  # noqa: E402
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    """The ComfyUI of the tests, with the miniature models built for it."""
+    chosen = ensure()
+    build_miniatures(chosen)
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def server(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One running server; after the last test nothing that was started with it is left."""
+    output = tmp_path_factory.mktemp("server-output")
+    launch = Launch(models=(MODELS,), output=output, arguments=("--preview-method", "auto"))
+    with Server(host, launch) as running:
+        yield running
+    assert processes_naming(str(output)) == []
+
+
+@pytest.fixture
+def driver(server: Server) -> Driver:
+    """Queues prompts on the running server."""
+    assert server.is_alive(), server.death_note()
+    return Driver(server.url)
+
+
+@pytest.fixture
+def workflow() -> Json:
+    """The whole miniature cascade, every model in float32, as a fresh copy."""
+    prompt = json.loads((REPO / "tests" / "data" / "miniature_workflow.json").read_text(encoding="utf-8"))
+    for node in prompt.values():
+        if node["class_type"] == "Show1ModelLoader":
+            node["inputs"]["dtype"] = "fp32"
+    return prompt
+
+
+@pytest.fixture
+def keyframes(workflow: Json) -> Json:
+    """The first stage alone, saved as images."""
+    prompt = {node_id: workflow[node_id] for node_id in ("1", "2", "3", "4", "5")}
+    prompt["save"] = {
+        "class_type": "SaveImage",
+        "inputs": {"images": ["5", 0], "filename_prefix": "keyframes"},
+    }
+    return prompt

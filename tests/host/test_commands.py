@@ -1,0 +1,143 @@
+"""The commands as a user runs them, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driver import processes_naming
+from hosts import MODELS, REPO, Host
+
+Json = dict[str, Any]
+COMFY = [sys.executable, str(REPO / "scripts" / "comfy.py")]
+
+
+def run(workflow: Json, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`comfy.py run` on a workflow; results go to folder/out."""
+    return subprocess.run(command(workflow, folder, *arguments), capture_output=True, text=True, timeout=300)
+
+
+def command(workflow: Json, folder: Path, *arguments: str) -> list[str]:
+    file = folder / "workflow.json"
+    file.write_text(json.dumps(workflow), encoding="utf-8")
+    return [*COMFY, "run", str(file), "--output", str(folder / "out"), "--models", str(MODELS), *arguments]
+
+
+def test_run_prints_a_line_for_each_file(host: Host, keyframes: Json, tmp_path: Path) -> None:
+    done = run(keyframes, tmp_path, "--set", "*.seed=7", "--set", "Keyframes.frames=4")
+    assert done.returncode == 0, done.stderr
+    files = [Path(line) for line in done.stdout.splitlines()]
+    assert len(files) == 4
+    assert all(file.is_file() and file.parent == tmp_path / "out" for file in files)
+    assert "Keyframes" in done.stderr and "100%" in done.stderr
+    assert processes_naming(str(tmp_path)) == []
+
+
+def test_run_takes_ui_format(host: Host, tmp_path: Path) -> None:
+    done = run(UI_WORKFLOW, tmp_path, "--set", "A picture.batch_size=3")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3
+
+
+def test_a_failing_node_gives_its_message_and_no_traceback(
+    host: Host, keyframes: Json, tmp_path: Path
+) -> None:
+    done = run(keyframes, tmp_path, "--set", "Show1ModelLoader.model=show-1-sr1")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "Keyframes (node 5)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert processes_naming(str(tmp_path)) == []
+
+
+def test_a_refused_workflow_names_the_node(host: Host, keyframes: Json, tmp_path: Path) -> None:
+    done = run(keyframes, tmp_path, "--set", "Show1ModelLoader.model=not-there")
+    assert done.returncode == 1
+    assert "Show1ModelLoader (node 4)" in done.stderr and "not-there" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_setting_lists_what_there_is(host: Host, keyframes: Json, tmp_path: Path) -> None:
+    done = run(keyframes, tmp_path, "--set", "Keyframes.speed=2")
+    assert done.returncode == 1
+    assert "'speed'" in done.stderr and "steps" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_behind_when_it_is_stopped(
+    host: Host, keyframes: Json, tmp_path: Path, number: signal.Signals
+) -> None:
+    keyframes["5"]["inputs"]["steps"] = 900
+    started = subprocess.Popen(
+        command(keyframes, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: is_sampling(tmp_path / "out"))
+    started.send_signal(number)
+    _, said = started.communicate(timeout=20)
+    assert started.returncode != 0
+    assert "Traceback" not in said
+    wait_until(lambda: processes_naming(str(tmp_path)) == [])
+
+
+def is_sampling(folder: Path) -> bool:
+    """Whether the server whose results go to this folder has begun its prompt."""
+    lines = [line for line in processes_naming(str(folder)) if "--port" in line]
+    if not lines:
+        return False
+    port = lines[0][lines[0].index("--port") + 1]
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/queue", timeout=2) as answer:
+            return bool(json.load(answer)["queue_running"])
+    except OSError:
+        return False  # it does not listen yet
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.1)
+
+
+UI_WORKFLOW: Json = {
+    "version": 0.4,
+    "nodes": [
+        {
+            "id": 1,
+            "type": "EmptyImage",
+            "title": "A picture",
+            "mode": 0,
+            "inputs": [],
+            "outputs": [{"name": "IMAGE", "type": "IMAGE", "links": [1]}],
+            "widgets_values": [64, 32, 1, 255],
+        },
+        {
+            "id": 2,
+            "type": "ImageInvert",
+            "mode": 4,
+            "inputs": [{"name": "image", "type": "IMAGE", "link": 1}],
+            "outputs": [{"name": "IMAGE", "type": "IMAGE", "links": [2]}],
+            "widgets_values": [],
+        },
+        {
+            "id": 3,
+            "type": "SaveImage",
+            "mode": 0,
+            "inputs": [{"name": "images", "type": "IMAGE", "link": 2}],
+            "outputs": [],
+            "widgets_values": ["ui"],
+        },
+        {"id": 4, "type": "Note", "mode": 0, "inputs": [], "outputs": [], "widgets_values": ["a note"]},
+    ],
+    "links": [[1, 1, 0, 2, 0, "IMAGE"], [2, 2, 0, 3, 0, "IMAGE"]],
+}
