@@ -196,7 +196,7 @@ def per_level(config: Mapping[str, Any], key: str, levels: int, default: int) ->
     value = config.get(key, default)
     numbers = tuple(int(v) for v in value) if isinstance(value, (list, tuple)) else (int(value),) * levels
     if len(numbers) != levels or min(numbers) < 1:
-        raise ConfigError(f"{key} is {value!r}; expected a positive number, or {levels} of them, one for each of block_out_channels.")
+        raise ConfigError(f"{key} is {value!r}; expected a positive number, or {levels}, one for each of block_out_channels.")
     return numbers
 
 
@@ -213,7 +213,7 @@ def check(config: Mapping[str, Any]) -> None:
     levels = len(config["block_out_channels"])
     kinds = [*config["down_block_types"], config["mid_block_type"], *config["up_block_types"]]
     if len(kinds) != 2 * levels + 1:
-        raise ConfigError(f"the config names {len(kinds)} blocks for {levels} levels; expected {levels} down, one mid, {levels} up.")
+        raise ConfigError(f"the config names {len(kinds)} blocks for {levels} levels; expected {2 * levels + 1}.")
     for kind in kinds:
         block_kind(kind)
     if len({"2D" in kind for kind in kinds}) > 1:

@@ -94,8 +94,8 @@ class UNet(nn.Module):
             expected = "(B, C, F, H, W)" if config.temporal else "(B, C, H, W)"
             raise ValueError(f"sample has shape {shape}; this UNet takes {expected} with C = {config.in_channels}.")
         if shape[-1] % config.size_multiple or shape[-2] % config.size_multiple:
-            raise ValueError(f"sample is {shape[-1]}x{shape[-2]}; this UNet halves its input {len(config.block_out_channels) - 1} "
-                             f"times, so width and height must be multiples of {config.size_multiple}.")
+            raise ValueError(f"sample is {shape[-1]}x{shape[-2]}; this UNet halves its input several times over, so width and "
+                             f"height must be multiples of {config.size_multiple}.")
         if text.ndim != 3 or text.shape[0] != shape[0] or text.shape[2] != config.text_dim:
             raise ValueError(f"text has shape {tuple(text.shape)}; this UNet takes ({shape[0]}, tokens, {config.text_dim}).")
         if (noise_level is not None) != config.takes_noise_level:

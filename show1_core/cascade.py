@@ -1,0 +1,178 @@
+"""What each stage does around sampling: draws, conditions, pairs, windows, hand-over.
+
+Clips are (1, C, F, H, W) in [-1, 1], overshoot allowed and kept between pixel stages (SPEC T2). Every function
+takes `sample`, which runs the diffusion itself, so the same code serves a host's samplers and a plain loop.
+Noise is drawn on the CPU from the stage's seed in the official order (SPEC 1), whatever device computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .schedule import Schedule, add_noise
+from .stages import PAIR_FRAMES, WINDOW_FRAMES
+
+
+class Condition(NamedTuple):
+    """What a stage's UNet is given beside the noisy clip."""
+
+    frames: Tensor | None = None  # (B, C', F, H, W), concatenated behind the clip's channels
+    noise_level: int | None = None  # timestep to which `frames` were noised
+
+
+class Sample(Protocol):
+    """Runs one diffusion from `noise` (B, C, F, H, W) to a clip of the same shape.
+
+    `start` is a clip to begin from instead of pure noise; `generator` continues the stage's random stream for
+    samplers that draw noise at every step.
+    """
+
+    def __call__(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor: ...
+
+
+class Encoded(NamedTuple):
+    """The VAE's posterior of some frames, (F, C, h, w) each, unscaled."""
+
+    mean: Tensor
+    std: Tensor
+
+
+class VideoSize(NamedTuple):
+    """Size of a clip in frames and pixels."""
+
+    frames: int
+    height: int
+    width: int
+
+
+def seeded(seed: int) -> torch.Generator:
+    """A fresh CPU random stream."""
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def keyframes(sample: Sample, size: VideoSize, seed: int, start: Tensor | None = None) -> Tensor:
+    """Stage 1: draw the keyframes (1, 3, F, H, W), or redraw `start` (SPEC 1.1)."""
+    generator = seeded(seed)
+    noise = torch.randn((1, 3, *size), generator=generator)
+    return sample(noise, Condition(), start, generator)
+
+
+def interpolate(sample: Sample, clip: Tensor, seed: int, redraw: bool = False) -> Tensor:
+    """Stage 2: fill in three frames between neighbours: (1, 3, n, H, W) -> (1, 3, 4n-3, H, W) (SPEC 1.2, T10).
+
+    All pairs form one batch; they share one draw of noise and do not see each other, so this is the official loop
+    in one run. With `redraw` sampling starts from the linear blend instead of pure noise.
+    """
+    generator = seeded(seed)
+    noise = torch.randn((1, 3, PAIR_FRAMES, *clip.shape[-2:]), generator=generator)
+    condition = interpolation_condition(clip)  # (n-1, 4, 5, H, W)
+    blend = condition[:, :3] if redraw else None
+    pairs = sample(noise.repeat(len(condition), 1, 1, 1, 1), Condition(condition), blend, generator)
+    joined = pairs[:, :, :-1].transpose(0, 1).flatten(1, 2)  # (3, 4(n-1), H, W): a pair's last frame is the next one's first
+    return torch.cat([joined, pairs[-1, :, -1:]], dim=1)[None]
+
+
+def interpolation_condition(clip: Tensor) -> Tensor:
+    """For every pair of neighbours the linear blend of the two and a mask that is 1 on the ends (SPEC 2.4).
+
+    (1, 3, n, H, W) -> (n-1, 4, 5, H, W)
+    """
+    pairs = torch.stack([clip[0, :, :-1], clip[0, :, 1:]], dim=2).transpose(0, 1)  # (n-1, 3, 2, H, W)
+    blend = F.interpolate(pairs, size=(PAIR_FRAMES, *clip.shape[-2:]), mode="trilinear", align_corners=True)
+    mask = torch.zeros_like(blend[:, :1])
+    mask[:, :, [0, -1]] = 1.0
+    return torch.cat([blend, mask], dim=1)
+
+
+def first_frame(sample: Sample, image: Tensor, schedule: Schedule, noise_level: int, seed: int, redraw: bool = False) -> Tensor:
+    """Stage 3a: enlarge one frame four times with the image model: (1, 3, 1, H, W) -> (1, 3, 1, 4H, 4W) (SPEC 1.3)."""
+    generator = seeded(seed)
+    large = enlarge(image, 4)
+    noise = torch.randn(large.shape, generator=generator)
+    condition = add_noise(schedule, large, torch.randn(large.shape, generator=generator), noise_level)
+    return sample(noise, Condition(condition, noise_level), large if redraw else None, generator)
+
+
+def upscale(sample: Sample, clip: Tensor, first: Tensor | None, schedule: Schedule, noise_level: int, seed: int,
+            redraw: bool = False) -> Tensor:
+    """Stage 3: enlarge a clip four times, window after window: (1, 3, F, H, W) -> (1, 3, F, 4H, 4W) (SPEC 1.4).
+
+    `first` is the enlarged first frame (1, 3, 1, 4H, 4W); without it the first window makes up its own. Every
+    later window takes the frame it shares with the one before as its first (SPEC T11).
+    """
+    large = enlarge(clip, 4)
+    result = torch.empty_like(large)
+    for start, stop in windows(large.shape[2]):
+        generator = seeded(seed)  # every window draws the same noise
+        noise = torch.randn(large[:, :, start:stop].shape, generator=generator)
+        condition = add_noise(schedule, large[:, :, start:stop], torch.randn(noise.shape, generator=generator), noise_level)
+        known = first if start == 0 else result[:, :, start:start + 1]
+        if known is not None:
+            condition[:, :, :1] = known
+        begin = large[:, :, start:stop] if redraw else None
+        result[:, :, start:stop] = sample(noise, Condition(condition, noise_level), begin, generator)
+    return result
+
+
+def windows(frames: int) -> list[tuple[int, int]]:
+    """Spans of at most 8 frames that share one frame with their neighbour; the last is moved back to end with the clip.
+
+    The official loop leaves frames out where its spans do not fit (SPEC T18); where they do fit these are the same.
+    """
+    stride = WINDOW_FRAMES - 1
+    last = max(frames - WINDOW_FRAMES, 0)
+    starts = [*range(0, last, stride), last]
+    return [(start, min(start + WINDOW_FRAMES, frames)) for start in starts]
+
+
+def refine(sample: Sample, encode: Callable[[Tensor], Encoded], images: Tensor, size: tuple[int, int], seed: int) -> Tensor:
+    """Stage 4: redraw a clip in latent space. images (F, H, W, 3) in 0..1 -> latent (1, 4, F, h, w), unscaled (SPEC 1.6).
+
+    `size` is (height, width) in pixels; `encode` takes images (F, height, width, 3) in 0..1.
+    """
+    generator = seeded(seed)
+    posterior = encode(resize(images, size))
+    latent = posterior.mean + posterior.std * torch.randn(posterior.mean.shape, generator=generator)
+    noise = torch.randn(latent.shape, generator=generator)  # drawn frame by frame: (F, 4, h, w)
+    return sample(as_clip(noise), Condition(), as_clip(latent), generator)
+
+
+def as_clip(frames: Tensor) -> Tensor:
+    """(F, C, H, W) -> (1, C, F, H, W)"""
+    return frames.transpose(0, 1)[None]
+
+
+def enlarge(clip: Tensor, factor: int) -> Tensor:
+    """Bilinear enlargement of every frame, corners aligned (SPEC 2.5): (1, C, F, H, W) -> (1, C, F, kH, kW)."""
+    height, width = clip.shape[-2:]
+    frames = F.interpolate(clip[0].transpose(0, 1), size=(height * factor, width * factor), mode="bilinear", align_corners=True)
+    return as_clip(frames)
+
+
+def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic resize through 8-bit images, as the official hand-over to stage 4 (SPEC 1.5, T13).
+
+    images (F, H, W, 3) -> (F, height, width, 3), values in 0..1 in steps of 1/255.
+    """
+    import numpy as np
+    from PIL import Image
+
+    levels = (images.clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()  # truncated, not rounded
+    height, width = size
+    frames = [np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC)) for frame in levels]
+    return torch.from_numpy(np.stack(frames)).float() / 255
+
+
+def to_clip(images: Tensor) -> Tensor:
+    """IMAGE (F, H, W, 3) in 0..1 -> clip (1, 3, F, H, W) in -1..1."""
+    return images.movedim(-1, 0)[None].float() * 2 - 1
+
+
+def to_images(clip: Tensor) -> Tensor:
+    """Clip (1, 3, F, H, W) in -1..1 -> IMAGE (F, H, W, 3) in 0..1, not clamped."""
+    return (clip[0] * 0.5 + 0.5).movedim(0, -1).contiguous()

@@ -1,0 +1,154 @@
+"""From a published folder or a single file to a UNet: find the weights, read them safely, say which stage they are.
+
+A folder is the hub's layout: `show-1-base/` with `unet/`, `scheduler/`, ... or its `unet/` alone. A single file is a
+`.safetensors` whose metadata carries the config under `show1`. Nothing in a file is executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .models.config import ConfigError, UNetConfig
+from .models.unet import UNet
+from .schedule import Schedule
+from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, STAGES, Stage
+from .weights import CheckpointError, find_weights, read_json, read_metadata, read_tensors
+
+METADATA_KEY = "show1"
+SCHEDULERS = ("scheduler", "image_noising_scheduler")
+
+# what a state dict is when one of its names contains the mark; the first that fits
+FOREIGN: tuple[tuple[str, str], ...] = (
+    ("lora_", "a LoRA; load it with LoraLoaderModelOnly"),
+    (".lora", "a LoRA; load it with LoraLoaderModelOnly"),
+    ("model.diffusion_model.", "a Stable Diffusion checkpoint"),
+    ("input_blocks.", "a Stable Diffusion UNet"),
+    ("double_blocks.", "a diffusion transformer"),
+    ("encoder.block.", "a T5 text encoder; load it with Show-1 Text Encoder Loader"),
+    ("text_model.", "a CLIP text encoder; load it with Show-1 Text Encoder Loader"),
+    ("decoder.up_blocks.", "a VAE; load it with Show-1 VAE Loader"),
+    ("decoder.up.", "a VAE; load it with the core Load VAE"),
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A UNet on disk, read: its numbers, its stage, its schedules, its tensors."""
+
+    source: Path
+    config: UNetConfig
+    stage: Stage
+    schedule: Schedule
+    noising: Schedule | None  # of the super-resolution models' condition
+    tensors: dict[str, Tensor]
+
+
+def stage_of(config: UNetConfig) -> Stage | None:
+    """Which stage a UNet of this config serves; None when it is none of Show-1's five."""
+    return {
+        (True, 3, False): KEYFRAMES,
+        (True, 7, False): INTERPOLATION,
+        (False, 6, True): FIRST_FRAME,
+        (True, 6, True): PIXEL_SR,
+        (True, 4, False): LATENT_SR,
+    }.get((config.temporal, config.in_channels, config.takes_noise_level))
+
+
+def load_unet(path: str | Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
+              operations: ModuleType | Any = torch.nn) -> UNet:
+    """A UNet ready to call, from a published `unet/` folder, the folder around it, or a converted single file.
+
+    Raises CheckpointError in one sentence for anything that is not a complete Show-1 UNet.
+    """
+    checkpoint = read_checkpoint(path)
+    unet = UNet(checkpoint.config, dtype=dtype, device="meta", operations=operations)
+    unet.load_state_dict({name: tensor.to(device, dtype) for name, tensor in checkpoint.tensors.items()}, assign=True)
+    return unet.eval().requires_grad_(False)
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a Show-1 UNet whole and check it: stage, names and shapes. Raises CheckpointError in one sentence."""
+    path = Path(path)
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist; expected a Show-1 folder (such as show-1-base) or a .safetensors file.")
+    if path.is_dir():
+        unet = path / "unet" if (path / "unet").is_dir() else path
+        config = read_json(unet / "config.json")
+        schedulers = {name: read_json(file) for name in SCHEDULERS
+                      if (file := unet.parent / name / "scheduler_config.json").is_file()}
+        files = find_weights(unet, "diffusion_pytorch_model")
+    else:
+        config, schedulers = described(path)
+        files = [path]
+    return assemble(path, config, schedulers, read_tensors(files))
+
+
+def described(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Config and scheduler configs from a single file's metadata. Raises CheckpointError."""
+    text = read_metadata(path).get(METADATA_KEY)
+    if text is None:
+        what = foreign(read_tensors([path]))
+        raise CheckpointError(f"{path.name} is {what}; expected a Show-1 file made by scripts/convert.py.")
+    try:
+        record = json.loads(text)
+        return dict(record["unet"]), {name: dict(record[name]) for name in SCHEDULERS if name in record}
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path.name} has unreadable Show-1 metadata ({error}); convert it again.") from error
+
+
+def assemble(path: Path, config: dict[str, Any], schedulers: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
+    """Put the parts together and refuse what does not fit. Raises CheckpointError."""
+    try:
+        numbers = UNetConfig.from_dict(config)
+        schedules = {name: Schedule.from_dict(record) for name, record in schedulers.items()}
+    except (ConfigError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    stage = stage_of(numbers)
+    if stage is None:
+        known = ", ".join(known.checkpoint for known in STAGES)
+        raise CheckpointError(f"{path} is a UNet of {numbers.in_channels} input channels that is none of Show-1's ({known}).")
+    check_tensors(path, stage, numbers, tensors)
+    schedule = schedules.get("scheduler", stage.schedule)
+    return Checkpoint(path, numbers, stage, schedule, schedules.get("image_noising_scheduler"), tensors)
+
+
+def check_tensors(path: Path, stage: Stage, config: UNetConfig, tensors: dict[str, Tensor]) -> None:
+    """Compare names and shapes with the UNet the config describes. Raises CheckpointError."""
+    expected = {name: tuple(tensor.shape) for name, tensor in UNet(config, device="meta").state_dict().items()}
+    missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    if len(missing) > len(expected) // 2:
+        raise CheckpointError(f"{path} has the config of {stage.title} but its weights are {foreign(tensors)}.")
+    if missing or unexpected:
+        raise CheckpointError(f"{path} is not a whole copy of {stage.title}: {count(missing, 'tensor')} missing"
+                              f"{example(missing)}, {count(unexpected, 'tensor')} too many{example(unexpected)}; "
+                              "download it again.")
+    wrong = [name for name, shape in expected.items() if tuple(tensors[name].shape) != shape]
+    if wrong:
+        name = wrong[0]
+        raise CheckpointError(f"{path} does not fit its config.json: {count(wrong, 'tensor')} of another shape, such as {name} "
+                              f"{tuple(tensors[name].shape)} where {expected[name]} belongs.")
+
+
+def foreign(names: Iterable[str]) -> str:
+    """In words, what a state dict with these names is."""
+    names = list(names)
+    for mark, what in FOREIGN:
+        if any(mark in name for name in names):
+            return what
+    return f"something unknown, beginning with {names[0]!r}" if names else "empty"
+
+
+def count(items: list[str], noun: str) -> str:
+    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
+
+
+def example(items: list[str]) -> str:
+    return f" (such as {items[0]})" if items else ""

@@ -1,0 +1,123 @@
+"""Tensors and JSON from disk: safetensors and weights-only pickles, whole or in shards, one sentence when damaged."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LARGEST_JSON = 16 * 2**20  # bytes; a published index of five thousand tensors has half a megabyte
+
+
+class CheckpointError(ValueError):
+    """A file or folder that cannot be used, with what it is, what was expected and what to do."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises CheckpointError."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; copy the whole folder as published, with its config files.")
+    if path.stat().st_size > LARGEST_JSON:
+        raise CheckpointError(f"{path} has {path.stat().st_size} bytes; a config has a few thousand. Download it again.")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not readable as JSON ({error}); download it again.") from error
+    if not isinstance(record, dict):
+        raise CheckpointError(f"{path} holds a {type(record).__name__}; expected a JSON object.")
+    return record
+
+
+def find_weights(folder: Path, stem: str) -> list[Path]:
+    """The weight files of a published folder, safetensors before pickles, full files before half-precision ones.
+
+    Published names are `<stem>.safetensors`, `<stem>.fp16.safetensors`, the same with `.bin`, and shards listed in
+    `<name>.index.json`. Raises CheckpointError when there is none.
+    """
+    for ending in ("safetensors", "bin"):
+        for variant in ("", ".fp16"):
+            whole = folder / f"{stem}{variant}.{ending}"
+            if whole.is_file():
+                return [whole]
+            # an index is named after the file it stands for, the variant before or behind "index"
+            for index in (folder / f"{stem}{variant}.{ending}.index.json", folder / f"{stem}.{ending}.index{variant}.json"):
+                if index.is_file():
+                    return shards(index)
+    there = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
+    raise CheckpointError(f"{folder} has no weights ({there}); expected {stem}.safetensors or {stem}.bin, with or without .fp16.")
+
+
+def shards(index: Path) -> list[Path]:
+    """The files an index names, all in its own folder. Raises CheckpointError."""
+    names = read_json(index).get("weight_map")
+    if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
+        raise CheckpointError(f"{index} has no weight_map; download it again.")
+    files = []
+    for name in sorted(set(names.values())):
+        if Path(name).name != name or "\\" in name or name in ("", ".", ".."):
+            raise CheckpointError(f"{index} names {name!r}; expected plain file names beside it.")
+        if not (index.parent / name).is_file():
+            raise CheckpointError(f"{index.parent / name} is missing although {index.name} lists it; download it.")
+        files.append(index.parent / name)
+    return files
+
+
+def read_tensors(files: list[Path]) -> dict[str, Tensor]:
+    """All tensors of the files, mapped from disk where the format allows. Raises CheckpointError."""
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        read = read_safetensors(file) if file.suffix == ".safetensors" else read_pickle(file)
+        twice = tensors.keys() & read.keys()
+        if twice:
+            raise CheckpointError(f"{file} repeats the tensor {min(twice)} of another shard; download the folder again.")
+        tensors.update(read)
+    return tensors
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file. Raises CheckpointError when the header or the length is wrong."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); download it again.") from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a single safetensors file; empty when it has none. Raises CheckpointError."""
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path.name} is a single {path.suffix or 'nameless'} file; expected a published folder or a "
+                              ".safetensors file made by scripts/convert.py.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); download it again.") from error
+
+
+def read_pickle(path: Path) -> dict[str, Tensor]:
+    """Tensors of a `.bin` state dict. Only tensors are built; a pickle that asks for anything else is refused."""
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"PK"
+        record = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path} is damaged or would run code when opened, and was not opened "
+                              f"({str(error).splitlines()[0][:120]}).") from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, IndexError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({first_line(error)}); download it again.") from error
+    if not isinstance(record, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in record.items()):
+        raise CheckpointError(f"{path} is not a state dict of named tensors; expected the published weights file.")
+    return record
+
+
+def first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:160]
