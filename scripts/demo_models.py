@@ -29,7 +29,7 @@ def _build(host: Host, fingerprint: str) -> None:
     part = MODELS.with_name(MODELS.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    command = [str(host.python), str(BUILDER), str(part)]
+    command = [str(host.python), str(BUILDER), str(part / "show1")]
     built = subprocess.run(command, env=environment(host), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if built.returncode:
         said = built.stdout.decode(errors="replace")[-2000:]

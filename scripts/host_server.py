@@ -72,6 +72,8 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Server:
+        if not is_free(self.port):
+            raise Failure(f"port {self.port} is in use; choose another with --port.")
         self._scratch = Path(tempfile.mkdtemp(prefix="show1-run-"))
         try:
             self._start()
@@ -177,6 +179,18 @@ def _subfolders(folder: Path) -> dict[str, str]:
     names = [entry.name for entry in folder.iterdir() if entry.is_dir()]
     listed = {name for value in MODEL_FOLDERS.values() for name in value.split("\n")}
     return {name: name for name in names if name not in listed | {"custom_nodes"}}
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port."""
+    with socket.socket() as probe:
+        if os.name != "nt":  # there it would let two servers share the port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def free_port() -> int:
