@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +71,23 @@ def test_an_unknown_setting_lists_what_there_is(host: Host, keyframes: Json, tmp
     done = run(keyframes, tmp_path, "--set", "Keyframes.speed=2")
     assert done.returncode == 1
     assert "'speed'" in done.stderr and "steps" in done.stderr
+
+
+def test_a_comfyui_of_the_users_own_is_used_and_left_untouched(
+    host: Host, keyframes: Json, tmp_path: Path
+) -> None:
+    if not host.kept:
+        pytest.skip("the tests are run with a ComfyUI of the user's own as it is")
+    own = tmp_path / "own"
+    shutil.copytree(host.source, own, ignore=shutil.ignore_patterns("__pycache__", "tests-unit"))
+    before = sorted(own.rglob("*"))
+    environment = os.environ | {"COMFYUI_PATH": str(own), "COMFYUI_PYTHON": str(host.python)}
+    done = subprocess.run(
+        command(keyframes, tmp_path), env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 8
+    assert sorted(own.rglob("*")) == before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
