@@ -46,7 +46,7 @@ async def _run(server: Server, job: Job) -> list[Path]:
             say(f"note: the Show-1 nodes did not load; the reason is in {server.log}")
         prompt = workflows.to_api(job.workflow, info)
         workflows.apply(job.settings, prompt, info)
-        titles = {node_id: workflows.title_of(node_id, node, info) for node_id, node in prompt.items()}
+        titles = {node_id: workflows.title_of(node, info) for node_id, node in prompt.items()}
         shown = Progress(titles)
         try:
             prompt_id = await client.queue(prompt, _extra(job.workflow))

@@ -65,7 +65,7 @@ class Line:
     def end(self, text: str) -> None:
         """Print the line for good."""
         self._write(text, "\n")
-        self._width = 0
+        self._width, self._last = 0, 0.0
 
     def drop(self) -> None:
         """Blank a line that was left unfinished, so that what follows starts clean."""

@@ -68,10 +68,10 @@ def to_api(workflow: Json, object_info: Json) -> Json:
         raise Failure(f"the workflow cannot be converted for the server: {error}") from error
 
 
-def title_of(node_id: str, node: Json, object_info: Json) -> str:
+def title_of(node: Json, object_info: Json) -> str:
     """What a user calls the node: its own title, else its type's display name."""
     known = object_info.get(node["class_type"], {}).get("display_name")
-    return node.get("_meta", {}).get("title") or known or f"{node['class_type']} {node_id}"
+    return node.get("_meta", {}).get("title") or known or node["class_type"]
 
 
 def apply(settings: list[Setting], prompt: Json, object_info: Json) -> None:
