@@ -1,0 +1,140 @@
+"""Train one stage of the mini cascade; continue where the last run was stopped.
+
+    python -m show1_core.training.mini --stage keyframes --tokenizer DIR
+
+DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: keyframes, vae, then interpolation,
+first-frame, sr1 and sr2, which take the text encoder (and some their first weights) from the stages before.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .latent import Autoencoder, Bank, LatentSR, standardised
+from .loop import Trainer
+from .recipes import (
+    FIRST_FRAME_UNET,
+    INTERPOLATION_UNET,
+    KEYFRAMES_UNET,
+    LATENT_SR_UNET,
+    PIXEL_SR_UNET,
+    PLANS,
+    T5_RECIPE,
+    VAE_RECIPE,
+)
+from .start import inherit
+from .t5 import TextEncoder, Tokenizer
+from .tasks import FirstFrame, Interpolation, Keyframes, PixelSR
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where training keeps its state, and the tokenizer."""
+
+    folder: Path
+    tokenizer: Path
+
+    def average(self, stage: str) -> dict[str, Tensor]:
+        """Averaged weights of a stage that has been trained. Raises FileNotFoundError, naming the command, if it has not."""
+        path = self.folder / stage / "state.pt"
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing: train that stage first (--stage {stage})")
+        return torch.load(path, weights_only=True)["average"]
+
+    def text(self, trained: bool = True) -> TextEncoder:
+        """The text encoder, by default as the keyframe stage left it."""
+        encoder = TextEncoder(T5_RECIPE, Tokenizer(self.tokenizer))
+        if trained:
+            load(encoder, part(self.average("keyframes"), "text."))
+        return encoder
+
+    def autoencoder(self) -> Any:
+        """The trained autoencoder, its latent space standardised."""
+        task = Autoencoder(VAE_RECIPE)
+        load(task, self.average("vae"))
+        return standardised(task.vae.eval())
+
+    def bank(self) -> Bank:
+        """Encoded clips for the latent stage; made once, then kept."""
+        path = self.folder / "vae" / "bank.pt"
+        if not path.exists():
+            bank = Bank.fill(self.autoencoder(), count=320, seed=1)
+            torch.save({"latents": bank.latents, "captions": bank.captions}, path)
+        stored = torch.load(path, weights_only=True)
+        return Bank(stored["latents"], tuple(stored["captions"]))
+
+
+def part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The weights whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+@torch.no_grad()
+def load(module: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Fill every parameter by its name; one that several names share is stored once."""
+    for name, parameter in module.named_parameters():
+        parameter.copy_(weights[name])
+
+
+def interpolation(shop: Workshop) -> nn.Module:
+    """Starts from the keyframe weights (paper section 3.2)."""
+    task = Interpolation(INTERPOLATION_UNET, shop.text())
+    inherit(task.unet, part(shop.average("keyframes"), "unet."))
+    return task
+
+
+def pixel_sr(shop: Workshop) -> nn.Module:
+    """Starts from the image model's spatial weights (paper section 3.3)."""
+    task = PixelSR(PIXEL_SR_UNET, shop.text())
+    inherit(task.unet, part(shop.average("first-frame"), "unet."))
+    return task
+
+
+TASKS: dict[str, Callable[[Workshop], nn.Module]] = {
+    "keyframes": lambda shop: Keyframes(KEYFRAMES_UNET, shop.text(trained=False)),
+    "interpolation": interpolation,
+    "first-frame": lambda shop: FirstFrame(FIRST_FRAME_UNET, shop.text()),
+    "sr1": pixel_sr,
+    "vae": lambda shop: Autoencoder(VAE_RECIPE),
+    "sr2": lambda shop: LatentSR(LATENT_SR_UNET, shop.text(), shop.bank()),
+    "sr2-full": lambda shop: LatentSR(LATENT_SR_UNET, shop.text(), shop.bank(), last=1000),
+}
+
+
+def set_up_torch(threads: int) -> None:
+    """How the CPU is used: few threads inside a layer, and plain attention."""
+    torch.set_num_threads(threads)
+    # The fused attention is slow for heads of eight channels over eight frames.
+    torch.backends.cuda.enable_flash_sdp(False)
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+
+
+def main() -> None:
+    """Train a stage to the end of its plan."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stage", choices=tuple(TASKS), required=True)
+    parser.add_argument("--tokenizer", type=Path, required=True, help="folder of the T5 tokenizer")
+    parser.add_argument("--folder", type=Path, default=Path(".training"), help="where checkpoints are kept")
+    parser.add_argument("--steps", type=int, help="length of the plan, if not the recorded one")
+    parser.add_argument("--threads", type=int, default=1, help="threads inside a layer, for each half of the batch")
+    arguments = parser.parse_args()
+    set_up_torch(arguments.threads)
+    plan = PLANS[arguments.stage]
+    plan = replace(plan, steps=arguments.steps or plan.steps)
+    shop = Workshop(arguments.folder, arguments.tokenizer)
+    trainer = Trainer(TASKS[arguments.stage](shop), plan, arguments.folder / arguments.stage)
+    trainer.resume()
+    size = sum(parameter.numel() for parameter in trainer.parameters.values()) / 1e6
+    print(f"{arguments.stage}: {size:.2f} M parameters, from step {trainer.step}", flush=True)
+    trainer.run()
+
+
+if __name__ == "__main__":
+    main()

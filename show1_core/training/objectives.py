@@ -1,0 +1,132 @@
+"""What the stages of the cascade are trained to do, each as a small pure function.
+
+They serve the published UNets as well as the mini. Clips are (B, C, F, H, W) in [-1, 1], images (B, C, H, W);
+timesteps are (B,) integers 0..999; `abar` is the (1000,) table of the signal's variance.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+EXPERT_TIMESTEPS = 900  # the latent expert knows the last nine tenths of the noise only (paper, section 3.4)
+
+
+def at(table: Tensor, timestep: Tensor, like: Tensor) -> Tensor:
+    """Entries of a (1000,) table for each sample, shaped (B, 1, ...) to scale `like`."""
+    return table[timestep].reshape(-1, *[1] * (like.ndim - 1)).to(like)
+
+
+def noised(clean: Tensor, noise: Tensor, timestep: Tensor, abar: Tensor) -> Tensor:
+    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (paper eq. 1): the shape of `clean`."""
+    signal = at(abar, timestep, clean)
+    return signal.sqrt() * clean + (1 - signal).sqrt() * noise
+
+
+def uniform_timesteps(count: int, generator: torch.Generator, last: int = 1000) -> Tensor:
+    """(count,) timesteps 0..last-1, one from each of `count` equal parts of the range, in random order.
+
+    Stratified: every batch covers the range, which takes noise out of the loss without changing its mean.
+    With last=900 these are the timesteps of the latent expert.
+    """
+    inside = torch.rand(count, generator=generator)
+    part = torch.randperm(count, generator=generator)
+    return ((part + inside) * last / count).long().clamp(max=last - 1)
+
+
+def velocity_weight(abar: Tensor, floor: float) -> Tensor:
+    """(1000,) weights 1 + 1 / (SNR + floor) of the noise loss, SNR = abar / (1 - abar).
+
+    With floor = 0 this is the squared error of the velocity written as a weight of the noise error (Salimans and
+    Ho 2022, section 4). Unweighted, timesteps of nearly pure noise hardly count, and what a prompt says is decided
+    there; `floor` keeps the very last ones from outweighing all others.
+    """
+    snr = abar / (1 - abar)
+    return 1 + 1 / (snr + floor)
+
+
+def noise_prediction(prediction: Tensor, noise: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean of w ||eps - eps_theta||^2 (paper eq. 5); channels beyond the noise's (variances) are left alone.
+
+    weight: (B,) or None for 1. Returns a scalar.
+    """
+    error = (prediction[:, : noise.shape[1]].float() - noise).square().flatten(1).mean(dim=1)
+    return error.mean() if weight is None else (error * weight).mean()
+
+
+def drop_text(text: Tensor, empty: Tensor, keep: Tensor) -> Tensor:
+    """Text states (B, L, D) with those of "" (1, L, D) in place where `keep` (B,) is False: for guidance."""
+    return torch.where(keep[:, None, None], text, empty)
+
+
+def interpolation_condition(ends: Tensor, frames: int = 5) -> Tensor:
+    """[z, m] of eq. 6 as the published inference builds them (SPEC T10), for each pair of keyframes.
+
+    ends (B, C, 2, H, W) -> (B, C+1, frames, H, W): their linear blend, and a mask that is 1 on the first and last frame.
+    """
+    blend = F.interpolate(ends, size=(frames, *ends.shape[-2:]), mode="trilinear", align_corners=True)
+    mask = torch.zeros_like(blend[:, :1])
+    mask[:, :, [0, -1]] = 1.0
+    return torch.cat([blend, mask], dim=1)
+
+
+def enlarged(low: Tensor, factor: int) -> Tensor:
+    """Bilinear enlargement with corners aligned (SPEC 2.5), of images or of every frame of a clip."""
+    frames = low if low.ndim == 4 else low.transpose(1, 2).flatten(0, 1)  # (B*F, C, H, W)
+    size = (factor * low.shape[-2], factor * low.shape[-1])
+    large = F.interpolate(frames, size=size, mode="bilinear", align_corners=True)
+    return large if low.ndim == 4 else large.unflatten(0, (len(low), -1)).transpose(1, 2)
+
+
+def upscale_condition(large: Tensor, noise: Tensor, level: Tensor, abar: Tensor) -> Tensor:
+    """The enlarged frames noised to a level (B,) that the model is told: what a super-resolution model starts from."""
+    return noised(large, noise, level, abar)
+
+
+def with_first_frame(condition: Tensor, first: Tensor, known: Tensor) -> Tensor:
+    """The condition with its first frame replaced by the clean large one (B, C, 1, H, W) where `known` (B,) (SPEC T11)."""
+    start = torch.where(known[:, None, None, None, None], first, condition[:, :, :1])
+    return torch.cat([start, condition[:, :, 1:]], dim=2)
+
+
+def posterior(clean: Tensor, sample: Tensor, timestep: Tensor, abar: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, log of the smallest and log of the largest variance of x_{t-1} given x_t and x_0 (Ho et al. 2020, eq. 6-7)."""
+    now = at(abar, timestep, sample)
+    before = torch.where(at(timestep, torch.arange(len(timestep)), sample) > 0, at(abar, (timestep - 1).clamp(min=0), sample), 1)
+    beta = 1 - now / before
+    mean = before.sqrt() * beta / (1 - now) * clean + (now / before).sqrt() * (1 - before) / (1 - now) * sample
+    smallest = (beta * (1 - before) / (1 - now)).clamp(min=1e-20)
+    return mean, smallest.log(), beta.log()
+
+
+def learned_variance(prediction: Tensor, sample: Tensor, clean: Tensor, timestep: Tensor, abar: Tensor) -> Tensor:
+    """KL divergence of the predicted from the true step x_t -> x_{t-1}, in nats a value (Nichol and Dhariwal 2021, eq. 15-16).
+
+    prediction (B, 2C, ...) holds noise and v; the log variance is v' log beta + (1 - v') log beta~ with v' = (v+1)/2.
+    The mean is held fixed, so only the variance channels learn from it. Returns a scalar.
+    """
+    channels = clean.shape[1]
+    noise, spread = prediction[:, :channels].detach().float(), prediction[:, channels:].float()
+    signal = at(abar, timestep, sample)
+    guess = ((sample - (1 - signal).sqrt() * noise) / signal.sqrt()).clamp(-1, 1)
+    true_mean, low, high = posterior(clean, sample, timestep, abar)
+    mean, _, _ = posterior(guess, sample, timestep, abar)
+    fraction = (spread + 1) / 2
+    log_variance = fraction * high + (1 - fraction) * low
+    divergence = 0.5 * (log_variance - low - 1 + (low - log_variance).exp() + (true_mean - mean).square() * (-log_variance).exp())
+    # At t = 0 there is no step to take; the smallest variance is zero there and the term has no meaning.
+    later = at(timestep, torch.arange(len(timestep)), sample) > 0
+    return torch.where(later, divergence, 0).mean()
+
+
+def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence of N(mean, exp(log_variance)) from N(0, 1) in nats a latent value, averaged."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+
+
+def psnr(result: Tensor, truth: Tensor, peak: float = 2.0) -> float:
+    """Peak signal to noise ratio in dB; peak = 2 for values in [-1, 1]."""
+    return 10 * math.log10(peak**2 / max(float((result - truth).square().mean()), 1e-12))

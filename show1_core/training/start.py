@@ -1,0 +1,75 @@
+"""What a UNet's weights are before training: a network that passes its noisy input on as its guess of the noise.
+
+In nearly pure noise that guess is almost right, and what the network has to find is the small difference. A random
+start spends its first thousand steps on learning to copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ..models.temporal import TemporalConv, TemporalTransformer
+from ..models.unet import UNet
+
+CARRIED = ((0, 1.0), (0, -1.0), (1, 1.0), (1, -1.0), (2, 1.0), (2, -1.0))  # (input channel, sign) of the first features
+
+
+@torch.no_grad()
+def quiet_time(unet: UNet) -> None:
+    """Temporal layers add nothing at first (the official initialisation of their last layers)."""
+    for module in unet.modules():
+        if isinstance(module, TemporalConv):
+            for parameter in module.conv4[-1].parameters():
+                parameter.zero_()
+        elif isinstance(module, TemporalTransformer):
+            for parameter in module.proj_out.parameters():
+                parameter.zero_()
+
+
+@torch.no_grad()
+def pass_noise_on(unet: UNet, scale: float = 0.98) -> None:
+    """Lay a straight path from the noisy clip to the noise guess, through the outermost skip connection.
+
+    gelu(y) - gelu(-y) = y, so a feature and its negative carry a value exactly through the last activation.
+    `scale` is what the last norm divides by: the features' usual size.
+    """
+    last = unet.up_blocks[-1].resnets[-1]
+    skip = last.conv_shortcut.in_channels - unet.conv_in.out_channels  # where the skip's channels begin
+    for feature, (channel, sign) in enumerate(CARRIED):
+        unet.conv_in.weight[feature].zero_()
+        unet.conv_in.weight[feature, channel, 1, 1] = sign
+        unet.conv_in.bias[feature] = 0.0
+        last.conv_shortcut.weight[feature].zero_()
+        last.conv_shortcut.weight[feature, skip + feature] = 1.0
+        for bias in (last.conv_shortcut.bias, last.conv2.bias):
+            bias[feature] = 0.0
+        last.conv2.weight[feature].zero_()
+    unet.conv_out.weight[:3].zero_()
+    unet.conv_out.bias.zero_()
+    for feature, (channel, sign) in enumerate(CARRIED):
+        unet.conv_out.weight[channel, feature, 1, 1] = sign * scale
+
+
+@torch.no_grad()
+def inherit(unet: UNet, weights: Mapping[str, Tensor]) -> list[str]:
+    """Start from another stage's weights; returns the names that it did not have.
+
+    The interpolation starts from the keyframe weights, the video super-resolution from the image model's spatial ones
+    (paper sections 3.2, 3.3). A first convolution with more input channels takes the old ones and ignores the new at first.
+    """
+    missing = []
+    for name, parameter in unet.named_parameters():
+        given = weights.get(name)
+        if given is None:
+            missing.append(name)
+        elif given.shape == parameter.shape:
+            parameter.copy_(given)
+        elif name == "conv_in.weight" and given.shape[1] < parameter.shape[1]:
+            parameter.zero_()
+            parameter[:, : given.shape[1]] = given
+        else:
+            raise ValueError(f"{name} has shape {tuple(given.shape)} where {tuple(parameter.shape)} is expected")
+    return missing

@@ -1,0 +1,159 @@
+"""What each diffusion stage learns from: batches of rendered clips turned into its objective."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..models.config import UNetConfig
+from ..models.unet import UNet
+from ..schedule import signal_variance
+from . import objectives as goal
+from . import operations
+from .recipes import LOW, MIDDLE, UNetRecipe, unet_config
+from .shapes import FRAMES, KEYFRAMES, Scene, caption, draw, frame_times, keyframe_times, render
+from .start import pass_noise_on, quiet_time
+from .t5 import TextEncoder
+
+TEXT_DROPPED = 0.1  # of the samples learn without text, for classifier-free guidance
+FIRST_DROPPED = 0.3  # of the super-resolution samples learn without a clean first frame
+NOISE_LEVELS = 500  # conditions of super-resolution are noised to a random level below
+VARIANCE_WEIGHT = 0.01
+WEIGHT_FLOOR = 0.005
+WINDOW = 8
+CROP = 32  # rows of the patches super-resolution learns from, at its large size
+
+
+def build_unet(recipe: UNetRecipe, seed: int) -> UNet:
+    """A fresh UNet of a recipe. In eval mode throughout: the temporal layers' dropout is of no use to a model this small."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = UNet(UNetConfig.from_dict(unet_config(recipe)), operations=operations).eval()
+    quiet_time(unet)
+    if recipe.out_channels == 6:
+        pass_noise_on(unet)
+    return unet
+
+
+def clips(scenes: Sequence[Scene], times: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """Rendered scenes as (B, 3, F, H, W) in [-1, 1]."""
+    return torch.from_numpy(render(scenes, times, size)).permute(0, 4, 1, 2, 3).contiguous() * 2 - 1
+
+
+def gaussian(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Normal noise in the shape of `like`."""
+    return torch.randn(like.shape, generator=generator)
+
+
+def spans(data: np.random.Generator, count: int, length: int, step: int = 1) -> np.ndarray:
+    """(count, length) times of `length` neighbouring frames, each row starting at a random multiple of `step` frames."""
+    starts = step * data.integers(0, (FRAMES - length) // step + 1, size=count)
+    return frame_times()[starts[:, None] + np.arange(length)]
+
+
+class DiffusionTask(nn.Module):
+    """What all diffusion stages share: a UNet, a text encoder, a noise schedule."""
+
+    def __init__(self, recipe: UNetRecipe, text: TextEncoder, seed: int = 0) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.unet = build_unet(recipe, seed)
+        self.text = text.requires_grad_(False)
+        self.abar = signal_variance(recipe.stage.schedule)
+        self.weight = goal.velocity_weight(self.abar, WEIGHT_FLOOR)
+
+    def describe(self, captions: Sequence[str], data: np.random.Generator) -> Tensor:
+        """Text states (B, 77, D) of the captions, some of them emptied."""
+        keep = torch.from_numpy(data.uniform(size=len(captions)) >= TEXT_DROPPED)
+        states = self.text(["", *captions])
+        return goal.drop_text(states[1:], states[:1], keep)
+
+    def captions(self, scenes: Sequence[Scene], data: np.random.Generator) -> list[str]:
+        """A caption a scene."""
+        return [caption(data, scene.kind) for scene in scenes]
+
+    def predict(self, sample: Tensor, timestep: Tensor, text: Tensor, level: Tensor | None = None) -> Tensor:
+        """The UNet's output in float32."""
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.unet(sample, timestep, text, level).float()
+
+
+class Keyframes(DiffusionTask):
+    """Stage 1 (paper eq. 5): eight frames from noise and a caption. The text encoder learns along."""
+
+    def __init__(self, recipe: UNetRecipe, text: TextEncoder, seed: int = 0) -> None:
+        super().__init__(recipe, text, seed)
+        self.text.requires_grad_(True)
+
+    def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
+        scenes = draw(data, batch)
+        clean = clips(scenes, keyframe_times(), LOW)
+        timestep = goal.uniform_timesteps(batch, noise)
+        epsilon = gaussian(clean, noise)
+        text = self.describe(self.captions(scenes, data), data)
+        prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, text)
+        return goal.noise_prediction(prediction, epsilon, self.weight[timestep])
+
+
+class Interpolation(DiffusionTask):
+    """Stage 2 (paper eq. 6): three frames between two keyframes, from [x_t, z, m]."""
+
+    def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
+        scenes = draw(data, batch)
+        clean = clips(scenes, spans(data, batch, 5, (FRAMES - 1) // (KEYFRAMES - 1)), LOW)
+        condition = goal.interpolation_condition(clean[:, :, [0, -1]])
+        timestep = goal.uniform_timesteps(batch, noise)
+        epsilon = gaussian(clean, noise)
+        sample = torch.cat([goal.noised(clean, epsilon, timestep, self.abar), condition], dim=1)
+        prediction = self.predict(sample, timestep, self.describe(self.captions(scenes, data), data))
+        return goal.noise_prediction(prediction, epsilon, self.weight[timestep])
+
+
+class SuperResolution(DiffusionTask):
+    """What stages 3a and 3 share: patches of a clip at both sizes, the small one enlarged and noised."""
+
+    def pair(self, scenes: Sequence[Scene], times: np.ndarray, data: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Large frames and the enlarged small ones, the same patch of both: (B, 3, F, h, w) each."""
+        large = clips(scenes, times, MIDDLE)
+        condition = goal.enlarged(clips(scenes, times, LOW), MIDDLE[0] // LOW[0])
+        width = CROP * MIDDLE[1] // MIDDLE[0]
+        top, left = (int(data.integers(0, (size - part) // 4 + 1)) * 4 for size, part in zip(MIDDLE, (CROP, width), strict=True))
+        window = (..., slice(top, top + CROP), slice(left, left + width))
+        return large[window], condition[window]
+
+
+class FirstFrame(SuperResolution):
+    """Stage 3a: one frame four times as large (SPEC 2.6); the variance channels learn their own divergence."""
+
+    def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
+        scenes = draw(data, batch)
+        large, condition = (clip[:, :, 0] for clip in self.pair(scenes, spans(data, batch, 1), data))  # (B, 3, h, w)
+        level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch))
+        timestep = goal.uniform_timesteps(batch, noise)
+        epsilon = gaussian(large, noise)
+        noisy = goal.noised(large, epsilon, timestep, self.abar)
+        given = goal.upscale_condition(condition, gaussian(large, noise), level, self.abar)
+        text = self.describe(self.captions(scenes, data), data)
+        prediction = self.predict(torch.cat([noisy, given], dim=1), timestep, text, level)
+        spread = goal.learned_variance(prediction, noisy, large, timestep, self.abar)
+        return goal.noise_prediction(prediction, epsilon, self.weight[timestep]) + VARIANCE_WEIGHT * spread
+
+
+class PixelSR(SuperResolution):
+    """Stage 3: eight frames four times as large, mostly given the first of them (SPEC 2.5, T11)."""
+
+    def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
+        scenes = draw(data, batch)
+        large, condition = self.pair(scenes, spans(data, batch, WINDOW), data)
+        level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch))
+        known = torch.from_numpy(data.uniform(size=batch) >= FIRST_DROPPED)
+        timestep = goal.uniform_timesteps(batch, noise)
+        epsilon = gaussian(large, noise)
+        given = goal.upscale_condition(condition, gaussian(large, noise), level, self.abar)
+        given = goal.with_first_frame(given, large[:, :, :1], known)
+        sample = torch.cat([goal.noised(large, epsilon, timestep, self.abar), given], dim=1)
+        prediction = self.predict(sample, timestep, self.describe(self.captions(scenes, data), data), level)
+        return goal.noise_prediction(prediction, epsilon, self.weight[timestep])
