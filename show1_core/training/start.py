@@ -14,8 +14,6 @@ from torch import Tensor
 from ..models.temporal import TemporalConv, TemporalTransformer
 from ..models.unet import UNet
 
-CARRIED = ((0, 1.0), (0, -1.0), (1, 1.0), (1, -1.0), (2, 1.0), (2, -1.0))  # (input channel, sign) of the first features
-
 
 @torch.no_grad()
 def quiet_time(unet: UNet) -> None:
@@ -30,15 +28,16 @@ def quiet_time(unet: UNet) -> None:
 
 
 @torch.no_grad()
-def pass_noise_on(unet: UNet, scale: float = 0.98) -> None:
-    """Lay a straight path from the noisy clip to the noise guess, through the outermost skip connection.
+def pass_noise_on(unet: UNet, channels: int, scale: float = 0.98) -> None:
+    """Lay a straight path from the clip's `channels` to the noise guess, through the outermost skip connection.
 
-    gelu(y) - gelu(-y) = y, so a feature and its negative carry a value exactly through the last activation.
-    `scale` is what the last norm divides by: the features' usual size.
+    gelu(y) - gelu(-y) = y, and so for SiLU: a feature and its negative carry a value exactly through the last
+    activation. `scale` is what the last norm divides by, the features' usual size.
     """
+    carried = [(channel, sign) for channel in range(channels) for sign in (1.0, -1.0)]
     last = unet.up_blocks[-1].resnets[-1]
     skip = last.conv_shortcut.in_channels - unet.conv_in.out_channels  # where the skip's channels begin
-    for feature, (channel, sign) in enumerate(CARRIED):
+    for feature, (channel, sign) in enumerate(carried):
         unet.conv_in.weight[feature].zero_()
         unet.conv_in.weight[feature, channel, 1, 1] = sign
         unet.conv_in.bias[feature] = 0.0
@@ -47,9 +46,9 @@ def pass_noise_on(unet: UNet, scale: float = 0.98) -> None:
         for bias in (last.conv_shortcut.bias, last.conv2.bias):
             bias[feature] = 0.0
         last.conv2.weight[feature].zero_()
-    unet.conv_out.weight[:3].zero_()
+    unet.conv_out.weight[:channels].zero_()
     unet.conv_out.bias.zero_()
-    for feature, (channel, sign) in enumerate(CARRIED):
+    for feature, (channel, sign) in enumerate(carried):
         unet.conv_out.weight[channel, feature, 1, 1] = sign * scale
 
 

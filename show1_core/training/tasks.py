@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..models.config import UNetConfig
 from ..models.unet import UNet
 from ..schedule import signal_variance
+from ..stages import LATENT_SR
 from . import objectives as goal
 from . import operations
 from .recipes import LOW, MIDDLE, UNetRecipe, unet_config
@@ -33,8 +34,7 @@ def build_unet(recipe: UNetRecipe, seed: int) -> UNet:
         torch.manual_seed(seed)
         unet = UNet(UNetConfig.from_dict(unet_config(recipe)), operations=operations).eval()
     quiet_time(unet)
-    if recipe.out_channels == 6:
-        pass_noise_on(unet)
+    pass_noise_on(unet, channels=4 if recipe.stage is LATENT_SR else 3)
     return unet
 
 
