@@ -19,11 +19,18 @@ from torch import Tensor
 from .models.config import ConfigError, UNetConfig
 from .models.unet import UNet
 from .schedule import Schedule
-from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, STAGES, Stage
+from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, NOISING, PIXEL_SR, STAGES, Stage
 from .weights import CheckpointError, find_weights, read_json, read_metadata, read_tensors
 
 METADATA_KEY = "show1"
-SCHEDULERS = ("scheduler", "image_noising_scheduler")
+SD_LATENT_SCALE = 0.18215
+
+# configs beside a published unet/ that change how it is run
+PARTS = {
+    "scheduler": "scheduler/scheduler_config.json",
+    "image_noising_scheduler": "image_noising_scheduler/scheduler_config.json",
+    "vae": "vae/config.json",
+}
 
 # what a state dict is when one of its names contains the mark; the first that fits
 FOREIGN: tuple[tuple[str, str], ...] = (
@@ -40,14 +47,22 @@ FOREIGN: tuple[tuple[str, str], ...] = (
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A UNet on disk, read: its numbers, its stage, its schedules, its tensors."""
+class Identity:
+    """What a UNet on disk is: its numbers, its stage, and the schedules it is run with."""
 
     source: Path
     config: UNetConfig
     stage: Stage
     schedule: Schedule
-    noising: Schedule | None  # of the super-resolution models' condition
+    noising: Schedule  # of the super-resolution models' condition
+    latent_scale: float  # from the VAE's latents to the UNet's
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A UNet on disk, read."""
+
+    identity: Identity
     tensors: dict[str, Tensor]
 
 
@@ -69,7 +84,7 @@ def load_unet(path: str | Path, dtype: torch.dtype = torch.float32, device: torc
     Raises CheckpointError in one sentence for anything that is not a complete Show-1 UNet.
     """
     checkpoint = read_checkpoint(path)
-    unet = UNet(checkpoint.config, dtype=dtype, device="meta", operations=operations)
+    unet = UNet(checkpoint.identity.config, dtype=dtype, device="meta", operations=operations)
     unet.load_state_dict({name: tensor.to(device, dtype) for name, tensor in checkpoint.tensors.items()}, assign=True)
     return unet.eval().requires_grad_(False)
 
@@ -82,33 +97,33 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if path.is_dir():
         unet = path / "unet" if (path / "unet").is_dir() else path
         config = read_json(unet / "config.json")
-        schedulers = {name: read_json(file) for name in SCHEDULERS
-                      if (file := unet.parent / name / "scheduler_config.json").is_file()}
+        parts = {name: read_json(unet.parent / file) for name, file in PARTS.items() if (unet.parent / file).is_file()}
         files = find_weights(unet, "diffusion_pytorch_model")
     else:
-        config, schedulers = described(path)
+        config, parts = described(path)
         files = [path]
-    return assemble(path, config, schedulers, read_tensors(files))
+    return assemble(path, config, parts, read_tensors(files))
 
 
 def described(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Config and scheduler configs from a single file's metadata. Raises CheckpointError."""
+    """The UNet's config and those of its neighbours from a single file's metadata. Raises CheckpointError."""
     text = read_metadata(path).get(METADATA_KEY)
     if text is None:
         what = foreign(read_tensors([path]))
         raise CheckpointError(f"{path.name} is {what}; expected a Show-1 file made by scripts/convert.py.")
     try:
         record = json.loads(text)
-        return dict(record["unet"]), {name: dict(record[name]) for name in SCHEDULERS if name in record}
+        return dict(record["unet"]), {name: dict(record[name]) for name in PARTS if name in record}
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path.name} has unreadable Show-1 metadata ({error}); convert it again.") from error
 
 
-def assemble(path: Path, config: dict[str, Any], schedulers: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
+def assemble(path: Path, config: dict[str, Any], parts: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
     """Put the parts together and refuse what does not fit. Raises CheckpointError."""
     try:
         numbers = UNetConfig.from_dict(config)
-        schedules = {name: Schedule.from_dict(record) for name, record in schedulers.items()}
+        schedules = {name: Schedule.from_dict(record) for name, record in parts.items() if name != "vae"}
+        latent_scale = float(parts.get("vae", {}).get("scaling_factor", SD_LATENT_SCALE))
     except (ConfigError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     stage = stage_of(numbers)
@@ -116,8 +131,8 @@ def assemble(path: Path, config: dict[str, Any], schedulers: dict[str, Any], ten
         known = ", ".join(known.checkpoint for known in STAGES)
         raise CheckpointError(f"{path} is a UNet of {numbers.in_channels} input channels that is none of Show-1's ({known}).")
     check_tensors(path, stage, numbers, tensors)
-    schedule = schedules.get("scheduler", stage.schedule)
-    return Checkpoint(path, numbers, stage, schedule, schedules.get("image_noising_scheduler"), tensors)
+    schedule, noising = schedules.get("scheduler", stage.schedule), schedules.get("image_noising_scheduler", NOISING)
+    return Checkpoint(Identity(path, numbers, stage, schedule, noising, latent_scale), tensors)
 
 
 def check_tensors(path: Path, stage: Stage, config: UNetConfig, tensors: dict[str, Tensor]) -> None:

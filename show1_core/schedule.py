@@ -82,14 +82,15 @@ def published_timesteps(schedule: Schedule, steps: int, denoise: float = 1.0) ->
 
 
 def published_sigmas(schedule: Schedule, steps: int, denoise: float = 1.0) -> Tensor:
-    """Sigmas of the official run, falling, with the sigma it ends on: that of timestep 0, not 0 (SPEC T2)."""
+    """Sigmas of the official run, falling, with the one it ends on: DPM-Solver at timestep 0, not at 0 (SPEC T2)."""
     table = sigma_table(schedule)
-    return table[[*published_timesteps(schedule, steps, denoise), 0]]
+    end = torch.zeros(1) if schedule.solver == "ddpm" else table[:1]
+    return torch.cat([table[published_timesteps(schedule, steps, denoise)], end])
 
 
-def final_scale(schedule: Schedule) -> float:
-    """sqrt(abar) of timestep 0, where the DPM-Solver runs end: takes x from sigma space to the official result."""
-    return float(signal_variance(schedule)[0].sqrt())
+def signal_scale(sigma: float) -> float:
+    """sqrt(abar) at `sigma`: takes x from sigma space to the official scale, where signal and noise have unit power."""
+    return (1 + sigma**2) ** -0.5
 
 
 def ends_first_order(steps: int) -> bool:

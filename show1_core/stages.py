@@ -43,6 +43,8 @@ LATENT_SR = Stage(
     "sr2", "the latent super-resolution model", "show-1-sr2", "Show1LatentSR", steps=50, guidance=15.0,
     schedule=Schedule(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012), denoise=0.8)
 
+NOISING = Schedule(beta_schedule="squaredcos_cap_v2")  # of the super-resolution models' condition
+
 STAGES = (KEYFRAMES, INTERPOLATION, FIRST_FRAME, PIXEL_SR, LATENT_SR)
 
 KEYFRAME_FPS = 2.0

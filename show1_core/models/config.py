@@ -108,6 +108,11 @@ class UNetConfig:
         return self.encoder_hid_dim or self.cross_attention_dim
 
     @property
+    def sample_channels(self) -> int:
+        """Channels that are denoised; the other inputs are the condition, the other outputs the variance."""
+        return 4 if self.in_channels == 4 else 3
+
+    @property
     def size_multiple(self) -> int:
         """What height and width must be divisible by; blocks that halve by convolution take any size."""
         halvings = len(self.block_out_channels) - 1

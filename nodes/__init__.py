@@ -1,0 +1,26 @@
+"""The nodes of the pack, one file a stage."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import host
+from .interpolation import Show1Interpolator
+from .keyframes import Show1KeyframeSampler
+from .latent_sr import Show1LatentSR
+from .loaders import Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader
+from .pixel_sr import Show1FirstFrameSR, Show1PixelSR
+from .text import Show1T5Encode
+
+
+class Show1Extension(ComfyExtension):
+    """What the host asks a pack for."""
+
+    def __init__(self) -> None:
+        host.register_folders()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader, Show1T5Encode, Show1KeyframeSampler, Show1Interpolator,
+            Show1FirstFrameSR, Show1PixelSR, Show1LatentSR,
+        ]

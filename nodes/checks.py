@@ -1,0 +1,69 @@
+"""What a node refuses before any work starts, each in one sentence: what came in, what was expected, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..show1_core.checkpoints import Identity
+from ..show1_core.stages import STAGES, Stage
+from . import host
+
+
+def missing(kind: str, name: str, found: Mapping[str, Path], folder: str) -> bool | str:
+    """True when a combo's option is there, or the sentence the host shows before anything runs."""
+    there = ", ".join(found) or "nothing"
+    return name in found or f"{kind} {name!r} is not there; {folder} has {there}. Put the file or folder there and press R."
+
+
+def one_of(kind: str, name: str, found: Mapping[str, Path], folder: str) -> Path:
+    """The path a combo's option stands for. Raises ValueError when the listing does not have it."""
+    if name not in found:
+        raise ValueError(missing(kind, name, found, folder))
+    return found[name]
+
+
+def stage_model(model: Any, stage: Stage) -> Identity:
+    """What a MODEL is, when it is the stage's. Raises ValueError naming what it is and where it belongs."""
+    identity = host.identity_of(model)
+    if identity is None:
+        raise ValueError(f"model is a {host.kind_of(model)} model; expected {stage.title} ({stage.checkpoint}), "
+                         "loaded with Show-1 Model Loader.")
+    if identity.stage is not stage:
+        right = f"{stage.title} ({stage.checkpoint})"
+        raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in {identity.stage.node}; "
+                         f"expected {right}.")
+    return identity
+
+
+def text(conditioning: Any, name: str, identity: Identity) -> None:
+    """CONDITIONING of the width the model was trained with. Raises ValueError."""
+    width, expected = conditioning[0][0].shape[-1], identity.config.text_dim
+    if width != expected:
+        encoder = "CLIP Text Encode with the text encoder of show-1-sr2" if identity.stage is STAGES[-1] else "Show-1 T5 Encode"
+        raise ValueError(f"{name} is text of width {width}; {identity.stage.title} ({identity.source.name}) takes {expected}. "
+                         f"Encode the prompt with {encoder}.")
+
+
+def frames(images: Tensor, name: str, minimum: int = 1, multiple: int = 1) -> Tensor:
+    """IMAGE (F, H, W, 3), finite, alpha dropped. Raises ValueError for what the stage cannot take."""
+    if images.ndim != 4 or images.shape[-1] not in (3, 4):
+        raise ValueError(f"{name} has shape {tuple(images.shape)}; expected frames of height, width and 3 colours.")
+    count, height, width, _ = images.shape
+    if count < minimum:
+        raise ValueError(f"{name} has {count} frame{'' if count == 1 else 's'}; expected at least {minimum}.")
+    size(height, width, multiple, name)
+    if not bool(torch.isfinite(images).all()):
+        raise ValueError(f"{name} holds values that are no numbers (NaN or infinite); look at the node it comes from.")
+    return images[..., :3]
+
+
+def size(height: int, width: int, multiple: int, name: str) -> None:
+    """Height and width a UNet can halve. Raises ValueError naming a size that fits."""
+    if height < multiple or width < multiple or height % multiple or width % multiple:
+        near = "x".join(str(max(round(side / multiple), 1) * multiple) for side in (width, height))
+        raise ValueError(f"{name} is {width}x{height}; expected width and height in multiples of {multiple}, such as {near}.")

@@ -1,0 +1,99 @@
+"""What the stage nodes share: the sampler widgets, the run they describe, and its picture while it goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from comfy_api.latest import io
+from PIL import Image
+from torch import Tensor
+
+from ..show1_core.cascade import Sample
+from ..show1_core.checkpoints import Identity
+from ..show1_core.stages import Stage
+from . import checks, host
+
+CATEGORY = "Show-1"
+SHEET_SIDE = 512  # pixels of a preview's longer side
+
+
+def model_inputs(stage: Stage) -> list[Any]:
+    """MODEL and text, first in every stage node."""
+    return [
+        io.Model.Input("model", tooltip=f"From Show-1 Model Loader: {stage.title} ({stage.checkpoint})."),
+        io.Conditioning.Input("positive", tooltip="The prompt, encoded."),
+        io.Conditioning.Input("negative", tooltip="What guidance steers away from, encoded; empty text in the official run."),
+    ]
+
+
+def seed_input() -> Any:
+    return io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
+                        tooltip="Same seed, same noise, on every machine. The official run gives all stages the same seed.")
+
+
+def strength_inputs(stage: Stage) -> list[Any]:
+    """Steps and guidance, at the published values."""
+    return [
+        io.Int.Input("steps", default=stage.steps, min=1, max=1000,
+                     tooltip=f"Official: {stage.steps}. Fewer are faster and rougher."),
+        io.Float.Input("cfg", default=stage.guidance, min=1.0, max=100.0, step=0.1,
+                       tooltip=f"How strongly the prompt is followed. Official: {stage.guidance:g}."),
+    ]
+
+
+def sampler_inputs() -> list[Any]:
+    """Which sampler and schedule; `published` is the official run, whatever else is a core one."""
+    return [
+        io.Combo.Input("sampler_name", options=host.SAMPLERS, default="published",
+                       tooltip="published: the official sampler of this stage, to the end point. Or any core sampler."),
+        io.Combo.Input("scheduler", options=host.SCHEDULERS, default="published",
+                       tooltip="published: the official timesteps. Or any core scheduler."),
+    ]
+
+
+def noise_level_input(stage: Stage) -> Any:
+    return io.Int.Input("noise_level", default=stage.noise_level, min=0, max=999,
+                        tooltip=f"Timestep to which the enlarged frames are noised before the model sees them. Official: "
+                                f"{stage.noise_level}. Higher invents more, lower keeps more.")
+
+
+def wrong_choice(sampler_name: str, scheduler: str) -> str | None:
+    """The sentence for a sampler or scheduler the host does not have, or a pair that does not go together."""
+    for name, value, options in (("sampler_name", sampler_name, host.SAMPLERS), ("scheduler", scheduler, host.SCHEDULERS)):
+        if value not in options:
+            return f"{name} {value!r} is unknown here; expected one of {', '.join(options)}."
+    return None
+
+
+def checked(run: host.Run, stage: Stage) -> Identity:
+    """Refuse a run before it starts. Raises ValueError in one sentence; returns what the model is."""
+    sentence = wrong_choice(run.sampler_name, run.scheduler)
+    if sentence:
+        raise ValueError(sentence)
+    identity = checks.stage_model(run.model, stage)
+    if run.sampler_name == "published" and run.scheduler != "published" and identity.schedule.solver == "ddpm":
+        raise ValueError(f"scheduler is {run.scheduler!r}; the published sampler of {stage.title} has timesteps of its own. "
+                         "Set scheduler to published too, or take a core sampler.")
+    checks.text(run.positive, "positive", identity)
+    checks.text(run.negative, "negative", identity)
+    return identity
+
+
+def sampling(run: host.Run, windows: int = 1) -> Sample:
+    """The host's sampling of this run, with one progress bar over all windows."""
+    return host.host_sample(run, host.Progress(run.model, windows, contact_sheet))
+
+
+def contact_sheet(clip: Tensor) -> Image.Image:
+    """All frames of x0 (B, 3, F, H, W) in -1..1 as one picture, row by row."""
+    levels = clip.float().clamp(-1, 1).add(1).mul(127.5).byte()
+    frames = levels.permute(0, 2, 3, 4, 1).flatten(0, 1).cpu().numpy()  # (B*F, H, W, 3)
+    count, height, width, _ = frames.shape
+    columns = int(np.ceil(np.sqrt(count * height / width)))
+    rows = -(-count // columns)
+    padded = np.concatenate([frames, np.zeros((rows * columns - count, height, width, 3), np.uint8)])
+    sheet = padded.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
+    picture = Image.fromarray(sheet)
+    scale = max(SHEET_SIDE // max(picture.size), 1)
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)

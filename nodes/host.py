@@ -1,0 +1,347 @@
+"""The only file that knows ComfyUI's internals: its models, samplers, text encoders, VAE, folders, progress.
+
+Everything is composed from the host's own extension points; what differs between hosts is asked for, not assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import comfy.conds
+import comfy.k_diffusion.sampling
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.ops
+import comfy.sample
+import comfy.samplers
+import comfy.sd
+import comfy.supported_models_base
+import comfy.text_encoders.genmo
+import comfy.text_encoders.sd2_clip
+import comfy.text_encoders.sd3_clip
+import comfy.utils
+import folder_paths
+import latent_preview
+import node_helpers
+import torch
+from comfy import sd1_clip
+from torch import Tensor
+
+from ..show1_core.cascade import Condition, Encoded, Sample
+from ..show1_core.checkpoints import Checkpoint, Identity
+from ..show1_core.ddpm import VarianceTap, sample_ddpm
+from ..show1_core.models.config import UNetConfig
+from ..show1_core.models.unet import UNet
+from ..show1_core.schedule import (
+    Schedule,
+    dynamic_threshold,
+    ends_first_order,
+    published_sigmas,
+    published_timesteps,
+    sigma_table,
+    signal_scale,
+)
+
+PACK = Path(__file__).resolve().parents[1]
+SAMPLERS: list[str] = ["published", *comfy.samplers.KSampler.SAMPLERS]
+SCHEDULERS: list[str] = ["published", *comfy.samplers.KSampler.SCHEDULERS]
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
+NOISE_LEVEL, VARIANCE = "show1_noise_level", "show1_variance"
+
+
+# --- folders ---------------------------------------------------------------------------------------------------------
+
+def register_folders() -> None:
+    """Let the host look for Show-1 checkpoints in `models/show1`, and wherever the user's paths say."""
+    folder_paths.add_model_folder_path("show1", str(Path(folder_paths.models_dir) / "show1"), is_default=True)
+    folder_paths.folder_names_and_paths["show1"][1].update(folder_paths.supported_pt_extensions)
+
+
+def folders(kind: str) -> list[Path]:
+    """Where files of a kind lie, such as `text_encoders`; for `show1` the checkpoints that ship with the pack too."""
+    shipped = [PACK / "models"] if kind == "show1" else []
+    return [*map(Path, folder_paths.get_folder_paths(kind)), *shipped]
+
+
+def files(kind: str) -> dict[str, Path]:
+    """The host's list of files of a kind, by name."""
+    return {name: Path(folder_paths.get_full_path_or_raise(kind, name)) for name in folder_paths.get_filename_list(kind)}
+
+
+# --- models ----------------------------------------------------------------------------------------------------------
+
+class PixelFormat(comfy.latent_formats.LatentFormat):
+    """Clips in pixel space: three channels, shown as they are."""
+
+    latent_channels = 3
+    latent_dimensions = 3
+    latent_rgb_factors = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+
+
+class LatentVideoFormat(comfy.latent_formats.SD15):
+    """Clips of Stable Diffusion latents."""
+
+    latent_dimensions = 3
+
+
+class HostUNet(UNet):
+    """Our UNet under the host's calling convention; learned variance goes to whoever asked for it."""
+
+    def __init__(self, config: UNetConfig, dtype: torch.dtype, device: Any = None, operations: Any = None, **_: Any) -> None:
+        super().__init__(config, dtype, device, operations)
+
+    def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, transformer_options: dict[str, Any],
+                noise_level: Tensor | None = None, **_: Any) -> Tensor:
+        out, channels = super().forward(x, timesteps, context, noise_level), self.config.sample_channels
+        if VARIANCE in transformer_options:
+            transformer_options[VARIANCE].store(out[:, channels:], transformer_options["cond_or_uncond"])
+        return out[:, :channels]
+
+
+class HostModel(comfy.model_base.BaseModel):
+    """A Show-1 UNet as the host's model: text, frames and noise level are ordinary conditioning."""
+
+    def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        conds = super().extra_conds(**kwargs)
+        if NOISE_LEVEL in kwargs:
+            conds["noise_level"] = comfy.conds.CONDRegular(torch.tensor([kwargs[NOISE_LEVEL]]))
+        return conds
+
+
+def load_model(checkpoint: Checkpoint, dtype: str) -> Any:
+    """A native MODEL of a checkpoint: placed, cast and streamed by the host. `dtype` is auto or one of DTYPES."""
+    identity, first = checkpoint.identity, next(iter(checkpoint.tensors.values()))
+    device, parameters = mm.get_torch_device(), sum(tensor.numel() for tensor in checkpoint.tensors.values())
+    config = comfy.supported_models_base.BASE({"config": identity.config})
+    supported = list(config.supported_inference_dtypes)
+    storage = mm.unet_dtype(device, parameters, supported, first.dtype) if dtype == "auto" else DTYPES[dtype]
+    config.set_inference_dtype(storage, mm.unet_manual_cast(storage, device, supported))
+    config.latent_format = LatentVideoFormat(identity.latent_scale) if identity.config.sample_channels == 4 else PixelFormat()
+    model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)
+    model.model_sampling.set_sigmas(sigma_table(identity.schedule))
+    model.load_model_weights(dict(checkpoint.tensors), "")
+    model.show1 = identity
+    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    return patcher(model, load_device=device, offload_device=mm.unet_offload_device())
+
+
+def identity_of(model: Any) -> Identity | None:
+    """What a MODEL was loaded from; None when it is none of ours."""
+    return getattr(model.model, "show1", None)
+
+
+def kind_of(model: Any) -> str:
+    """The host's name for the kind of a MODEL, such as `SDXL`."""
+    return type(model.model.model_config).__name__
+
+
+# --- sampling --------------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Run:
+    """What the user set on a sampler node."""
+
+    model: Any
+    positive: Any
+    negative: Any
+    seed: int
+    steps: int
+    cfg: float
+    sampler_name: str
+    scheduler: str
+    denoise: float = 1.0
+
+
+def host_sample(run: Run, progress: Callable[[int, Tensor, Tensor, int], None]) -> Sample:
+    """`sample` for the cascade, run by the host's samplers; a stage calls it once a window."""
+    identity = identity_of(run.model)
+    assert identity is not None
+    schedule = identity.schedule
+
+    def sample(noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
+        model = run.model.clone()
+        sigmas = sigmas_of(run, schedule)
+        if run.sampler_name == "published" and schedule.solver == "ddpm":
+            sampler = ddpm_sampler(run, schedule, generator, model)
+        else:
+            sampler = sampler_of(run)
+            if schedule.threshold_max is not None:
+                model.set_model_sampler_post_cfg_function(partial(threshold, schedule))
+        if start is None and float(sigmas[0]) < 0.9999 * float(model.model.model_sampling.sigma_max):
+            # below its largest sigma the host starts from sigma * noise; pure noise at this timestep is a little more
+            noise = noise / (signal_scale(float(sigmas[0])) * sigmas[0])
+        clip = comfy.sample.sample_custom(
+            model, noise, run.cfg, sampler, sigmas, conditioned(run.positive, condition), conditioned(run.negative, condition),
+            torch.zeros_like(noise) if start is None else start, callback=progress,
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=run.seed)
+        return clip * signal_scale(float(sigmas[-1]))
+
+    return sample
+
+
+def sigmas_of(run: Run, schedule: Schedule) -> Tensor:
+    """The sigmas the user's scheduler gives, falling; `denoise` keeps their last part, in each scheduler's own way."""
+    if run.scheduler == "published":
+        return published_sigmas(schedule, run.steps, run.denoise)
+    steps = run.steps if run.denoise > 0.9999 else int(run.steps / run.denoise)
+    sampling = run.model.get_model_object("model_sampling")
+    return comfy.samplers.calculate_sigmas(sampling, run.scheduler, steps)[-(run.steps + 1):].cpu()
+
+
+def sampler_of(run: Run) -> Any:
+    """The host's sampler of that name; `published` is DPM-Solver++(2M), with a first-order end in short runs."""
+    if run.sampler_name != "published":
+        return comfy.samplers.sampler_object(run.sampler_name)
+    if run.scheduler == "published" and ends_first_order(run.steps):
+        return comfy.samplers.KSAMPLER(dpmpp_2m_first_order_end)
+    return comfy.samplers.sampler_object("dpmpp_2m")
+
+
+def dpmpp_2m_first_order_end(model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, callback: Any = None,
+                             disable: Any = None) -> Tensor:
+    """DPM-Solver++(2M) whose last update is of first order, which in sigma space is an Euler step (SPEC 2.8)."""
+    last = len(sigmas) - 2
+    x = comfy.k_diffusion.sampling.sample_dpmpp_2m(model, x, sigmas[:-1], extra_args, callback, disable)
+    end = None if callback is None else lambda state: callback({**state, "i": last})
+    return comfy.k_diffusion.sampling.sample_euler(model, x, sigmas[-2:], extra_args, end, disable)
+
+
+def ddpm_sampler(run: Run, schedule: Schedule, generator: torch.Generator, model: Any) -> Any:
+    """The image model's sampler; `model` is made to hand its variance channels over."""
+    tap = VarianceTap()
+    model.model_options["transformer_options"][VARIANCE] = tap
+    timesteps = published_timesteps(schedule, run.steps, run.denoise)
+    return comfy.samplers.KSAMPLER(partial(
+        sample_ddpm, schedule=schedule, timesteps=timesteps, steps=run.steps, tap=tap, generator=generator))
+
+
+def threshold(schedule: Schedule, args: dict[str, Any]) -> Tensor:
+    """Dynamic thresholding as a post-CFG function."""
+    assert schedule.threshold_max is not None
+    return dynamic_threshold(args["denoised"], schedule.threshold_ratio, schedule.threshold_max)
+
+
+def conditioned(conditioning: Any, condition: Condition) -> Any:
+    """CONDITIONING with the stage's frames and noise level added."""
+    values = {"noise_concat": condition.frames, NOISE_LEVEL: condition.noise_level}
+    return node_helpers.conditioning_set_values(conditioning, {k: v for k, v in values.items() if v is not None})
+
+
+class Progress:
+    """One bar over all windows of a stage, with a picture of the clip as it stands when the user wants previews."""
+
+    def __init__(self, model: Any, runs: int, picture: Callable[[Tensor], Any]) -> None:
+        self.bar = comfy.utils.ProgressBar(runs)
+        self.previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+        self.picture, self.pixels = picture, model.model.latent_format.latent_channels == 3
+        self.done, self.runs = 0, runs
+
+    def __call__(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
+        self.done += 1
+        preview = None
+        if self.previewer is not None and self.pixels:
+            preview = ("JPEG", self.picture(x0), None)
+        elif self.previewer is not None:
+            preview = self.previewer.decode_latent_to_preview_image("JPEG", x0)
+        self.bar.update_absolute(self.done, self.runs * steps, preview)
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+T5_NUMBERS = ("d_ff", "d_kv", "d_model", "num_heads", "num_layers", "vocab_size")
+
+
+def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
+    """A CLIP of a text encoder: T5 with its attention mask on (SPEC T9), or the CLIP of the latent stage.
+
+    `config` is a published config.json; without it T5 is taken for v1.1 XXL, and CLIP for what the host recognises.
+    Raises ValueError when weights are missing.
+    """
+    if any(name.startswith("encoder.block.") for name in tensors):
+        numbers = {key: config[key] for key in T5_NUMBERS} if config else {}
+        target = comfy.supported_models_base.ClipTarget(
+            comfy.text_encoders.genmo.MochiT5Tokenizer,
+            comfy.text_encoders.genmo.mochi_te(**comfy.text_encoders.sd3_clip.t5_xxl_detect(tensors)))
+        return load_clip(target, tensors, {"t5xxl_model_config": numbers})
+    if config is None:
+        return comfy.sd.load_text_encoder_state_dicts([dict(tensors)], clip_type=comfy.sd.CLIPType.STABLE_DIFFUSION)
+    # all its layers, then the final norm, padded with token 0 (SPEC 1.6)
+    encoder = partial(sd1_clip.SDClipModel, layer="last", textmodel_json_config=config,
+                      special_tokens={"start": 49406, "end": 49407, "pad": 0})
+    target = comfy.supported_models_base.ClipTarget(
+        comfy.text_encoders.sd2_clip.SD2Tokenizer, comfy.text_encoders.sd2_clip.SD2ClipModel)
+    projection = {"text_projection.weight": torch.eye(config["hidden_size"])}
+    return load_clip(target, {**projection, **tensors}, {"clip_h_class": encoder})
+
+
+def load_clip(target: Any, tensors: dict[str, Tensor], options: dict[str, Any]) -> Any:
+    """The host's CLIP object around an encoder. Raises ValueError when weights are missing."""
+    parameters = sum(tensor.numel() for tensor in tensors.values())
+    clip = comfy.sd.CLIP(target, parameters=parameters, model_options=options)
+    missing, _ = clip.load_sd(tensors)
+    if missing:
+        raise ValueError(f"the text encoder lacks {len(missing)} tensors (such as {missing[0]}); download it again.")
+    return clip
+
+
+def masked_t5(clip: Any) -> Any:
+    """The T5 tokenizer inside a CLIP whose encoder uses the attention mask; None for every other CLIP."""
+    encoder = getattr(clip.cond_stage_model, "t5xxl", None)
+    tokenizer = getattr(clip.tokenizer, "clip_t5xxl", None)
+    return tokenizer.tokenizer if tokenizer is not None and getattr(encoder, "enable_attention_masks", False) else None
+
+
+def encode_t5(clip: Any, ids: list[int]) -> Any:
+    """CONDITIONING of T5 token ids, padding included."""
+    cond = clip.encode_from_tokens({"t5xxl": [[(token, 1.0) for token in ids]]}, return_dict=True)["cond"]
+    return [[cond, {}]]
+
+
+# --- VAE -------------------------------------------------------------------------------------------------------------
+
+def load_vae(tensors: dict[str, Tensor], config: dict[str, Any]) -> Any:
+    """A VAE of a published `vae/` folder of any width. Raises ValueError for other than four levels."""
+    channels = config["block_out_channels"]
+    if len(channels) != 4:
+        raise ValueError(f"the VAE has {len(channels)} levels; expected 4, which make a latent an eighth of the picture's size.")
+    coder = {
+        "double_z": True, "z_channels": config["latent_channels"], "resolution": 256, "in_channels": 3, "out_ch": 3,
+        "ch": channels[0], "ch_mult": [width // channels[0] for width in channels],
+        "num_res_blocks": config["layers_per_block"], "attn_resolutions": [], "dropout": 0.0,
+    }
+    return comfy.sd.VAE(sd=dict(tensors), config={"params": {"ddconfig": coder, "embed_dim": config["latent_channels"]}})
+
+
+class Moments:
+    """A VAE's model seen before it takes the mode: encoding gives mean and log-variance, (B, 2C, h, w)."""
+
+    def __init__(self, model: Any) -> None:
+        self.encoder, self.quant_conv = model.encoder, model.quant_conv
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        return self.quant_conv(self.encoder(pixels))
+
+
+def has_posterior(vae: Any) -> bool:
+    """Whether a VAE is one of Stable Diffusion's kind, with a Gaussian posterior over four channels."""
+    return hasattr(vae.first_stage_model, "quant_conv") and vae.latent_channels == 4 and vae.latent_dim == 2
+
+
+def encode_posterior(vae: Any, images: Tensor) -> Encoded:
+    """Mean and standard deviation of each frame's latent (F, C, h, w), by the host's own batching and tiling."""
+    view = copy(vae)
+    view.first_stage_model, view.latent_channels = Moments(vae.first_stage_model), 2 * vae.latent_channels
+    mean, log_variance = view.encode(images).chunk(2, dim=1)
+    return Encoded(mean, (0.5 * log_variance.clamp(-30.0, 20.0)).exp())
+
+
+def decode(vae: Any, latent: Tensor) -> Tensor:
+    """Latent (1, C, F, h, w) -> IMAGE (F, H, W, 3), clamped by the host."""
+    return vae.decode(latent[0].transpose(0, 1))

@@ -1,0 +1,53 @@
+"""Stage 1: keyframes that follow the text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..show1_core import cascade
+from ..show1_core.stages import KEYFRAME_FPS, KEYFRAMES
+from . import checks, common, host
+
+
+class Show1KeyframeSampler(io.ComfyNode):
+    """Draws the keyframes of a clip from text, in pixel space."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Show1KeyframeSampler", display_name="Show-1 Keyframes", category=common.CATEGORY,
+            description="Draws a few small keyframes that follow the prompt. What they show decides the whole video.",
+            inputs=[
+                *common.model_inputs(KEYFRAMES), common.seed_input(), *common.strength_inputs(KEYFRAMES),
+                io.Int.Input("frames", default=8, min=1, max=64, tooltip="n keyframes become 4n - 3 frames. Trained on 8."),
+                io.Int.Input("width", default=64, min=8, max=512, step=8, tooltip="Trained on 64."),
+                io.Int.Input("height", default=40, min=8, max=512, step=8, tooltip="Trained on 40."),
+                *common.sampler_inputs(),
+                io.Image.Input("images", optional=True,
+                               tooltip="Keyframes to redraw with denoise below 1; width, height and frames then come from them."),
+                io.Float.Input("denoise", default=1.0, min=0.01, max=1.0, step=0.01, optional=True,
+                               tooltip="How much of images is redrawn. 1: nothing is kept."),
+            ],
+            outputs=[io.Image.Output(display_name="images"), io.Float.Output(display_name="fps")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, sampler_name: str, scheduler: str) -> bool | str:
+        return common.wrong_choice(sampler_name, scheduler) or True
+
+    @classmethod
+    def execute(cls, model: Any, positive: Any, negative: Any, seed: int, steps: int, cfg: float, frames: int, width: int,
+                height: int, sampler_name: str, scheduler: str, images: Any = None, denoise: float = 1.0) -> io.NodeOutput:
+        run = host.Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
+        multiple = common.checked(run, KEYFRAMES).config.size_multiple
+        start = None
+        if images is not None:
+            start = cascade.to_clip(checks.frames(images, "images", multiple=multiple))
+            frames, height, width = start.shape[2:]
+        elif denoise < 1.0:
+            raise ValueError(f"denoise is {denoise} but no images are connected; connect keyframes to redraw, or set it to 1.")
+        checks.size(height, width, multiple, "the keyframe size")
+        clip = cascade.keyframes(common.sampling(run), cascade.VideoSize(frames, height, width), seed, start)
+        return io.NodeOutput(cascade.to_images(clip), KEYFRAME_FPS)

@@ -1,0 +1,95 @@
+"""Stage 3: four times larger, in pixel space; the first frame by an image model, the clip after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..show1_core import cascade
+from ..show1_core.stages import FIRST_FRAME, PIXEL_SR
+from . import checks, common, host
+
+
+class Show1FirstFrameSR(io.ComfyNode):
+    """Enlarges one frame with the image model, for Show-1 Pixel SR to follow."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Show1FirstFrameSR", display_name="Show-1 First Frame SR", category=common.CATEGORY,
+            description="Enlarges the first frame four times with an image model. Any other upscaler's image does as well.",
+            inputs=[
+                *common.model_inputs(FIRST_FRAME),
+                io.Image.Input("image", tooltip="The clip; its first frame is taken."),
+                common.seed_input(), *common.strength_inputs(FIRST_FRAME), common.noise_level_input(FIRST_FRAME),
+                *common.sampler_inputs(),
+            ],
+            outputs=[io.Image.Output(display_name="image")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, sampler_name: str, scheduler: str) -> bool | str:
+        return common.wrong_choice(sampler_name, scheduler) or True
+
+    @classmethod
+    def execute(cls, model: Any, positive: Any, negative: Any, image: Any, seed: int, steps: int, cfg: float, noise_level: int,
+                sampler_name: str, scheduler: str) -> io.NodeOutput:
+        run = host.Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler)
+        identity = common.checked(run, FIRST_FRAME)
+        frame = cascade.to_clip(checks.frames(image[:1], "image", multiple=input_multiple(identity.config.size_multiple)))
+        clip = cascade.first_frame(common.sampling(run), frame, identity.noising, noise_level, seed)
+        return io.NodeOutput(cascade.to_images(clip))
+
+
+class Show1PixelSR(io.ComfyNode):
+    """Enlarges a clip four times, window after window."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="Show1PixelSR", display_name="Show-1 Pixel SR", category=common.CATEGORY,
+            description="Enlarges a clip four times, 8 frames at once; each window begins with the last frame of the one before.",
+            inputs=[
+                *common.model_inputs(PIXEL_SR),
+                io.Image.Input("images", tooltip="The clip, from Show-1 Interpolator or any video of small frames."),
+                common.seed_input(), *common.strength_inputs(PIXEL_SR), common.noise_level_input(PIXEL_SR),
+                *common.sampler_inputs(),
+                io.Image.Input("first_frame", optional=True,
+                               tooltip="The first frame four times as large, from Show-1 First Frame SR or any upscaler."),
+            ],
+            outputs=[io.Image.Output(display_name="images")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, sampler_name: str, scheduler: str) -> bool | str:
+        return common.wrong_choice(sampler_name, scheduler) or True
+
+    @classmethod
+    def execute(cls, model: Any, positive: Any, negative: Any, images: Any, seed: int, steps: int, cfg: float, noise_level: int,
+                sampler_name: str, scheduler: str, first_frame: Any = None) -> io.NodeOutput:
+        run = host.Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler)
+        identity = common.checked(run, PIXEL_SR)
+        clip = cascade.to_clip(checks.frames(images, "images", multiple=input_multiple(identity.config.size_multiple)))
+        first = enlarged_first_frame(first_frame, clip)
+        windows = len(cascade.windows(clip.shape[2]))
+        clip = cascade.upscale(common.sampling(run, windows), clip, first, identity.noising, noise_level, seed)
+        return io.NodeOutput(cascade.to_images(clip))
+
+
+def input_multiple(multiple: int) -> int:
+    """What the small frames must be divisible by so that four times their size is by `multiple`."""
+    return max(multiple // 4, 1)
+
+
+def enlarged_first_frame(image: Any, clip: Tensor) -> Tensor | None:
+    """The first frame at four times the clip's size, (1, 3, 1, 4H, 4W). Raises ValueError for any other size."""
+    if image is None:
+        return None
+    frame = cascade.to_clip(checks.frames(image[:1], "first_frame"))
+    height, width = (4 * side for side in clip.shape[-2:])
+    if tuple(frame.shape[-2:]) != (height, width):
+        raise ValueError(f"first_frame is {frame.shape[-1]}x{frame.shape[-2]}; expected four times images, {width}x{height}. "
+                         "Resize it, or take Show-1 First Frame SR.")
+    return frame
