@@ -59,7 +59,8 @@ class Client:
             return reply["prompt_id"]
 
     async def follow(self, prompt_id: str, on_event: Callable[[Event], None]) -> Event:
-        """Pass on every event of the prompt; the one it ends with is returned."""
+        """Pass on every event of the prompt; the one that says how it ended is returned."""
+        end: Event | None = None
         async for message in self._socket:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 continue  # a preview image
@@ -69,13 +70,15 @@ class Client:
                 continue
             on_event(event)
             if event.type in ENDS:
-                return event
+                end = event
+            if end and event.type == "executing" and event.data["node"] is None:
+                return end  # only now is the result in the history
         raise Gone
 
     async def outputs(self, prompt_id: str) -> list[PurePosixPath]:
         """The files the prompt wrote, relative to the output folder."""
         history = await self.get(f"/history/{prompt_id}")
-        shown = history[prompt_id]["outputs"].values() if prompt_id in history else []
+        shown = history[prompt_id]["outputs"].values()
         entries = [entry for ui in shown for entries in ui.values() for entry in _list(entries)]
         files = [entry for entry in entries if isinstance(entry, dict) and entry.get("type") == "output"]
         return [PurePosixPath(entry.get("subfolder", ""), entry["filename"]) for entry in files]

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import psutil
-from events import Event
+from events import ENDS, Event
 from host_client import Client
 
 Json = dict[str, Any]
@@ -28,7 +28,7 @@ class Outcome:
 
     @property
     def end(self) -> Event:
-        return self.events[-1]
+        return next(event for event in reversed(self.events) if event.type in ENDS)
 
     def nodes_run(self) -> set[str]:
         """The nodes that were executed rather than taken from the cache."""
@@ -75,6 +75,8 @@ class Driver:
 
         def on_event(event: Event) -> None:
             outcome.events.append(event)
+            if asked and event.type in ENDS:
+                outcome.interrupted_after = time.monotonic() - asked[0]
             if not asked and interrupt_when(event):
                 asked.append(time.monotonic())
                 request = urllib.request.Request(f"{self.url}/interrupt", data=b"{}", method="POST")
@@ -84,7 +86,6 @@ class Driver:
         async with Client(self.url) as client:
             prompt_id = await client.queue(prompt)
             await client.follow(prompt_id, on_event)
-            outcome.interrupted_after = time.monotonic() - asked[0] if asked else 0.0
             outcome.files = await client.outputs(prompt_id)
         return outcome
 
