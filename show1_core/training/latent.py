@@ -113,7 +113,7 @@ class LatentSR(DiffusionTask):
         rows = data.integers(0, len(self.bank.captions), batch)
         clean = self.bank.latents[torch.from_numpy(rows)]
         captions: Sequence[str] = [self.bank.captions[row] for row in rows]
-        timestep = goal.uniform_timesteps(batch, noise, self.last)
+        timestep = goal.timesteps(batch, noise, self.last)
         epsilon = gaussian(clean, noise)
         prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, self.describe(captions, data))
         return goal.noise_prediction(prediction, epsilon, self.weight[timestep])

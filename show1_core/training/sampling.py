@@ -26,14 +26,16 @@ from ..stages import Stage
 
 @dataclass(frozen=True)
 class Run:
-    """One stage's model, recipe and prompt; calling it samples, as `cascade.Sample` says.
+    """One stage's model, recipe and prompts; calling it samples, as `cascade.Sample` says.
 
-    text holds the states of "" and of the prompt, (2, L, D).
+    without (1, L, D) holds the states of "", along (P, L, D) those of the prompts: one for the whole batch, or one
+    for each equal part of it.
     """
 
     unet: UNet
     stage: Stage
-    text: Tensor
+    without: Tensor
+    along: Tensor
     steps: int
     guidance: float
     denoise: float = 1.0
@@ -51,7 +53,8 @@ class Run:
         level = None if condition.noise_level is None else torch.tensor(condition.noise_level)
         image = not self.unet.config.temporal
         double = torch.cat([given, given])  # (2B, C, F, H, W), without and with the prompt
-        text = self.text.repeat_interleave(len(x), dim=0)
+        prompts = self.along.repeat_interleave(len(x) // len(self.along), dim=0)
+        text = torch.cat([self.without.expand_as(prompts), prompts])
         out = self.unet(double.squeeze(2) if image else double, torch.tensor(timestep), text, level)
         without, along = (out.unsqueeze(2) if image else out).chunk(2)
         channels = x.shape[1]

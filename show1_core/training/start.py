@@ -28,28 +28,35 @@ def quiet_time(unet: UNet) -> None:
 
 
 @torch.no_grad()
-def pass_noise_on(unet: UNet, channels: int, scale: float = 0.98) -> None:
+def pass_noise_on(unet: UNet, channels: int, anchor: float = 4.0) -> None:
     """Lay a straight path from the clip's `channels` to the noise guess, through the outermost skip connection.
 
     gelu(y) - gelu(-y) = y, and so for SiLU: a feature and its negative carry a value exactly through the last
-    activation. `scale` is what the last norm divides by, the features' usual size.
+    activation. The norm before it divides by the deviation of a group, which for noise fluctuates by some percent
+    from frame to frame: far more than the picture's share in nearly pure noise, where the prompt has to be heard.
+    So each group of four also gets a constant and its negative, which pin its deviation down.
     """
-    carried = [(channel, sign) for channel in range(channels) for sign in (1.0, -1.0)]
-    last = unet.up_blocks[-1].resnets[-1]
+    last, norm = unet.up_blocks[-1].resnets[-1], unet.conv_norm_out
+    if norm.num_channels != 4 * norm.num_groups:
+        raise ValueError(f"the last norm has groups of {norm.num_channels // norm.num_groups}; this start needs groups of 4")
     skip = last.conv_shortcut.in_channels - unet.conv_in.out_channels  # where the skip's channels begin
-    for feature, (channel, sign) in enumerate(carried):
-        unet.conv_in.weight[feature].zero_()
-        unet.conv_in.weight[feature, channel, 1, 1] = sign
-        unet.conv_in.bias[feature] = 0.0
-        last.conv_shortcut.weight[feature].zero_()
-        last.conv_shortcut.weight[feature, skip + feature] = 1.0
-        for bias in (last.conv_shortcut.bias, last.conv2.bias):
-            bias[feature] = 0.0
-        last.conv2.weight[feature].zero_()
+    deviation = ((1 + anchor**2) / 2) ** 0.5
     unet.conv_out.weight[:channels].zero_()
     unet.conv_out.bias.zero_()
-    for feature, (channel, sign) in enumerate(carried):
-        unet.conv_out.weight[channel, feature, 1, 1] = sign * scale
+    for channel in range(channels):
+        for half, sign in enumerate((1.0, -1.0)):
+            carrier, pin, feature = 4 * channel + half, 4 * channel + 2 + half, 2 * channel + half
+            unet.conv_in.weight[feature].zero_()
+            unet.conv_in.weight[feature, channel, 1, 1] = sign
+            unet.conv_in.bias[feature] = 0.0
+            for row in (carrier, pin):
+                last.conv_shortcut.weight[row].zero_()
+                last.conv_shortcut.bias[row] = 0.0
+                last.conv2.weight[row].zero_()
+                last.conv2.bias[row] = 0.0
+            last.conv_shortcut.weight[carrier, skip + feature] = 1.0
+            last.conv_shortcut.bias[pin] = sign * anchor
+            unet.conv_out.weight[channel, carrier, 1, 1] = sign * deviation
 
 
 @torch.no_grad()

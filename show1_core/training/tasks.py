@@ -23,7 +23,8 @@ TEXT_DROPPED = 0.1  # of the samples learn without text, for classifier-free gui
 FIRST_DROPPED = 0.3  # of the super-resolution samples learn without a clean first frame
 NOISE_LEVELS = 500  # conditions of super-resolution are noised to a random level below
 VARIANCE_WEIGHT = 0.01
-WEIGHT_FLOOR = 0.005
+WEIGHT_FLOOR = 0.002
+LATENESS = 2.0  # of the keyframes' timesteps
 WINDOW = 8
 CROP = 32  # rows of the patches super-resolution learns from, at its large size
 
@@ -91,7 +92,7 @@ class Keyframes(DiffusionTask):
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch)
         clean = clips(scenes, keyframe_times(), LOW)
-        timestep = goal.uniform_timesteps(batch, noise)
+        timestep = goal.timesteps(batch, noise, lateness=LATENESS)
         epsilon = gaussian(clean, noise)
         text = self.describe(self.captions(scenes, data), data)
         prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, text)
@@ -105,7 +106,7 @@ class Interpolation(DiffusionTask):
         scenes = draw(data, batch)
         clean = clips(scenes, spans(data, batch, 5, (FRAMES - 1) // (KEYFRAMES - 1)), LOW)
         condition = goal.interpolation_condition(clean[:, :, [0, -1]])
-        timestep = goal.uniform_timesteps(batch, noise)
+        timestep = goal.timesteps(batch, noise)
         epsilon = gaussian(clean, noise)
         sample = torch.cat([goal.noised(clean, epsilon, timestep, self.abar), condition], dim=1)
         prediction = self.predict(sample, timestep, self.describe(self.captions(scenes, data), data))
@@ -132,7 +133,7 @@ class FirstFrame(SuperResolution):
         scenes = draw(data, batch)
         large, condition = (clip[:, :, 0] for clip in self.pair(scenes, spans(data, batch, 1), data))  # (B, 3, h, w)
         level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch))
-        timestep = goal.uniform_timesteps(batch, noise)
+        timestep = goal.timesteps(batch, noise)
         epsilon = gaussian(large, noise)
         noisy = goal.noised(large, epsilon, timestep, self.abar)
         given = goal.upscale_condition(condition, gaussian(large, noise), level, self.abar)
@@ -150,7 +151,7 @@ class PixelSR(SuperResolution):
         large, condition = self.pair(scenes, spans(data, batch, WINDOW), data)
         level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch))
         known = torch.from_numpy(data.uniform(size=batch) >= FIRST_DROPPED)
-        timestep = goal.uniform_timesteps(batch, noise)
+        timestep = goal.timesteps(batch, noise)
         epsilon = gaussian(large, noise)
         given = goal.upscale_condition(condition, gaussian(large, noise), level, self.abar)
         given = goal.with_first_frame(given, large[:, :, :1], known)

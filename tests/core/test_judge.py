@@ -28,7 +28,10 @@ def clips(size, times, count, seed=0):
     return frames, [scene.kind.caption for scene in scenes]
 
 
-@pytest.mark.parametrize("size, times, count", [((16, 24), keyframe_times(), 200), ((64, 96), frame_times(), 100), ((128, 192), frame_times(), 40)])
+@pytest.mark.parametrize(
+    "size, times, count",
+    [((16, 24), keyframe_times(), 200), ((64, 96), frame_times(), 100), ((128, 192), frame_times(), 40)],
+)
 def test_rendered_clips_are_named_rightly(judge, size, times, count):
     frames, prompts = clips(size, times, count)
     score = judge.score([judge.judge(clip) for clip in frames], prompts)

@@ -42,10 +42,8 @@ def test_the_weight_makes_a_velocity_error_of_a_noise_error():
         signal, rest = ABAR[t].sqrt(), (1 - ABAR[t]).sqrt()
         sample = signal * clean + rest * noise
 
-        def velocity(epsilon):
-            return signal * epsilon - rest * (sample - rest * epsilon) / signal
-
-        expected = (velocity(other) - velocity(noise)).square().mean()
+        velocity, truth = (signal * epsilon - rest * (sample - rest * epsilon) / signal for epsilon in (other, noise))
+        expected = (velocity - truth).square().mean()
         weight = goal.velocity_weight(ABAR, floor=0.0)[t]
         torch.testing.assert_close(weight * (other - noise).square().mean(), expected, rtol=1e-4, atol=0)
 
@@ -56,13 +54,18 @@ def test_the_floor_bounds_the_weight():
 
 def test_timesteps_are_spread_over_the_range():
     generator = torch.Generator().manual_seed(0)
-    timesteps = goal.uniform_timesteps(100, generator)
-    assert sorted(int(t) // 10 for t in timesteps) == list(range(100))
+    drawn = goal.timesteps(100, generator)
+    assert sorted(int(t) // 10 for t in drawn) == list(range(100))
+
+
+def test_late_timesteps_come_more_often():
+    drawn = goal.timesteps(1000, torch.Generator().manual_seed(0), lateness=2.0)
+    assert (drawn >= 500).float().mean().item() == pytest.approx(0.75, abs=0.01)
 
 
 def test_the_expert_never_sees_the_last_tenth():
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.cat([goal.uniform_timesteps(16, generator, goal.EXPERT_TIMESTEPS) for _ in range(200)])
+    drawn = torch.cat([goal.timesteps(16, generator, goal.EXPERT_TIMESTEPS) for _ in range(200)])
     assert drawn.min() >= 0 and 850 < drawn.max() < 900
 
 

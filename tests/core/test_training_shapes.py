@@ -63,7 +63,10 @@ def test_edges_are_smooth():
     assert 10 < between.sum() < 0.1 * red.size
 
 
-@pytest.mark.parametrize("motion, axis, sign", [("moving left", 1, -1), ("moving right", 1, 1), ("moving up", 0, -1), ("moving down", 0, 1)])
+@pytest.mark.parametrize(
+    "motion, axis, sign",
+    [("moving left", 1, -1), ("moving right", 1, 1), ("moving up", 0, -1), ("moving down", 0, 1)],
+)
 def test_motions_go_where_their_words_say(motion, axis, sign):
     scene = scene_of(np.random.default_rng(3), Kind("green", "square", motion))
     green = render([scene], frame_times(), (64, 96))[0, :, :, :, 1] > 0.4

@@ -1,0 +1,190 @@
+"""Sample the mini cascade without a host and judge it, stage by stage.
+
+    python -m show1_core.training.evaluate models/show1-mini --tokenizer DIR --prompts 16 [--stages keyframes ...]
+
+Prints the judge's figures after each stage, and the same with the prompts shuffled: what chance would give.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from .. import cascade
+from ..checkpoints import load_unet
+from ..stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, Stage
+from .export import WEIGHTS
+from .mini import set_up_torch
+from .recipes import HIGH, LOW
+from .sampling import Run
+from .shapes import kinds
+from .t5 import T5Recipe, TextEncoder, Tokenizer
+
+STAGES = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a stage of the mini is sampled."""
+
+    steps: int
+    guidance: float
+    noise_level: int = 0
+    denoise: float = 1.0
+
+
+SETTINGS: dict[str, Setting] = {
+    "keyframes": Setting(steps=30, guidance=5.0),
+    "interpolation": Setting(steps=15, guidance=2.0),
+    "first-frame": Setting(steps=20, guidance=2.0, noise_level=150),
+    "sr1": Setting(steps=10, guidance=2.0, noise_level=250),
+    "sr2": Setting(steps=10, guidance=2.0, denoise=0.5),
+}
+
+
+def judge_module() -> ModuleType:
+    """benchmarks/judge.py, which is no part of the package."""
+    path = Path(__file__).parents[2] / "benchmarks" / "judge.py"
+    spec = importlib.util.spec_from_file_location("judge", path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(f"{path} is missing: the judge comes with the repository, not with the package")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["judge"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+class Mini:
+    """The exported mini cascade, sampled by plain loops."""
+
+    def __init__(self, folder: Path, tokenizer: Path) -> None:
+        self.folder = folder
+        self.text = self._text(Tokenizer(tokenizer))
+
+    def _text(self, tokenizer: Tokenizer) -> TextEncoder:
+        folder = self.folder / "keyframes" / "text_encoder"
+        config = json.loads((folder / "config.json").read_text())
+        encoder = TextEncoder(T5Recipe(**{key: config[key] for key in T5Recipe.__dataclass_fields__}), tokenizer)
+        weights = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
+        encoder.t5.load_state_dict(weights, strict=False)  # the embedding is stored once and shared
+        return encoder.requires_grad_(False)
+
+    def vae(self) -> Any:
+        """The autoencoder of the last stage."""
+        from diffusers import AutoencoderKL
+
+        folder = self.folder / "sr2" / "vae"
+        vae = AutoencoderKL.from_config(json.loads((folder / "config.json").read_text()))
+        vae.load_state_dict({name: value.float() for name, value in load_file(folder / WEIGHTS).items()})
+        return vae.eval().requires_grad_(False)
+
+    def run(self, stage: Stage, prompts: list[str]) -> Run:
+        """A stage's sampling for some prompts."""
+        setting = SETTINGS[stage.name]
+        states = self.text(["", *prompts])
+        return Run(load_unet(self.folder / stage.name), stage, states[:1], states[1:], setting.steps, setting.guidance, setting.denoise)
+
+    def keyframes(self, prompts: list[str], seed: int) -> Tensor:
+        """(P, 3, 8, H, W), all prompts as one batch."""
+        noise = torch.randn((len(prompts), 3, 8, *LOW), generator=cascade.seeded(seed))
+        return self.run(KEYFRAMES, prompts)(noise, cascade.Condition(), None, cascade.seeded(seed))
+
+    def interpolation(self, clip: Tensor, prompt: str, seed: int) -> Tensor:
+        """(1, 3, 29, H, W) of one prompt's keyframes."""
+        return cascade.interpolate(self.run(INTERPOLATION, [prompt]), clip, seed)
+
+    def first_frame(self, clip: Tensor, prompt: str, seed: int) -> Tensor:
+        """The first frame four times as large."""
+        level = SETTINGS["first-frame"].noise_level
+        return cascade.first_frame(self.run(FIRST_FRAME, [prompt]), clip[:, :, :1], FIRST_FRAME.schedule, level, seed)
+
+    def pixel_sr(self, clip: Tensor, first: Tensor | None, prompt: str, seed: int) -> Tensor:
+        """All frames four times as large."""
+        return cascade.upscale(self.run(PIXEL_SR, [prompt]), clip, first, PIXEL_SR.schedule, SETTINGS["sr1"].noise_level, seed)
+
+    def latent_sr(self, clip: Tensor, prompt: str, seed: int) -> Tensor:
+        """Frames (F, H, W, 3) in 0..1 at the final size."""
+        vae, scale = self.vae(), 0.18215
+        run = self.run(LATENT_SR, [prompt])
+
+        def encode(images: Tensor) -> cascade.Encoded:
+            posterior = vae.encode(images.movedim(-1, 1) * 2 - 1).latent_dist
+            return cascade.Encoded(posterior.mean, posterior.std)
+
+        scaled = Run(run.unet, run.stage, run.without, run.along, run.steps, run.guidance, run.denoise, latent_scale=scale)
+        with torch.no_grad():
+            latent = cascade.refine(scaled, encode, cascade.to_images(clip), HIGH, seed)
+            frames = vae.decode(latent[0].transpose(0, 1)).sample  # (F, 3, H, W)
+        return (frames * 0.5 + 0.5).movedim(1, -1)
+
+
+def to_bytes(images: Tensor) -> np.ndarray:
+    """Images (F, H, W, 3) in 0..1 as uint8."""
+    return (images.clamp(0, 1) * 255).to(torch.uint8).numpy()
+
+
+def test_prompts(count: int, held_out: bool, seed: int = 11) -> list[str]:
+    """Prompts spread over the training kinds, or over the held-out ones."""
+    pool = kinds(held_out)
+    order = np.random.default_rng(seed).permutation(len(pool))
+    return [pool[index].caption for index in order[:count]]
+
+
+def all_stages(mini: Mini, prompts: list[str], seed: int, last: str) -> dict[str, list[np.ndarray]]:
+    """Frames of every prompt after each stage up to `last`."""
+    clips = mini.keyframes(prompts, seed)
+    seen: dict[str, list[np.ndarray]] = {"keyframes": [to_bytes(cascade.to_images(clip[None])) for clip in clips]}
+    depth = STAGES.index(last)
+    for prompt, clip in zip(prompts, clips, strict=True):
+        if depth >= 1:
+            clip = mini.interpolation(clip[None], prompt, seed)
+            seen.setdefault("interpolation", []).append(to_bytes(cascade.to_images(clip)))
+        if depth >= 2:
+            first = mini.first_frame(clip, prompt, seed)
+        if depth >= 3:
+            clip = mini.pixel_sr(clip, first, prompt, seed)
+            seen.setdefault("sr1", []).append(to_bytes(cascade.to_images(clip)))
+        if depth >= 4:
+            seen.setdefault("sr2", []).append(to_bytes(mini.latent_sr(clip, prompt, seed)))
+    return seen
+
+
+def main() -> None:
+    """Judge the mini on some prompts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--held-out", action="store_true", help="combinations that training never saw")
+    parser.add_argument("--last", choices=STAGES, default="sr2", help="stage to stop after")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save", type=Path, help="folder for the frames, one .npy a stage and prompt")
+    arguments = parser.parse_args()
+    set_up_torch(2)
+    judge = judge_module()
+    prompts = test_prompts(arguments.prompts, arguments.held_out)
+    began = time.monotonic()
+    for stage, clips in all_stages(Mini(arguments.folder, arguments.tokenizer), prompts, arguments.seed, arguments.last).items():
+        verdicts = [judge.judge(clip) for clip in clips]
+        print(f"{stage}: {judge.score(verdicts, prompts)}; shuffled: {judge.score(verdicts, judge.shuffled(prompts))}")
+        if arguments.save:
+            arguments.save.mkdir(parents=True, exist_ok=True)
+            for prompt, clip in zip(prompts, clips, strict=True):
+                np.save(arguments.save / f"{stage}-{prompt.replace(' ', '-')}.npy", clip)
+    print(f"{time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
