@@ -82,9 +82,11 @@ def environment(host: Host) -> dict[str, str]:
     """The environment a host's Python is run in.
 
     What the kept one compiles is kept in .comfyui/, whatever the user's shell says about bytecode;
-    not a byte is written into a ComfyUI that is not ours.
+    not a byte is written into a ComfyUI that is not ours. Threads that wait sleep rather than spin:
+    on a CPU that is busy with something else as well, spinning makes torch up to twenty times slower.
     """
-    rest = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    rest = {"OMP_WAIT_POLICY": "passive"} | os.environ
+    rest.pop("PYTHONDONTWRITEBYTECODE", None)
     if host.kept:
         return rest | {"PYTHONPYCACHEPREFIX": str(HOME / "pycache")}
     return rest | {"PYTHONDONTWRITEBYTECODE": "1"}
