@@ -15,7 +15,7 @@ REPO = Path(__file__).resolve().parents[2]
 sys.path += [str(REPO / "scripts"), str(Path(__file__).parent)]
 
 from demo_models import build_miniatures  # noqa: E402
-from driver import Driver, processes_naming  # noqa: E402
+from driver import Driver, alone, processes_naming, saving  # noqa: E402
 from host_install import ensure  # noqa: E402
 from host_server import Launch, Server  # noqa: E402
 from hosts import MODELS, Host  # noqa: E402
@@ -48,22 +48,17 @@ def driver(server: Server) -> Driver:
     return Driver(server.url)
 
 
-@pytest.fixture
-def workflow() -> Json:
-    """The whole miniature cascade, every model in float32, as a fresh copy."""
+@pytest.fixture(scope="session")
+def cascade() -> Json:
+    """The whole miniature cascade, in float32, its frames also saved without loss."""
     prompt = json.loads((REPO / "tests" / "data" / "miniature_workflow.json").read_text(encoding="utf-8"))
     for node in prompt.values():
         if node["class_type"] == "Show1ModelLoader":
             node["inputs"]["dtype"] = "fp32"
-    return prompt
+    return prompt | {"save": saving("17")}
 
 
 @pytest.fixture
-def keyframes(workflow: Json) -> Json:
-    """The first stage alone, saved as images."""
-    prompt = {node_id: workflow[node_id] for node_id in ("1", "2", "3", "4", "5")}
-    prompt["save"] = {
-        "class_type": "SaveImage",
-        "inputs": {"images": ["5", 0], "filename_prefix": "keyframes"},
-    }
-    return prompt
+def keyframes(cascade: Json) -> Json:
+    """The first stage alone, as a fresh copy."""
+    return alone(cascade, "5")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 import urllib.parse
 import urllib.request
@@ -12,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import psutil
-from events import ENDS, Event
+from events import ENDS, Event, failure
 from host_client import Client
 
 Json = dict[str, Any]
@@ -88,6 +89,51 @@ class Driver:
             await client.follow(prompt_id, on_event)
             outcome.files = await client.outputs(prompt_id)
         return outcome
+
+
+# What each stage is fed in place of the stages before it: frames, width, height.
+FED = {
+    "5": {},
+    "7": {"images": (8, 16, 8)},
+    "9": {"image": (1, 16, 8)},
+    "11": {"images": (29, 16, 8), "first_frame": (1, 64, 32)},
+    "17": {"images": (29, 64, 32)},
+}
+
+
+def alone(cascade: Json, stage: str) -> Json:
+    """One stage of the cascade as a workflow of its own, on plain pictures."""
+    prompt = {stage: copy.deepcopy(cascade[stage]), "save": saving(stage)}
+    inputs = prompt[stage]["inputs"]
+    for name, (frames, width, height) in FED[stage].items():
+        prompt[name] = {
+            "class_type": "EmptyImage",
+            "inputs": {"width": width, "height": height, "batch_size": frames, "color": 0x3060C0},
+        }
+        inputs[name] = [name, 0]
+    inputs.pop("fps", None)
+    _add_sources(prompt, cascade)
+    return prompt
+
+
+def saving(node_id: str) -> Json:
+    """A node that saves another's frames without loss."""
+    return {"class_type": "SaveImage", "inputs": {"images": [node_id, 0], "filename_prefix": "frames"}}
+
+
+def failure_of(outcome: Outcome) -> str:
+    """What went wrong, for an assertion to show."""
+    return failure(outcome.end) if outcome.end.type == "execution_error" else outcome.end.type
+
+
+def _add_sources(prompt: Json, cascade: Json) -> None:
+    """Take along the nodes that those of the prompt are linked to."""
+    pending = list(prompt.values())
+    while pending:
+        for value in pending.pop()["inputs"].values():
+            if isinstance(value, list) and value[0] not in prompt:
+                prompt[value[0]] = copy.deepcopy(cascade[value[0]])
+                pending.append(prompt[value[0]])
 
 
 def processes_naming(text: str) -> list[list[str]]:

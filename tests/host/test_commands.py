@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from driver import processes_naming
 from hosts import MODELS, REPO, Host
@@ -47,6 +48,17 @@ def test_run_takes_ui_format(host: Host, tmp_path: Path) -> None:
     done = run(UI_WORKFLOW, tmp_path, "--set", "A picture.batch_size=3")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 3
+
+
+def test_the_demo_ends_in_the_path_of_a_video(host: Host, tmp_path: Path) -> None:
+    demo = [sys.executable, str(REPO / "scripts" / "demo.py"), "a red circle moving right", "--seed", "7"]
+    done = subprocess.run([*demo, "--output", str(tmp_path)], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    video = Path(done.stdout.splitlines()[-1])
+    assert (video.suffix, video.parent) == (".mp4", tmp_path)
+    with av.open(str(video)) as container:
+        assert len(list(container.decode(video=0))) == 29
+        assert "a red circle moving right" in container.metadata["prompt"]
 
 
 def test_a_failing_node_gives_its_message_and_no_traceback(
