@@ -19,6 +19,7 @@ BLOCKS: Mapping[str, tuple[Attention, Sampler]] = {
     "SimpleCrossAttnUpBlock": ("added_kv", "resnet"),
     "CrossAttnUpBlock": ("transformer", "conv"),
     "UpBlock": ("none", "conv"),
+    "UNetMidBlock2DCrossAttn": ("transformer", "none"),
     "UNetMidBlock2DSimpleCrossAttn": ("added_kv", "none"),
     "UNetMidBlock3DSimpleCrossAttn": ("added_kv", "none"),
     "UNetMidBlock3DCrossAttn": ("transformer", "none"),
