@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .fused import compile_layers
 from .latent import Autoencoder, Bank, LatentSR, standardised
 from .loop import Trainer
 from .recipes import (
@@ -32,7 +31,7 @@ from .recipes import (
 )
 from .start import inherit
 from .t5 import TextEncoder, Tokenizer
-from .tasks import DiffusionTask, FirstFrame, Interpolation, Keyframes, PixelSR
+from .tasks import FirstFrame, Interpolation, Keyframes, PixelSR
 
 
 @dataclass(frozen=True)
@@ -125,15 +124,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(".training"), help="where checkpoints are kept")
     parser.add_argument("--steps", type=int, help="length of the plan, if not the recorded one")
     parser.add_argument("--threads", type=int, default=1, help="threads inside a layer, for each half of the batch")
-    parser.add_argument("--compile", action="store_true", help="fuse layers with torch.compile: twice as fast, needs a C++ compiler")
     arguments = parser.parse_args()
     set_up_torch(arguments.threads)
     plan = PLANS[arguments.stage]
     plan = replace(plan, steps=arguments.steps or plan.steps)
     shop = Workshop(arguments.folder, arguments.tokenizer)
     task = TASKS[arguments.stage](shop)
-    if arguments.compile and isinstance(task, DiffusionTask):
-        compile_layers(task.unet)
     trainer = Trainer(task, plan, arguments.folder / arguments.stage)
     trainer.resume()
     size = sum(parameter.numel() for parameter in trainer.parameters.values()) / 1e6

@@ -120,11 +120,11 @@ T5_RECIPE = T5Recipe()
 VAE_RECIPE = VaeRecipe()
 
 PLANS: dict[str, Plan] = {
-    "keyframes": Plan(steps=4000, batch=8, learning_rate=2e-3, decay=0.4),
+    "keyframes": Plan(steps=3000, batch=8, learning_rate=2e-3, decay=0.4),
     "interpolation": Plan(steps=2000, batch=8, learning_rate=8e-4, decay=0.5),
     "first-frame": Plan(steps=1500, batch=12, learning_rate=1.5e-3, decay=0.5),
     "sr1": Plan(steps=2000, batch=4, learning_rate=1e-3, decay=0.5),
-    "vae": Plan(steps=2000, batch=8, learning_rate=2e-3, decay=0.5),
+    "vae": Plan(steps=1200, batch=8, learning_rate=2e-3, decay=0.5, shards=1),
     "sr2": Plan(steps=1500, batch=8, learning_rate=1.5e-3, decay=0.5),
     "sr2-full": Plan(steps=1500, batch=8, learning_rate=1.5e-3, decay=0.5),
 }

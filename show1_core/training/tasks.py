@@ -24,7 +24,7 @@ FIRST_DROPPED = 0.3  # of the super-resolution samples learn without a clean fir
 NOISE_LEVELS = 500  # conditions of super-resolution are noised to a random level below
 VARIANCE_WEIGHT = 0.01
 WEIGHT_FLOOR = 0.002
-LATENESS = 2.0  # of the keyframes' timesteps
+LATENESS = 4.0  # of the keyframes' timesteps
 WINDOW = 8
 CROP = 32  # rows of the patches super-resolution learns from, at its large size
 
