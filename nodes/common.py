@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from ..show1_core.cascade import Sample
 from ..show1_core.checkpoints import Identity
 from ..show1_core.stages import Stage
 from . import checks, host
+from .run import Run
 
 CATEGORY = "Show-1"
+PREVIEW_SECONDS = 0.2
 SHEET_SIDE = 512  # pixels of a preview's longer side
 
 
@@ -52,6 +55,11 @@ def sampler_inputs() -> list[Any]:
     ]
 
 
+def denoise_input() -> Any:
+    return io.Float.Input("denoise", default=1.0, min=0.01, max=1.0, step=0.01, optional=True,
+                          tooltip="1: drawn anew. Below 1: what came in is kept in part and redrawn.")
+
+
 def noise_level_input(stage: Stage) -> Any:
     return io.Int.Input("noise_level", default=stage.noise_level, min=0, max=999,
                         tooltip=f"Timestep to which the enlarged frames are noised before the model sees them. Official: "
@@ -66,7 +74,7 @@ def wrong_choice(sampler_name: str, scheduler: str) -> str | None:
     return None
 
 
-def checked(run: host.Run, stage: Stage) -> Identity:
+def checked(run: Run, stage: Stage) -> Identity:
     """Refuse a run before it starts. Raises ValueError in one sentence; returns what the model is."""
     sentence = wrong_choice(run.sampler_name, run.scheduler)
     if sentence:
@@ -80,9 +88,29 @@ def checked(run: host.Run, stage: Stage) -> Identity:
     return identity
 
 
-def sampling(run: host.Run, windows: int = 1) -> Sample:
+def sampling(run: Run, windows: int = 1) -> Sample:
     """The host's sampling of this run, with one progress bar over all windows."""
-    return host.host_sample(run, host.Progress(run.model, windows, contact_sheet))
+    return host.host_sample(run, Progress(run.model, windows))
+
+
+class Progress:
+    """One bar over all windows of a stage, with a picture of the clip as it stands when the user wants previews."""
+
+    def __init__(self, model: Any, windows: int) -> None:
+        self.bar, self.previewer = host.progress_bar(windows), host.previewer(model)
+        self.pixels = model.model.latent_format.latent_channels == 3
+        self.windows, self.done, self.shown = windows, 0, 0.0
+
+    def __call__(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
+        self.done += 1
+        self.bar.update_absolute(self.done, self.windows * steps, self.picture(x0))
+
+    def picture(self, x0: Tensor) -> Any:
+        """The preview of x0, at most five a second: all frames of a pixel clip, the host's own for latents."""
+        if self.previewer is None or time.monotonic() - self.shown < PREVIEW_SECONDS:
+            return None
+        self.shown = time.monotonic()
+        return ("JPEG", contact_sheet(x0), None) if self.pixels else self.previewer.decode_latent_to_preview_image("JPEG", x0)
 
 
 def contact_sheet(clip: Tensor) -> Image.Image:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management as mm
 import comfy.model_patcher
-import comfy.ops
 import comfy.sample
 import comfy.samplers
 import comfy.sd
@@ -34,20 +32,12 @@ import torch
 from comfy import sd1_clip
 from torch import Tensor
 
+from ..show1_core import schedule as schedules
 from ..show1_core.cascade import Condition, Encoded, Sample
 from ..show1_core.checkpoints import Checkpoint, Identity
 from ..show1_core.ddpm import VarianceTap, sample_ddpm
-from ..show1_core.models.config import UNetConfig
 from ..show1_core.models.unet import UNet
-from ..show1_core.schedule import (
-    Schedule,
-    dynamic_threshold,
-    ends_first_order,
-    published_sigmas,
-    published_timesteps,
-    sigma_table,
-    signal_scale,
-)
+from .run import Run
 
 PACK = Path(__file__).resolve().parents[1]
 SAMPLERS: list[str] = ["published", *comfy.samplers.KSampler.SAMPLERS]
@@ -55,8 +45,6 @@ SCHEDULERS: list[str] = ["published", *comfy.samplers.KSampler.SCHEDULERS]
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
 NOISE_LEVEL, VARIANCE = "show1_noise_level", "show1_variance"
 
-
-# --- folders ---------------------------------------------------------------------------------------------------------
 
 def register_folders() -> None:
     """Let the host look for Show-1 checkpoints in `models/show1`, and wherever the user's paths say."""
@@ -75,8 +63,6 @@ def files(kind: str) -> dict[str, Path]:
     return {name: Path(folder_paths.get_full_path_or_raise(kind, name)) for name in folder_paths.get_filename_list(kind)}
 
 
-# --- models ----------------------------------------------------------------------------------------------------------
-
 class PixelFormat(comfy.latent_formats.LatentFormat):
     """Clips in pixel space: three channels, shown as they are."""
 
@@ -93,9 +79,6 @@ class LatentVideoFormat(comfy.latent_formats.SD15):
 
 class HostUNet(UNet):
     """Our UNet under the host's calling convention; learned variance goes to whoever asked for it."""
-
-    def __init__(self, config: UNetConfig, dtype: torch.dtype, device: Any = None, operations: Any = None, **_: Any) -> None:
-        super().__init__(config, dtype, device, operations)
 
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, transformer_options: dict[str, Any],
                 noise_level: Tensor | None = None, **_: Any) -> Tensor:
@@ -118,14 +101,15 @@ class HostModel(comfy.model_base.BaseModel):
 def load_model(checkpoint: Checkpoint, dtype: str) -> Any:
     """A native MODEL of a checkpoint: placed, cast and streamed by the host. `dtype` is auto or one of DTYPES."""
     identity, first = checkpoint.identity, next(iter(checkpoint.tensors.values()))
-    device, parameters = mm.get_torch_device(), sum(tensor.numel() for tensor in checkpoint.tensors.values())
-    config = comfy.supported_models_base.BASE({"config": identity.config})
+    device, parameters = mm.get_torch_device(), comfy.utils.calculate_parameters(checkpoint.tensors)
+    config = comfy.supported_models_base.BASE({})
+    config.unet_config = {"config": identity.config}  # what UNet is made with, beside dtype, device and operations
     supported = list(config.supported_inference_dtypes)
     storage = mm.unet_dtype(device, parameters, supported, first.dtype) if dtype == "auto" else DTYPES[dtype]
     config.set_inference_dtype(storage, mm.unet_manual_cast(storage, device, supported))
     config.latent_format = LatentVideoFormat(identity.latent_scale) if identity.config.sample_channels == 4 else PixelFormat()
     model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)
-    model.model_sampling.set_sigmas(sigma_table(identity.schedule))
+    model.model_sampling.set_sigmas(schedules.sigma_table(identity.schedule))
     model.load_model_weights(dict(checkpoint.tensors), "")
     model.show1 = identity
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
@@ -142,28 +126,9 @@ def kind_of(model: Any) -> str:
     return type(model.model.model_config).__name__
 
 
-# --- sampling --------------------------------------------------------------------------------------------------------
-
-@dataclass(frozen=True)
-class Run:
-    """What the user set on a sampler node."""
-
-    model: Any
-    positive: Any
-    negative: Any
-    seed: int
-    steps: int
-    cfg: float
-    sampler_name: str
-    scheduler: str
-    denoise: float = 1.0
-
-
 def host_sample(run: Run, progress: Callable[[int, Tensor, Tensor, int], None]) -> Sample:
     """`sample` for the cascade, run by the host's samplers; a stage calls it once a window."""
-    identity = identity_of(run.model)
-    assert identity is not None
-    schedule = identity.schedule
+    schedule: schedules.Schedule = run.model.model.show1.schedule
 
     def sample(noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
         model = run.model.clone()
@@ -176,20 +141,20 @@ def host_sample(run: Run, progress: Callable[[int, Tensor, Tensor, int], None]) 
                 model.set_model_sampler_post_cfg_function(partial(threshold, schedule))
         if start is None and float(sigmas[0]) < 0.9999 * float(model.model.model_sampling.sigma_max):
             # below its largest sigma the host starts from sigma * noise; pure noise at this timestep is a little more
-            noise = noise / (signal_scale(float(sigmas[0])) * sigmas[0])
+            noise = noise / (schedules.signal_scale(float(sigmas[0])) * sigmas[0])
         clip = comfy.sample.sample_custom(
             model, noise, run.cfg, sampler, sigmas, conditioned(run.positive, condition), conditioned(run.negative, condition),
             torch.zeros_like(noise) if start is None else start, callback=progress,
             disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=run.seed)
-        return clip * signal_scale(float(sigmas[-1]))
+        return clip * schedules.signal_scale(float(sigmas[-1]))
 
     return sample
 
 
-def sigmas_of(run: Run, schedule: Schedule) -> Tensor:
+def sigmas_of(run: Run, schedule: schedules.Schedule) -> Tensor:
     """The sigmas the user's scheduler gives, falling; `denoise` keeps their last part, in each scheduler's own way."""
     if run.scheduler == "published":
-        return published_sigmas(schedule, run.steps, run.denoise)
+        return schedules.published_sigmas(schedule, run.steps, run.denoise)
     steps = run.steps if run.denoise > 0.9999 else int(run.steps / run.denoise)
     sampling = run.model.get_model_object("model_sampling")
     return comfy.samplers.calculate_sigmas(sampling, run.scheduler, steps)[-(run.steps + 1):].cpu()
@@ -199,7 +164,7 @@ def sampler_of(run: Run) -> Any:
     """The host's sampler of that name; `published` is DPM-Solver++(2M), with a first-order end in short runs."""
     if run.sampler_name != "published":
         return comfy.samplers.sampler_object(run.sampler_name)
-    if run.scheduler == "published" and ends_first_order(run.steps):
+    if run.scheduler == "published" and schedules.ends_first_order(run.steps):
         return comfy.samplers.KSAMPLER(dpmpp_2m_first_order_end)
     return comfy.samplers.sampler_object("dpmpp_2m")
 
@@ -213,19 +178,19 @@ def dpmpp_2m_first_order_end(model: Any, x: Tensor, sigmas: Tensor, extra_args: 
     return comfy.k_diffusion.sampling.sample_euler(model, x, sigmas[-2:], extra_args, end, disable)
 
 
-def ddpm_sampler(run: Run, schedule: Schedule, generator: torch.Generator, model: Any) -> Any:
+def ddpm_sampler(run: Run, schedule: schedules.Schedule, generator: torch.Generator, model: Any) -> Any:
     """The image model's sampler; `model` is made to hand its variance channels over."""
     tap = VarianceTap()
     model.model_options["transformer_options"][VARIANCE] = tap
-    timesteps = published_timesteps(schedule, run.steps, run.denoise)
+    timesteps = schedules.published_timesteps(schedule, run.steps, run.denoise)
     return comfy.samplers.KSAMPLER(partial(
         sample_ddpm, schedule=schedule, timesteps=timesteps, steps=run.steps, tap=tap, generator=generator))
 
 
-def threshold(schedule: Schedule, args: dict[str, Any]) -> Tensor:
+def threshold(schedule: schedules.Schedule, args: dict[str, Any]) -> Tensor:
     """Dynamic thresholding as a post-CFG function."""
     assert schedule.threshold_max is not None
-    return dynamic_threshold(args["denoised"], schedule.threshold_ratio, schedule.threshold_max)
+    return schedules.dynamic_threshold(args["denoised"], schedule.threshold_ratio, schedule.threshold_max)
 
 
 def conditioned(conditioning: Any, condition: Condition) -> Any:
@@ -234,26 +199,15 @@ def conditioned(conditioning: Any, condition: Condition) -> Any:
     return node_helpers.conditioning_set_values(conditioning, {k: v for k, v in values.items() if v is not None})
 
 
-class Progress:
-    """One bar over all windows of a stage, with a picture of the clip as it stands when the user wants previews."""
-
-    def __init__(self, model: Any, runs: int, picture: Callable[[Tensor], Any]) -> None:
-        self.bar = comfy.utils.ProgressBar(runs)
-        self.previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
-        self.picture, self.pixels = picture, model.model.latent_format.latent_channels == 3
-        self.done, self.runs = 0, runs
-
-    def __call__(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
-        self.done += 1
-        preview = None
-        if self.previewer is not None and self.pixels:
-            preview = ("JPEG", self.picture(x0), None)
-        elif self.previewer is not None:
-            preview = self.previewer.decode_latent_to_preview_image("JPEG", x0)
-        self.bar.update_absolute(self.done, self.runs * steps, preview)
+def progress_bar(total: int) -> Any:
+    """The host's progress bar; every update of it also looks whether the user has cancelled."""
+    return comfy.utils.ProgressBar(total)
 
 
-# --- text ------------------------------------------------------------------------------------------------------------
+def previewer(model: Any) -> Any:
+    """The host's previewer for a MODEL; None when the user wants no previews."""
+    return latent_preview.get_previewer(model.load_device, model.model.latent_format)
+
 
 T5_NUMBERS = ("d_ff", "d_kv", "d_model", "num_heads", "num_layers", "vocab_size")
 
@@ -283,8 +237,7 @@ def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
 
 def load_clip(target: Any, tensors: dict[str, Tensor], options: dict[str, Any]) -> Any:
     """The host's CLIP object around an encoder. Raises ValueError when weights are missing."""
-    parameters = sum(tensor.numel() for tensor in tensors.values())
-    clip = comfy.sd.CLIP(target, parameters=parameters, model_options=options)
+    clip = comfy.sd.CLIP(target, parameters=comfy.utils.calculate_parameters(tensors), model_options=options)
     missing, _ = clip.load_sd(tensors)
     if missing:
         raise ValueError(f"the text encoder lacks {len(missing)} tensors (such as {missing[0]}); download it again.")
@@ -303,8 +256,6 @@ def encode_t5(clip: Any, ids: list[int]) -> Any:
     cond = clip.encode_from_tokens({"t5xxl": [[(token, 1.0) for token in ids]]}, return_dict=True)["cond"]
     return [[cond, {}]]
 
-
-# --- VAE -------------------------------------------------------------------------------------------------------------
 
 def load_vae(tensors: dict[str, Tensor], config: dict[str, Any]) -> Any:
     """A VAE of a published `vae/` folder of any width. Raises ValueError for other than four levels."""

@@ -8,7 +8,8 @@ from comfy_api.latest import io
 
 from ..show1_core import cascade
 from ..show1_core.stages import INTERPOLATION, KEYFRAME_FPS
-from . import checks, common, host
+from . import checks, common
+from .run import Run
 
 
 class Show1Interpolator(io.ComfyNode):
@@ -25,6 +26,7 @@ class Show1Interpolator(io.ComfyNode):
                 common.seed_input(), *common.strength_inputs(INTERPOLATION), *common.sampler_inputs(),
                 io.Float.Input("fps", default=KEYFRAME_FPS, min=0.01, max=1000.0, step=0.01, optional=True,
                                tooltip="Frame rate of images; four times as much comes out."),
+                common.denoise_input(),
             ],
             outputs=[io.Image.Output(display_name="images"), io.Float.Output(display_name="fps")],
         )
@@ -35,9 +37,9 @@ class Show1Interpolator(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, images: Any, seed: int, steps: int, cfg: float,
-                sampler_name: str, scheduler: str, fps: float = KEYFRAME_FPS) -> io.NodeOutput:
-        run = host.Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler)
+                sampler_name: str, scheduler: str, fps: float = KEYFRAME_FPS, denoise: float = 1.0) -> io.NodeOutput:
+        run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         multiple = common.checked(run, INTERPOLATION).config.size_multiple
         keyframes = cascade.to_clip(checks.frames(images, "images", minimum=2, multiple=multiple))
-        clip = cascade.interpolate(common.sampling(run), keyframes, seed)
+        clip = cascade.interpolate(common.sampling(run), keyframes, seed, redraw=denoise < 1)
         return io.NodeOutput(cascade.to_images(clip), fps * 4)

@@ -8,7 +8,8 @@ from comfy_api.latest import io
 
 from ..show1_core import cascade
 from ..show1_core.stages import KEYFRAME_FPS, KEYFRAMES
-from . import checks, common, host
+from . import checks, common
+from .run import Run
 
 
 class Show1KeyframeSampler(io.ComfyNode):
@@ -27,8 +28,7 @@ class Show1KeyframeSampler(io.ComfyNode):
                 *common.sampler_inputs(),
                 io.Image.Input("images", optional=True,
                                tooltip="Keyframes to redraw with denoise below 1; width, height and frames then come from them."),
-                io.Float.Input("denoise", default=1.0, min=0.01, max=1.0, step=0.01, optional=True,
-                               tooltip="How much of images is redrawn. 1: nothing is kept."),
+                common.denoise_input(),
             ],
             outputs=[io.Image.Output(display_name="images"), io.Float.Output(display_name="fps")],
         )
@@ -40,7 +40,7 @@ class Show1KeyframeSampler(io.ComfyNode):
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, seed: int, steps: int, cfg: float, frames: int, width: int,
                 height: int, sampler_name: str, scheduler: str, images: Any = None, denoise: float = 1.0) -> io.NodeOutput:
-        run = host.Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
+        run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         multiple = common.checked(run, KEYFRAMES).config.size_multiple
         start = None
         if images is not None:

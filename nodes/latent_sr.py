@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from ..show1_core import cascade
 from ..show1_core.stages import LATENT_SR
 from . import checks, common, host
+from .run import Run
 
 
 class Show1LatentSR(io.ComfyNode):
@@ -42,7 +43,7 @@ class Show1LatentSR(io.ComfyNode):
     @classmethod
     def execute(cls, model: Any, vae: Any, positive: Any, negative: Any, images: Any, seed: int, steps: int, cfg: float,
                 denoise: float, width: int, height: int, sampler_name: str, scheduler: str) -> io.NodeOutput:
-        run = host.Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
+        run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         common.checked(run, LATENT_SR)
         if not host.has_posterior(vae):
             raise ValueError("vae is not of Stable Diffusion 1's kind (four latent channels); expected show-1-sr2/vae from "

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..show1_core import cascade
 from ..show1_core.stages import FIRST_FRAME, PIXEL_SR
-from . import checks, common, host
+from . import checks, common
+from .run import Run
 
 
 class Show1FirstFrameSR(io.ComfyNode):
@@ -24,7 +25,7 @@ class Show1FirstFrameSR(io.ComfyNode):
                 *common.model_inputs(FIRST_FRAME),
                 io.Image.Input("image", tooltip="The clip; its first frame is taken."),
                 common.seed_input(), *common.strength_inputs(FIRST_FRAME), common.noise_level_input(FIRST_FRAME),
-                *common.sampler_inputs(),
+                *common.sampler_inputs(), common.denoise_input(),
             ],
             outputs=[io.Image.Output(display_name="image")],
         )
@@ -35,11 +36,11 @@ class Show1FirstFrameSR(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, image: Any, seed: int, steps: int, cfg: float, noise_level: int,
-                sampler_name: str, scheduler: str) -> io.NodeOutput:
-        run = host.Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler)
+                sampler_name: str, scheduler: str, denoise: float = 1.0) -> io.NodeOutput:
+        run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         identity = common.checked(run, FIRST_FRAME)
         frame = cascade.to_clip(checks.frames(image[:1], "image", multiple=input_multiple(identity.config.size_multiple)))
-        clip = cascade.first_frame(common.sampling(run), frame, identity.noising, noise_level, seed)
+        clip = cascade.first_frame(common.sampling(run), frame, identity.noising, noise_level, seed, redraw=denoise < 1)
         return io.NodeOutput(cascade.to_images(clip))
 
 
@@ -58,6 +59,7 @@ class Show1PixelSR(io.ComfyNode):
                 *common.sampler_inputs(),
                 io.Image.Input("first_frame", optional=True,
                                tooltip="The first frame four times as large, from Show-1 First Frame SR or any upscaler."),
+                common.denoise_input(),
             ],
             outputs=[io.Image.Output(display_name="images")],
         )
@@ -68,13 +70,14 @@ class Show1PixelSR(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, images: Any, seed: int, steps: int, cfg: float, noise_level: int,
-                sampler_name: str, scheduler: str, first_frame: Any = None) -> io.NodeOutput:
-        run = host.Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler)
+                sampler_name: str, scheduler: str, first_frame: Any = None, denoise: float = 1.0) -> io.NodeOutput:
+        run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         identity = common.checked(run, PIXEL_SR)
         clip = cascade.to_clip(checks.frames(images, "images", multiple=input_multiple(identity.config.size_multiple)))
         first = enlarged_first_frame(first_frame, clip)
         windows = len(cascade.windows(clip.shape[2]))
-        clip = cascade.upscale(common.sampling(run, windows), clip, first, identity.noising, noise_level, seed)
+        sample = common.sampling(run, windows)
+        clip = cascade.upscale(sample, clip, first, identity.noising, noise_level, seed, redraw=denoise < 1)
         return io.NodeOutput(cascade.to_images(clip))
 
 
