@@ -29,7 +29,7 @@ from .export import WEIGHTS
 from .mini import set_up_torch
 from .recipes import HIGH, LOW
 from .sampling import Run
-from .shapes import kinds
+from .shapes import judged_prompts
 from .t5 import T5Recipe, TextEncoder, Tokenizer
 
 STAGES = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
@@ -135,13 +135,6 @@ def to_bytes(images: Tensor) -> np.ndarray:
     return (images.clamp(0, 1) * 255).to(torch.uint8).numpy()
 
 
-def test_prompts(count: int, held_out: bool, seed: int = 11) -> list[str]:
-    """Prompts spread over the training kinds, or over the held-out ones."""
-    pool = kinds(held_out)
-    order = np.random.default_rng(seed).permutation(len(pool))
-    return [pool[index].caption for index in order[:count]]
-
-
 def all_stages(mini: Mini, prompts: list[str], seed: int, last: str) -> dict[str, list[np.ndarray]]:
     """Frames of every prompt after each stage up to `last`."""
     clips = mini.keyframes(prompts, seed)
@@ -174,7 +167,7 @@ def main() -> None:
     arguments = parser.parse_args()
     set_up_torch(2)
     judge = judge_module()
-    prompts = test_prompts(arguments.prompts, arguments.held_out)
+    prompts = judged_prompts(arguments.prompts, arguments.held_out)
     began = time.monotonic()
     for stage, clips in all_stages(Mini(arguments.folder, arguments.tokenizer), prompts, arguments.seed, arguments.last).items():
         verdicts = [judge.judge(clip) for clip in clips]

@@ -118,6 +118,13 @@ def caption(rng: np.random.Generator, kind: Kind) -> str:
     return kind.caption
 
 
+def judged_prompts(count: int, held_out: bool = False, seed: int = 11) -> list[str]:
+    """Prompts to judge a model by, spread over the training kinds or over the held-out ones."""
+    pool = kinds(held_out)
+    order = np.random.default_rng(seed).permutation(len(pool))
+    return [pool[index].caption for index in order[:count]]
+
+
 def keyframe_times() -> np.ndarray:
     """(8,) times in [0, 1] of every fourth of the 29 frames."""
     return np.linspace(0.0, 1.0, KEYFRAMES)

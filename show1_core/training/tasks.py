@@ -24,7 +24,7 @@ FIRST_DROPPED = 0.3  # of the super-resolution samples learn without a clean fir
 NOISE_LEVELS = 500  # conditions of super-resolution are noised to a random level below
 VARIANCE_WEIGHT = 0.01
 WEIGHT_FLOOR = 0.002
-LATENESS = 4.0  # of the keyframes' timesteps
+LATENESS = 3.0  # of the keyframes' timesteps
 WINDOW = 8
 CROP = 32  # rows of the patches super-resolution learns from, at its large size
 
@@ -85,14 +85,15 @@ class DiffusionTask(nn.Module):
 class Keyframes(DiffusionTask):
     """Stage 1 (paper eq. 5): eight frames from noise and a caption. The text encoder learns along."""
 
-    def __init__(self, recipe: UNetRecipe, text: TextEncoder, seed: int = 0) -> None:
-        super().__init__(recipe, text, seed)
+    def __init__(self, recipe: UNetRecipe, text: TextEncoder, lateness: float = LATENESS) -> None:
+        super().__init__(recipe, text)
         self.text.requires_grad_(True)
+        self.lateness = lateness
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch)
         clean = clips(scenes, keyframe_times(), LOW)
-        timestep = goal.timesteps(batch, noise, lateness=LATENESS)
+        timestep = goal.timesteps(batch, noise, lateness=self.lateness)
         epsilon = gaussian(clean, noise)
         text = self.describe(self.captions(scenes, data), data)
         prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, text)
