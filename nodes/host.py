@@ -37,6 +37,7 @@ from ..show1_core.cascade import Condition, Encoded, Sample
 from ..show1_core.checkpoints import Checkpoint, Identity
 from ..show1_core.ddpm import VarianceTap, sample_ddpm
 from ..show1_core.models.unet import UNet
+from ..show1_core.text_encoders import is_t5, t5_numbers
 from .run import Run
 
 PACK = Path(__file__).resolve().parents[1]
@@ -209,21 +210,17 @@ def previewer(model: Any) -> Any:
     return latent_preview.get_previewer(model.load_device, model.model.latent_format)
 
 
-T5_NUMBERS = ("d_ff", "d_kv", "d_model", "num_heads", "num_layers", "vocab_size")
-
-
 def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
     """A CLIP of a text encoder: T5 with its attention mask on (SPEC T9), or the CLIP of the latent stage.
 
-    `config` is a published config.json; without it T5 is taken for v1.1 XXL, and CLIP for what the host recognises.
-    Raises ValueError when weights are missing.
+    `config` is a published config.json; a CLIP without one is what the host recognises. Raises ValueError when weights
+    are missing, or are no text encoder's.
     """
-    if any(name.startswith("encoder.block.") for name in tensors):
-        numbers = {key: config[key] for key in T5_NUMBERS} if config else {}
+    if is_t5(tensors):
         target = comfy.supported_models_base.ClipTarget(
             comfy.text_encoders.genmo.MochiT5Tokenizer,
             comfy.text_encoders.genmo.mochi_te(**comfy.text_encoders.sd3_clip.t5_xxl_detect(tensors)))
-        return load_clip(target, tensors, {"t5xxl_model_config": numbers})
+        return load_clip(target, tensors, {"t5xxl_model_config": t5_numbers(tensors)})
     if config is None:
         return comfy.sd.load_text_encoder_state_dicts([dict(tensors)], clip_type=comfy.sd.CLIPType.STABLE_DIFFUSION)
     # all its layers, then the final norm, padded with token 0 (SPEC 1.6)

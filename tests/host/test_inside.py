@@ -1,0 +1,19 @@
+"""Tests that need the host's classes rather than its server, in a process where the host comes first on the path."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from hosts import MODELS, Host
+
+INSIDE = Path(__file__).parent / "inside"
+
+
+def test_inside_the_host(host: Host) -> None:
+    command = [str(host.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "pytest.ini", "--rootdir", ".", "."]
+    environment = {"PATH": "", "SHOW1_HOST": str(host.source), "SHOW1_MODELS": str(MODELS / "show1")}
+    done = subprocess.run(command, cwd=INSIDE, env=environment, text=True, capture_output=True)
+    sys.stdout.write(done.stdout[-20000:])  # what failed, and why
+    assert done.returncode == 0, done.stderr[-2000:]
