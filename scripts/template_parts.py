@@ -1,0 +1,127 @@
+"""What the templates are put together from: nodes and groups that several of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphs import NOTE, Group, Node, Value
+
+GREY, BLUE, GREEN, AMBER, RED, VIOLET = "#9aa0a6", "#5b8fd0", "#5bb57f", "#c9a557", "#cf7058", "#9a70d0"
+PROMPT_COLOURS = {"color": "#232", "bgcolor": "#353"}
+PREVIEW = 220  # pixels that the frontend adds to a node for its live preview
+SEED = 345
+Links = Mapping[str, tuple[str, str]]
+Values = Mapping[str, Value]
+
+
+def link(title: str, output: str) -> tuple[str, str]:
+    return title, output
+
+
+def model(name: str) -> Node:
+    return Node(f"Load {name}", "Show1ModelLoader", values={"model": name})
+
+
+def t5(name: str) -> Node:
+    return Node("Load T5", "Show1TextEncoderLoader", values={"text_encoder": name})
+
+
+def prompt(text: str, height: int = 130) -> Node:
+    return Node("Prompt", "PrimitiveStringMultiline", values={"value": text}, height=height, colours=PROMPT_COLOURS)
+
+
+def encode() -> Node:
+    links = {"clip": link("Load T5", "CLIP"), "prompt": link("Prompt", "STRING")}
+    return Node("Encode the prompt", "Show1T5Encode", links, height=230)
+
+
+def clip_text(title: str, links: Links, values: Values | None = None) -> Node:
+    return Node(title, "CLIPTextEncode", {"clip": link("Load CLIP", "CLIP"), **links}, values or {}, height=110)
+
+
+def stage(title: str, kind: str, loader: str, links: Links, values: Values | None = None) -> Node:
+    """A stage in pixel space: T5 text, and room for its live preview."""
+    text = {key: link("Encode the prompt", key) for key in ("positive", "negative")}
+    inputs = {"model": link(f"Load {loader}", "MODEL"), **text, **links}
+    return Node(title, kind, inputs, {"seed": SEED, **(values or {})}, room=PREVIEW)
+
+
+def refine(loader: str, links: Links, values: Values | None = None) -> Node:
+    inputs = {"model": link(f"Load {loader}", "MODEL"), "vae": link("Load VAE", "VAE"), **links}
+    return Node("Refine", "Show1LatentSR", inputs, {"seed": SEED, **(values or {})}, room=PREVIEW)
+
+
+def clip_links() -> Links:
+    return {"positive": link("Prompt for the last stage", "CONDITIONING"),
+            "negative": link("Negative for the last stage", "CONDITIONING")}
+
+
+def vae(name: str) -> Node:
+    return Node("Load VAE", "Show1VAELoader", values={"vae": name})
+
+
+def preview(title: str, source: tuple[str, str]) -> Node:
+    return Node(title, "PreviewImage", {"images": source}, height=250)
+
+
+def note(text: str, height: int) -> Node:
+    return Node("Read me", NOTE, values={"text": text}, height=height)
+
+
+def video(links: Links, prefix: str) -> Group:
+    made = Node("Video", "CreateVideo", links)
+    saved = Node("Save the video", "SaveVideo", {"video": link("Video", "VIDEO")}, {"filename_prefix": prefix}, height=340)
+    return Group("Video", GREY, (made, saved), 330)
+
+
+def t5_text(encoder: str = "show-1-base/text_encoder") -> Group:
+    return Group("Text for the pixel stages", GREEN, (t5(encoder), encode()), 310)
+
+
+def clip_group() -> Group:
+    return Group("Text for the last stage", VIOLET, (
+        Node("Load CLIP", "Show1TextEncoderLoader", values={"text_encoder": "show-1-sr2/text_encoder"}),
+        clip_text("Prompt for the last stage", {"text": link("Prompt", "STRING")}),
+        clip_text("Negative for the last stage", {}, {"text": "low resolution, blur"}),
+    ), 310)
+
+
+def keyframes_group(name: str, values: Values | None = None) -> Group:
+    return Group("1 Keyframes", BLUE, (
+        model(name), stage("Keyframes", "Show1KeyframeSampler", name, {}, values),
+        preview("Preview the keyframes", link("Keyframes", "images"))))
+
+
+def interpolation_group(name: str, links: Links, values: Values | None = None) -> Group:
+    return Group("2 Motion between them", GREEN, (
+        model(name), stage("Interpolation", "Show1Interpolator", name, links, values)))
+
+
+def first_frame_group(name: str, values: Values | None = None) -> Group:
+    links = {"image": link("Interpolation", "images")}
+    return Group("3 First frame, enlarged", AMBER, (
+        model(name), stage("First frame", "Show1FirstFrameSR", name, links, values)))
+
+
+def upscale_group(name: str, values: Values | None = None) -> Group:
+    links = {"images": link("Interpolation", "images"), "first_frame": link("First frame", "image")}
+    return Group("4 All frames, enlarged", RED, (
+        model(name), stage("Upscale", "Show1PixelSR", name, links, values),
+        preview("Preview the enlarged frames", link("Upscale", "images"))))
+
+
+def downloads(*names: str) -> str:
+    """Lines of a note: where each model comes from."""
+    owners = {"IF-II-L-v1.0": "DeepFloyd"}
+    lines = [f"- [{owners.get(name, 'showlab')}/{name}](https://huggingface.co/{owners.get(name, 'showlab')}/{name})"
+             for name in names]
+    return "\n".join(lines)
+
+
+WEIGHTS = """**Models.** `scripts/download.py` of this pack fetches them. Or copy these repositories, folders as they are, \
+into `ComfyUI/models/show1`, and press R:
+
+{downloads}
+
+The weights of Show-1 may not be used commercially (CC BY-NC 4.0)."""
+ANY_T5 = "\n\n**T5.** *Load T5* also lists the `t5xxl_*.safetensors` that you may have in `models/text_encoders`."

@@ -1,0 +1,192 @@
+"""The templates: written by their generator, accepted by a real ComfyUI, laid out without overlaps."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import numpy
+import pytest
+import templates
+import workflow
+from driver import Driver, failure_of
+from host_server import Server
+from hosts import BASE, PACK_FOLDER, REPO, Host
+
+Json = dict[str, Any]
+FILES = {file.stem: file for file in sorted((REPO / "example_workflows").glob("*.json"))}
+OFFICIAL: dict[str, Json] = {
+    "Load show-1-base": {"model": "show-1-base", "dtype": "auto", "kernels": "auto"},
+    "Load show-1-interpolation": {"model": "show-1-interpolation", "dtype": "auto", "kernels": "auto"},
+    "Load IF-II-L-v1.0": {"model": "IF-II-L-v1.0", "dtype": "auto", "kernels": "auto"},
+    "Load show-1-sr1": {"model": "show-1-sr1", "dtype": "auto", "kernels": "auto"},
+    "Load show-1-sr2": {"model": "show-1-sr2", "dtype": "auto", "kernels": "auto"},
+    "Load T5": {"text_encoder": "show-1-base/text_encoder"},
+    "Load CLIP": {"text_encoder": "show-1-sr2/text_encoder"},
+    "Load VAE": {"vae": "show-1-sr2/vae"},
+    "Encode the prompt": {"negative_prompt": "", "clean_caption": False},
+    "Negative for the last stage": {"text": "low resolution, blur"},
+    "Keyframes": {"steps": 75, "cfg": 9, "frames": 8, "width": 64, "height": 40},
+    "Interpolation": {"steps": 75, "cfg": 4},
+    "First frame": {"steps": 70, "cfg": 4, "noise_level": 150},
+    "Upscale": {"steps": 125, "cfg": 7, "noise_level": 250},
+    "Refine": {"steps": 50, "cfg": 15, "denoise": 0.8, "width": 576, "height": 320},
+}
+SAMPLING = {"seed": 345, "sampler_name": "published", "scheduler": "published"}
+# What makes a run with the miniature models short.
+SHORT: dict[str, list[str]] = {
+    "Make any video smoother": ["*.steps=2", "Frames.length=3", "Resize.width=16", "Resize.height=8"],
+    "Make any video larger": ["*.steps=2", "Frames.length=3", "Refine.width=64", "Refine.height=64"],
+    "Show-1 keyframes only": ["*.steps=2", "Keyframes.width=16", "Keyframes.height=8"],
+}
+
+
+@pytest.fixture(scope="module")
+def object_info(server: Server) -> Json:
+    return Driver(server.url).object_info()
+
+
+@pytest.fixture(scope="module")
+def own_video(host: Host) -> Iterator[str]:
+    """A short video among the user's inputs."""
+    file = BASE / "input" / "test-of-templates.mp4"
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("libx264", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for level in range(6):
+            picture = numpy.full((48, 64, 3), 40 * level, numpy.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    yield file.name
+    file.unlink()
+
+
+def read(title: str) -> Json:
+    return json.loads(FILES[title].read_text(encoding="utf-8"))
+
+
+def prompt_of(title: str, object_info: Json, own_video: str) -> Json:
+    """What the server is given: the video of the test stands for the user's."""
+    prompt = workflow.to_api(read(title), object_info)
+    for node in prompt.values():
+        if node["class_type"] == "LoadVideo":
+            node["inputs"]["file"] = own_video
+    return prompt
+
+
+def test_the_files_are_what_the_generator_writes(object_info: Json) -> None:
+    written = {graph.title: templates.text_of(graph, object_info) for graph in templates.graphs()}
+    assert list(FILES) == sorted(written)
+    for title, text in written.items():
+        assert FILES[title].read_text(encoding="utf-8") == text, f"{title}: run scripts/templates.py"
+
+
+def test_the_server_offers_them(server: Server) -> None:
+    with urllib.request.urlopen(f"{server.url}/workflow_templates") as answer:
+        offered = json.load(answer)
+    assert sorted(offered[PACK_FOLDER]) == sorted(FILES)
+
+
+@pytest.mark.parametrize("title", FILES)
+def test_only_known_nodes_inputs_and_options(title: str, object_info: Json) -> None:
+    for node in workflow.to_api(read(title), object_info).values():
+        declared = object_info[node["class_type"]]["input"]
+        known = {**declared["required"], **declared.get("optional", {})}
+        given = {name: value for name, value in node["inputs"].items() if name != "upload"}  # a button
+        assert set(declared["required"]) <= set(given) <= set(known)
+        for name, value in given.items():
+            options = options_of(known[name])
+            if options is not None and node["class_type"] != "LoadVideo":  # its file is the user's
+                assert value in options
+
+
+def options_of(spec: list[Any]) -> list[Any] | None:
+    """The options of a combo, however it is declared; None for every other input."""
+    if isinstance(spec[0], list):
+        return spec[0]
+    return spec[1].get("options") if len(spec) > 1 else None
+
+
+@pytest.mark.parametrize("title", FILES)
+def test_the_server_accepts_it(title: str, driver: Driver, object_info: Json, own_video: str) -> None:
+    outcome = driver.run(prompt_of(title, object_info, own_video), interrupt_when=lambda event: True)
+    assert outcome.end.type != "execution_error", failure_of(outcome)
+
+
+@pytest.mark.parametrize("title", SHORT)
+def test_a_short_run_of_it_ends_well(title: str, driver: Driver, object_info: Json, own_video: str) -> None:
+    prompt = prompt_of(title, object_info, own_video)
+    workflow.apply([workflow.parse_setting(text) for text in SHORT[title]], prompt, object_info)
+    outcome = driver.run(prompt)
+    assert outcome.end.type == "execution_success", failure_of(outcome)
+
+
+def test_text_to_video_is_the_official_run(object_info: Json) -> None:
+    nodes = by_title(workflow.to_api(read("Show-1 text to video"), object_info))
+    for title, expected in OFFICIAL.items():
+        sampling = SAMPLING if "steps" in expected else {}
+        found = nodes[title]["inputs"]
+        assert {name: found[name] for name in {**expected, **sampling}} == {**expected, **sampling}, title
+
+
+def test_text_to_video_has_the_wires_of_its_miniature_twin(object_info: Json) -> None:
+    official = by_title(workflow.to_api(read("Show-1 text to video"), object_info))
+    twin = by_title(json.loads((REPO / "tests" / "data" / "miniature_workflow.json").read_text(encoding="utf-8")))
+    assert {official[title]["class_type"] for title in set(official) - set(twin)} == {"PreviewImage"}
+    for title, node in twin.items():
+        assert official[title]["class_type"] == node["class_type"]
+        assert wires(official[title]) == wires(node), title
+    assert official["Prompt"]["inputs"] == twin["Prompt"]["inputs"]
+
+
+def by_title(prompt: Json) -> Json:
+    """The nodes by title, their links naming titles as well."""
+    titles = {node_id: node["_meta"]["title"] for node_id, node in prompt.items()}
+    assert len(set(titles.values())) == len(titles)
+
+    def named(value: Any) -> Any:
+        return [titles[value[0]], value[1]] if isinstance(value, list) else value
+
+    return {titles[node_id]: {**node, "inputs": {name: named(value) for name, value in node["inputs"].items()}}
+            for node_id, node in prompt.items()}
+
+
+def wires(node: Json) -> Json:
+    return {name: value for name, value in node["inputs"].items() if isinstance(value, list)}
+
+
+@pytest.mark.parametrize("title", FILES)
+def test_nothing_overlaps_and_every_node_is_in_a_group(title: str) -> None:
+    graph = read(title)
+    nodes = [(*node["pos"], *node["size"]) for node in graph["nodes"]]
+    frames = [tuple(group["bounding"]) for group in graph["groups"]]
+    with_bars = [(x, y - 30, width, height + 30) for x, y, width, height in nodes]
+    for boxes in (with_bars, frames):
+        assert not [pair for pair in itertools.combinations(boxes, 2) if overlap(*pair)]
+    for box in with_bars:
+        assert sum(contains(frame, box) for frame in frames) == 1
+
+
+def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(one[i] < other[i] + other[i + 2] and other[i] < one[i] + one[i + 2] for i in (0, 1))
+
+
+def contains(outer: tuple[float, ...], inner: tuple[float, ...]) -> bool:
+    return all(outer[i] <= inner[i] and inner[i] + inner[i + 2] <= outer[i] + outer[i + 2] for i in (0, 1))
+
+
+@pytest.mark.parametrize("title", FILES)
+def test_every_node_says_which_pack_it_is_from(title: str) -> None:
+    for node in read(title)["nodes"]:
+        if node["type"] != "MarkdownNote":
+            ours = node["type"].startswith("Show1")
+            assert node["properties"]["cnr_id"] == ("show-1" if ours else "comfy-core")
+            assert node["properties"]["ver"] and node["properties"]["Node name for S&R"] == node["type"]
+
+
+def test_every_thumbnail_belongs_to_a_template() -> None:
+    assert {file.stem for file in (REPO / "example_workflows").glob("*.jpg")} <= set(FILES)
