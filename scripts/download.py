@@ -61,8 +61,8 @@ CHECKPOINTS: dict[str, Checkpoint] = {
         "showlab/show-1-sr2", "final size, with its CLIP and VAE", "3.67 GB",
         (Part("unet", WEIGHTS), Part("vae", WEIGHTS), Part("text_encoder", TEXT_WEIGHTS)), (SCHEDULER,)),
     "t5": Checkpoint(
-        "showlab/show-1-base", "text encoder; not needed beside text_encoders/t5xxl_*.safetensors", "11.54 GB",
-        (Part("text_encoder", TEXT_WEIGHTS),)),
+        "showlab/show-1-base", "text encoder of the pixel stages; not needed beside a t5xxl file", "11.54 GB",
+        (Part("text_encoder", TEXT_WEIGHTS),), licence="Apache 2.0, a copy of Google's T5 v1.1 XXL"),
 }
 
 
@@ -89,7 +89,8 @@ def main(arguments: list[str]) -> int:
     root: Path = chosen.models / "show1"
     if not chosen.models.is_dir():
         raise Failure(f"{chosen.models} is no folder; name the models folder of a ComfyUI.")
-    absent = [CHECKPOINTS[name] for name in chosen.only if not is_there(root / CHECKPOINTS[name].folder, CHECKPOINTS[name])]
+    names = chosen.only or without_a_second_t5(chosen.models)
+    absent = [CHECKPOINTS[name] for name in names if not is_there(root / CHECKPOINTS[name].folder, CHECKPOINTS[name])]
     if not absent:
         say(f"everything is in {root} already")
         return 0
@@ -106,6 +107,14 @@ def main(arguments: list[str]) -> int:
             carry_out(each)
     say(f"done: {root}")
     return 0
+
+
+def without_a_second_t5(models: Path) -> list[str]:
+    """Everything, but for the text encoder when ComfyUI has it already."""
+    files = sorted((models / "text_encoders").glob("t5xxl*.safetensors"))
+    if files:
+        say(f"{files[0]} is the text encoder of the pixel stages; it is not downloaded again (--only t5 does)")
+    return [name for name in CHECKPOINTS if not (files and name == "t5")]
 
 
 def is_there(folder: Path, checkpoint: Checkpoint) -> bool:
@@ -217,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="download.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"what there is:\n{listed}")
     parser.add_argument("models", type=Path, metavar="MODELS_DIR", help="the models folder of a ComfyUI")
-    parser.add_argument("--only", type=_names, default=list(CHECKPOINTS), metavar="NAMES", help="some of the below, by commas")
+    parser.add_argument("--only", type=_names, metavar="NAMES", help="some of the below, by commas")
     parser.add_argument("--endpoint", type=_address, metavar="URL", help="a mirror of the hub; HF_ENDPOINT does the same")
     parser.add_argument("--yes", action="store_true", help="agree to the download and its licences without being asked")
     return parser

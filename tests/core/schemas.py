@@ -97,9 +97,9 @@ def stand_ins() -> Iterator[None]:
     try:
         yield
     finally:
-        for name in sys.modules.keys() - before.keys():
-            if name.startswith((PACK, "comfy_api")):
-                del sys.modules[name]
+        for name in [name for name in sys.modules if name.startswith((PACK, "comfy_api"))]:
+            del sys.modules[name]
+        sys.modules |= {name: module for name, module in before.items() if name.startswith("comfy_api")}
 
 
 def english() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from fake_hub import FakeHub, serving
@@ -214,13 +215,27 @@ def test_a_disk_that_is_too_small_is_seen_before(hub: FakeHub, folder: Path, mon
     assert not hub.asked
 
 
-def test_a_disk_that_fills_up_is_one_sentence(hub: FakeHub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_what_came_before_the_disk_was_full_or_ctrl_c_is_kept(hub: FakeHub, folder: Path, error: BaseException) -> None:
+    def broken(_url: str, file: BinaryIO, **_: object) -> None:
+        file.write(CONTENT[:CHUNK])
+        raise error
 
-    monkeypatch.setattr("huggingface_hub.file_download.http_get", full)
-    with pytest.raises(Failure, match="No space left .*what has arrived is kept"):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises((Failure, KeyboardInterrupt)) as caught:
+        patch.setattr("huggingface_hub.file_download.http_get", broken)
         run(hub, folder, "--only", "base")
+    assert isinstance(error, KeyboardInterrupt) or "No space left" in str(caught.value)
+    run(hub, folder, "--only", "base")
+    assert hub.asked[0] == (WEIGHTS, f"bytes={CHUNK}-")
+    assert (folder / "show1" / "show-1-base" / WEIGHTS).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("more", [(), ("--only", "t5")])
+def test_a_t5_that_comfyui_has_is_downloaded_only_when_named(hub: FakeHub, folder: Path, more: tuple[str, ...]) -> None:
+    (folder / "text_encoders").mkdir()
+    (folder / "text_encoders" / "t5xxl_fp16.safetensors").touch()
+    run(hub, folder, *more)
+    assert (folder / "show1" / "show-1-base" / "text_encoder").exists() == bool(more)
 
 
 def test_two_at_once_fetch_each_file_once(hub: FakeHub, folder: Path) -> None:
