@@ -1,0 +1,110 @@
+"""Which implementation of a function serves which inputs.
+
+A function lists its backends in order of preference; each declares what it asks of the inputs as rules. The first
+whose rules all hold is called. Nothing is tried out: an error inside a backend is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+AUTO, EAGER, TRITON = "auto", "eager", "triton"
+_wanted: ContextVar[str] = ContextVar("show1_backend", default=AUTO)
+
+
+class Rule(Protocol):
+    """One thing a backend asks of its inputs."""
+
+    def describe(self) -> str:
+        """The demand, as in a table of what runs where."""
+        ...
+
+    def refusal(self, inputs: Mapping[str, Any]) -> str | None:
+        """Why these inputs, by parameter name, do not meet it; None when they do."""
+        ...
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One implementation. `run` takes the function's parameters by position."""
+
+    name: str
+    run: Callable[..., Tensor]
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `explain` says of one backend; it serves when there are no reasons against it."""
+
+    backend: str
+    reasons: tuple[str, ...]
+
+    @property
+    def serves(self) -> bool:
+        return not self.reasons
+
+    def __str__(self) -> str:
+        return f"{self.backend}: {'; '.join(self.reasons) if self.reasons else 'serves'}"
+
+
+class NoBackend(ValueError):
+    """The backend asked for by name does not take these inputs."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function and its backends, the preferred one first, eager last; eager has no rules."""
+
+    name: str
+    parameters: tuple[str, ...]
+    backends: tuple[Backend, ...]
+
+    def __call__(self, *inputs: Any) -> Tensor:
+        return self.choose(inputs).run(*inputs)
+
+    def choose(self, inputs: Sequence[Any]) -> Backend:
+        """The backend that serves these inputs. Raises NoBackend if `use_backend` names one that cannot."""
+        wanted = _wanted.get()
+        if wanted == EAGER:
+            return self.backends[-1]
+        named = dict(zip(self.parameters, inputs))
+        for backend in self.backends:
+            if wanted in (AUTO, backend.name) and all(rule.refusal(named) is None for rule in backend.rules):
+                return backend
+        verdicts = " ".join(f"{verdict}." for verdict in explain(self, *inputs) if verdict.backend == wanted)
+        raise NoBackend(f"{self.name} was asked to run on {wanted!r}, which does not take these inputs. {verdicts}")
+
+
+def explain(function: Function, *inputs: Any) -> tuple[Verdict, ...]:
+    """What each backend of a function says to these inputs: that it serves, or every reason why not."""
+    named = dict(zip(function.parameters, inputs))
+    return tuple(
+        Verdict(backend.name, tuple(reason for rule in backend.rules if (reason := rule.refusal(named)) is not None))
+        for backend in function.backends)
+
+
+def demands(function: Function) -> dict[str, tuple[str, ...]]:
+    """What each backend of a function asks for, by name."""
+    return {backend.name: tuple(rule.describe() for rule in backend.rules) for backend in function.backends}
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Inside this context, and in this thread or task alone, every function runs on the backend of that name.
+
+    `eager` is the reference, for tests and bug reports; `auto` the usual choice; `triton` raises where it cannot serve.
+    """
+    if name not in (AUTO, EAGER, TRITON):
+        raise ValueError(f"there is no backend {name!r}; there are {AUTO}, {EAGER} and {TRITON}.")
+    token = _wanted.set(name)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
