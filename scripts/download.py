@@ -227,7 +227,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"what there is:\n{listed}")
     parser.add_argument("models", type=Path, metavar="MODELS_DIR", help="the models folder of a ComfyUI")
     parser.add_argument("--only", type=_names, metavar="NAMES", help="some of the below, by commas")
-    parser.add_argument("--endpoint", type=_address, metavar="URL", help="a mirror of the hub; HF_ENDPOINT does the same")
+    parser.add_argument("--endpoint", type=_address, metavar="URL",
+                        help="a mirror of the hub; it is shown your hub token if you are logged in")
     parser.add_argument("--yes", action="store_true", help="agree to the download and its licences without being asked")
     return parser
 

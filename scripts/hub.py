@@ -7,6 +7,7 @@ of downloading throws an unfinished file away when the process ends, and checks 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from terminal import Failure
 
 CHUNK = 2**24  # bytes
+HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ def listing(repository: Repository) -> dict[str, Remote]:
     files = {}
     for entry in info.siblings or ():
         digest = entry.lfs.sha256 if entry.lfs else entry.blob_id
-        if entry.size is None or digest is None or info.sha is None:
-            raise Failure(f"{repository.endpoint or repository.page} lists {entry.rfilename} without size or hash, so that no "
+        if entry.size is None or digest is None or info.sha is None or not HASH.fullmatch(digest):
+            raise Failure(f"{repository.endpoint or repository.page} lists {entry.rfilename!r} without size or hash, so that no "
                           "copy could be checked; choose another --endpoint.")
         files[entry.rfilename] = Remote(entry.rfilename, entry.size, digest, entry.lfs is not None, info.sha)
     return files
@@ -104,6 +106,7 @@ def is_copy(file: Path, remote: Remote) -> bool:
 @contextmanager
 def _sentences(repository: Repository) -> Iterator[None]:
     """Whatever the hub, the network or the disk refuses, as one sentence."""
+    # HTTPError is that of the library below, which has changed with the hub's versions: requests, httpx, httpx2
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HTTPError, RepositoryNotFoundError
 
     name, page = repository.name, repository.page
@@ -116,7 +119,7 @@ def _sentences(repository: Repository) -> Iterator[None]:
         raise Failure(f"{name} is not at {repository.endpoint or page}; check --endpoint, or run `hf auth login`.") from error
     except HfHubHTTPError as error:
         raise Failure(f"the hub refused {name} ({_first_line(error)}); run the command again later.") from error
-    except (HTTPError, OSError) as error:  # of the network, by the library below the hub's; a full disk is an OSError too
+    except (HTTPError, OSError) as error:  # a full disk is an OSError
         raise Failure(f"{name} could not be downloaded ({_first_line(error)}); what has arrived is kept, run the command "
                       "again when network and disk allow.") from error
 

@@ -19,7 +19,7 @@ class FakeHub:
     """Repositories by name, each path and its content; what is done wrong; and what was asked for.
 
     `cuts` are the shares of a file after which the connection is dropped, one a request; then `status`, when it is
-    given, answers all requests for files.
+    given, answers all requests for files. `lie` is sent for every file, `lists` is said of every file in the listing.
     """
 
     repositories: dict[str, dict[str, bytes]]
@@ -28,13 +28,14 @@ class FakeHub:
     status: tuple[int, str] | None = None
     ignores_ranges: bool = False
     lie: bytes | None = None
+    lists: dict[str, object] = field(default_factory=dict)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
     def files_asked(self) -> list[str]:
         return [path for path, _ in self.asked]
 
     def listing(self, name: str) -> bytes:
-        siblings = [sibling(path, content) for path, content in self.repositories[name].items()]
+        siblings = [sibling(path, content) | self.lists for path, content in self.repositories[name].items()]
         return json.dumps({"id": name, "sha": REVISION, "siblings": siblings, "tags": []}).encode()
 
 

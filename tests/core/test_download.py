@@ -200,6 +200,23 @@ def test_a_repository_that_lacks_a_file_is_one_sentence(hub: FakeHub, folder: Pa
         run(hub, folder, "--only", "base")
 
 
+@pytest.mark.parametrize("lists", [
+    {"size": None}, {"blobId": None, "lfs": None}, {"blobId": "../../../up", "lfs": None}, {"blobId": "", "lfs": None},
+])
+def test_a_listing_that_allows_no_check_is_refused(hub: FakeHub, folder: Path, lists: dict[str, object]) -> None:
+    hub.lists = lists
+    with pytest.raises(Failure, match="without size or hash"):
+        run(hub, folder, "--only", "base")
+    assert not hub.asked and not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["unet/../../../evil.bin", "/etc/evil.bin", "../unet/diffusion_pytorch_model.fp16.bin"])
+def test_a_listing_cannot_name_another_place(hub: FakeHub, folder: Path, name: str) -> None:
+    hub.repositories[BASE] |= {name: b"evil"}
+    run(hub, folder, "--only", "base")
+    assert "evil" not in str(list(folder.parent.rglob("*"))) and name not in hub.files_asked()
+
+
 def test_no_hub_at_all_is_one_sentence(folder: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound, not listening
