@@ -5,10 +5,12 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import host
+from .drafts import Show1KeyframeDrafts, Show1PickDraft
 from .interpolation import Show1Interpolator
 from .keyframes import Show1KeyframeSampler
 from .latent_sr import Show1LatentSR
 from .loaders import Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader
+from .natives import Show1EmptyPixelLatent, Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning
 from .pixel_sr import Show1FirstFrameSR, Show1PixelSR
 from .text import Show1T5Encode
 
@@ -22,5 +24,6 @@ class Show1Extension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader, Show1T5Encode, Show1KeyframeSampler, Show1Interpolator,
-            Show1FirstFrameSR, Show1PixelSR, Show1LatentSR,
+            Show1FirstFrameSR, Show1PixelSR, Show1LatentSR, Show1KeyframeDrafts, Show1PickDraft, Show1EmptyPixelLatent,
+            Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning,
         ]

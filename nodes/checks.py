@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..show1_core.cascade import to_clip
 from ..show1_core.checkpoints import Identity
 from ..show1_core.stages import STAGES, Stage
 from . import host
@@ -67,3 +68,15 @@ def size(height: int, width: int, multiple: int, name: str) -> None:
     if height < multiple or width < multiple or height % multiple or width % multiple:
         near = "x".join(str(max(round(side / multiple), 1) * multiple) for side in (width, height))
         raise ValueError(f"{name} is {width}x{height}; expected width and height in multiples of {multiple}, such as {near}.")
+
+
+def enlarged_first_frame(image: Any, clip: Tensor) -> Tensor | None:
+    """The first frame at four times the clip's size, (1, 3, 1, 4H, 4W). Raises ValueError for any other size."""
+    if image is None:
+        return None
+    frame = to_clip(frames(image[:1], "first_frame"))
+    height, width = (4 * side for side in clip.shape[-2:])
+    if tuple(frame.shape[-2:]) != (height, width):
+        raise ValueError(f"first_frame is {frame.shape[-1]}x{frame.shape[-2]}; expected four times images, {width}x{height}. "
+                         "Resize it, or take Show-1 First Frame SR.")
+    return frame

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
 from comfy_api.latest import io
-from PIL import Image
 from torch import Tensor
 
 from ..show1_core.cascade import Sample
@@ -15,10 +13,10 @@ from ..show1_core.checkpoints import Identity
 from ..show1_core.stages import Stage
 from . import checks, host
 from .run import Run
+from .sheets import contact_sheet
 
 CATEGORY = "Show-1"
 PREVIEW_SECONDS = 0.2
-SHEET_SIDE = 512  # pixels of a preview's longer side
 
 
 def model_inputs(stage: Stage) -> list[Any]:
@@ -111,17 +109,3 @@ class Progress:
             return None
         self.shown = time.monotonic()
         return ("JPEG", contact_sheet(x0), None) if self.pixels else self.previewer.decode_latent_to_preview_image("JPEG", x0)
-
-
-def contact_sheet(clip: Tensor) -> Image.Image:
-    """All frames of x0 (B, 3, F, H, W) in -1..1 as one picture, row by row."""
-    levels = clip.float().clamp(-1, 1).add(1).mul(127.5).byte()
-    frames = levels.permute(0, 2, 3, 4, 1).flatten(0, 1).cpu().numpy()  # (B*F, H, W, 3)
-    count, height, width, _ = frames.shape
-    columns = int(np.ceil(np.sqrt(count * height / width)))
-    rows = -(-count // columns)
-    padded = np.concatenate([frames, np.zeros((rows * columns - count, height, width, 3), np.uint8)])
-    sheet = padded.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
-    picture = Image.fromarray(sheet)
-    scale = max(SHEET_SIDE // max(picture.size), 1)
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)

@@ -114,7 +114,10 @@ def load_model(checkpoint: Checkpoint, dtype: str) -> Any:
     model.load_model_weights(dict(checkpoint.tensors), "")
     model.show1 = identity
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    return patcher(model, load_device=device, offload_device=mm.unet_offload_device())
+    loaded = patcher(model, load_device=device, offload_device=mm.unet_offload_device())
+    if identity.schedule.threshold_max is not None:  # part of the model, so that core samplers apply it too
+        loaded.set_model_sampler_post_cfg_function(partial(threshold, identity.schedule))
+    return loaded
 
 
 def identity_of(model: Any) -> Identity | None:
@@ -134,12 +137,8 @@ def host_sample(run: Run, progress: Callable[[int, Tensor, Tensor, int], None]) 
     def sample(noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
         model = run.model.clone()
         sigmas = sigmas_of(run, schedule)
-        if run.sampler_name == "published" and schedule.solver == "ddpm":
-            sampler = ddpm_sampler(run, schedule, generator, model)
-        else:
-            sampler = sampler_of(run)
-            if schedule.threshold_max is not None:
-                model.set_model_sampler_post_cfg_function(partial(threshold, schedule))
+        ddpm = run.sampler_name == "published" and schedule.solver == "ddpm"
+        sampler = ddpm_sampler(run, schedule, generator, model) if ddpm else sampler_of(run)
         if start is None and float(sigmas[0]) < 0.9999 * float(model.model.model_sampling.sigma_max):
             # below its largest sigma the host starts from sigma * noise; pure noise at this timestep is a little more
             noise = noise / (schedules.signal_scale(float(sigmas[0])) * sigmas[0])
@@ -147,6 +146,10 @@ def host_sample(run: Run, progress: Callable[[int, Tensor, Tensor, int], None]) 
             model, noise, run.cfg, sampler, sigmas, conditioned(run.positive, condition), conditioned(run.negative, condition),
             torch.zeros_like(noise) if start is None else start, callback=progress,
             disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=run.seed)
+        if not bool(torch.isfinite(clip).all()):
+            dtype = model.model.manual_cast_dtype or model.model.get_dtype()
+            raise RuntimeError(f"{model.model.show1.stage.title} made values that are no numbers, computing in {dtype}; "
+                               "load it with dtype bf16 or fp32.")
         return clip * schedules.signal_scale(float(sigmas[-1]))
 
     return sample
@@ -190,7 +193,6 @@ def ddpm_sampler(run: Run, schedule: schedules.Schedule, generator: torch.Genera
 
 def threshold(schedule: schedules.Schedule, args: dict[str, Any]) -> Tensor:
     """Dynamic thresholding as a post-CFG function."""
-    assert schedule.threshold_max is not None
     return schedules.dynamic_threshold(args["denoised"], schedule.threshold_ratio, schedule.threshold_max)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from comfy_api.latest import io
-from torch import Tensor
 
 from ..show1_core import cascade
 from ..show1_core.stages import FIRST_FRAME, PIXEL_SR
@@ -74,7 +73,7 @@ class Show1PixelSR(io.ComfyNode):
         run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         identity = common.checked(run, PIXEL_SR)
         clip = cascade.to_clip(checks.frames(images, "images", multiple=input_multiple(identity.config.size_multiple)))
-        first = enlarged_first_frame(first_frame, clip)
+        first = checks.enlarged_first_frame(first_frame, clip)
         windows = len(cascade.windows(clip.shape[2]))
         sample = common.sampling(run, windows)
         clip = cascade.upscale(sample, clip, first, identity.noising, noise_level, seed, redraw=denoise < 1)
@@ -84,15 +83,3 @@ class Show1PixelSR(io.ComfyNode):
 def input_multiple(multiple: int) -> int:
     """What the small frames must be divisible by so that four times their size is by `multiple`."""
     return max(multiple // 4, 1)
-
-
-def enlarged_first_frame(image: Any, clip: Tensor) -> Tensor | None:
-    """The first frame at four times the clip's size, (1, 3, 1, 4H, 4W). Raises ValueError for any other size."""
-    if image is None:
-        return None
-    frame = cascade.to_clip(checks.frames(image[:1], "first_frame"))
-    height, width = (4 * side for side in clip.shape[-2:])
-    if tuple(frame.shape[-2:]) != (height, width):
-        raise ValueError(f"first_frame is {frame.shape[-1]}x{frame.shape[-2]}; expected four times images, {width}x{height}. "
-                         "Resize it, or take Show-1 First Frame SR.")
-    return frame

@@ -62,6 +62,12 @@ def keyframes(sample: Sample, size: VideoSize, seed: int, start: Tensor | None =
     return sample(noise, Condition(), start, generator)
 
 
+def drafts(sample: Sample, size: VideoSize, seed: int, count: int) -> Tensor:
+    """Keyframes of `count` takes in one batch (count, 3, F, H, W); take i is what `keyframes` draws from seed + i."""
+    noise = torch.cat([torch.randn((1, 3, *size), generator=seeded(seed + take)) for take in range(count)])
+    return sample(noise, Condition(), None, seeded(seed))
+
+
 def interpolate(sample: Sample, clip: Tensor, seed: int, redraw: bool = False) -> Tensor:
     """Stage 2: fill in three frames between neighbours: (1, 3, n, H, W) -> (1, 3, 4n-3, H, W) (SPEC 1.2, T10).
 
@@ -73,7 +79,12 @@ def interpolate(sample: Sample, clip: Tensor, seed: int, redraw: bool = False) -
     condition = interpolation_condition(clip)  # (n-1, 4, 5, H, W)
     blend = condition[:, :3] if redraw else None
     pairs = sample(noise.repeat(len(condition), 1, 1, 1, 1), Condition(condition), blend, generator)
-    joined = pairs[:, :, :-1].transpose(0, 1).flatten(1, 2)  # (3, 4(n-1), H, W): a pair's last frame is the next one's first
+    return join_pairs(pairs)
+
+
+def join_pairs(pairs: Tensor) -> Tensor:
+    """Pairs that share their ends, as one clip: (n-1, C, 5, H, W) -> (1, C, 4n-3, H, W); a shared frame is the later pair's."""
+    joined = pairs[:, :, :-1].transpose(0, 1).flatten(1, 2)  # (C, 4(n-1), H, W)
     return torch.cat([joined, pairs[-1, :, -1:]], dim=1)[None]
 
 
@@ -91,8 +102,7 @@ def interpolation_condition(clip: Tensor) -> Tensor:
 
 def first_frame(sample: Sample, image: Tensor, schedule: Schedule, noise_level: int, seed: int, redraw: bool = False) -> Tensor:
     """Stage 3a: enlarge one frame four times with the image model: (1, 3, 1, H, W) -> (1, 3, 1, 4H, 4W) (SPEC 1.3)."""
-    generator = seeded(seed)
-    large = enlarge(image, 4)
+    generator, large = seeded(seed), enlarge(image, 4)
     noise = torch.randn(large.shape, generator=generator)
     condition = add_noise(schedule, large, torch.randn(large.shape, generator=generator), noise_level)
     return sample(noise, Condition(condition, noise_level), large if redraw else None, generator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import importlib.util
 import json
@@ -64,7 +65,7 @@ def recipe():
 def load(pack, models):
     """A miniature as a MODEL, float32 unless said otherwise."""
     read, host = pack("show1_core.checkpoints").read_checkpoint, pack("nodes.host")
-    return lambda name, dtype="fp32": host.load_model(read(models / name), dtype)
+    return functools.cache(lambda name, dtype="fp32": host.load_model(read(models / name), dtype))
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +75,8 @@ def text(pack, models):
 
     def make(name):
         folder = models / name / "text_encoder"
-        return host.load_text(weights.read_tensors(weights.find_weights(folder, "pytorch_model")), weights.read_json(folder / "config.json"))
+        tensors = weights.read_tensors(weights.find_weights(folder, "pytorch_model"))
+        return host.load_text(tensors, weights.read_json(folder / "config.json"))
 
     return make
 

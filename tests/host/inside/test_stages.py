@@ -74,7 +74,8 @@ def test_the_posterior_is_the_recorded_one(pack, vae, golden):
     assert error(mean, golden["vae.mean"]) <= 1e-5 and bool((std > 0).all())
 
 
-@pytest.mark.parametrize("steps, frames, height, width", [(1, 2, 8, 8), (2, 8, 8, 16), (14, 3, 24, 8), (15, 5, 16, 40), (31, 1, 8, 24)])
+@pytest.mark.parametrize("steps, frames, height, width", [
+    (1, 2, 8, 8), (2, 8, 8, 16), (14, 3, 24, 8), (15, 5, 16, 40), (31, 1, 8, 24)])
 def test_other_runs_of_the_keyframes_equal_diffusers(nodes, pack, load, t5, texts, steps, frames, height, width):
     model, cascade = load("show-1-base"), pack("show1_core.cascade")
     out, _ = nodes["keyframes"].Show1KeyframeSampler.execute(model, *t5, 7, steps, 5.0, frames, width, height, *PUBLISHED).args
@@ -92,8 +93,10 @@ def test_other_runs_of_the_interpolation_equal_diffusers(nodes, pack, load, t5, 
     assert error(cascade.to_clip(out), cascade.interpolate(sample, cascade.to_clip(keyframes), 3)) <= 3e-5
 
 
-@pytest.mark.parametrize("steps, denoise, frames, height, width", [(10, 0.5, 3, 72, 120), (25, 0.8, 1, 64, 72), (50, 0.1, 2, 88, 64)])
-def test_other_runs_of_the_latent_stage_equal_diffusers(nodes, pack, load, clip, texts, vae, steps, denoise, frames, height, width):
+@pytest.mark.parametrize("steps, denoise, frames, height, width", [
+    (10, 0.5, 3, 72, 120), (25, 0.8, 1, 64, 72), (50, 0.1, 2, 88, 64)])
+def test_other_runs_of_the_latent_stage_equal_diffusers(nodes, pack, load, clip, texts, vae, steps, denoise, frames, height,
+                                                        width):
     model, cascade, host = load("show-1-sr2"), pack("show1_core.cascade"), pack("nodes.host")
     clip_frames = torch.rand(frames, 40, 64, 3, generator=torch.Generator().manual_seed(2))
     _, latent = nodes["latent_sr"].Show1LatentSR.execute(
@@ -107,7 +110,8 @@ def test_other_runs_of_the_latent_stage_equal_diffusers(nodes, pack, load, clip,
                                                 ("published", "beta"), ("uni_pc", "simple")])
 def test_core_samplers_and_schedulers_run_every_pixel_stage(nodes, load, t5, sampler, scheduler):
     small = torch.rand(2, 8, 8, 3, generator=torch.Generator().manual_seed(4))
-    out, _ = nodes["keyframes"].Show1KeyframeSampler.execute(load("show-1-base"), *t5, 1, 3, 5.0, 2, 8, 8, sampler, scheduler).args
+    out, _ = nodes["keyframes"].Show1KeyframeSampler.execute(
+        load("show-1-base"), *t5, 1, 3, 5.0, 2, 8, 8, sampler, scheduler).args
     assert out.shape == (2, 8, 8, 3) and bool(torch.isfinite(out).all())
     out, = nodes["pixel_sr"].Show1PixelSR.execute(load("show-1-sr1"), *t5, small, 1, 3, 7.0, 250, sampler, scheduler).args
     assert out.shape == (2, 32, 32, 3) and bool(torch.isfinite(out).all())
