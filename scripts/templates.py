@@ -121,7 +121,7 @@ The video is scaled to 576x320, and detail that fits the prompt is drawn into it
 def own_video(frames: int) -> Group:
     """Frames of a video that the user has."""
     return Group("Your video", BLUE, (
-        Node("Load Video", "LoadVideo", values={"file": "video.mp4"}, height=300),
+        Node("Load Video", "LoadVideo", values={"file": ""}, height=300),
         Node("Take it apart", "GetVideoComponents", {"video": link("Load Video", "VIDEO")}),
         Node("Frames", "ImageFromBatch", {"image": link("Take it apart", "images")}, {"length": frames}),
     ))

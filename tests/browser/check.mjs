@@ -1,0 +1,141 @@
+// Opens workflows in ComfyUI's own frontend, in headless Chromium, and says what came of each, as JSON on stdout.
+// stdin: {"url", "chromium", "modules", "screenshots", "workflows": {"title": {...}}, "browse": {"folder", "title"}}
+//        and, where wanted, "picture": a title
+// modules: the folder whose node_modules holds playwright-core; screenshots: a folder, which gets each page as it opens
+// (title.png) and one graph alone (picture.graph.png); browse: a template to open by hand
+
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+
+const FLAGS = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'
+]
+const SETTLE = 1500 // milliseconds until dialogs and pictures are there
+const START = 120000
+const VIEW = { width: 1600, height: 900 }
+const ZOOM = 0.8 // of the picture of the graph alone
+const EDGE = { x: 320, y: 120, right: 420, bottom: 60 } // what the frontend's own bars cover
+
+const task = JSON.parse(await text(process.stdin))
+const { chromium } = createRequire(join(task.modules, 'package.json'))('playwright-core')
+
+const browser = await chromium.launch({ executablePath: task.chromium, headless: true, args: FLAGS })
+try {
+  const page = await browser.newPage({ viewport: VIEW })
+  const seen = watch(page)
+  await turnOffTutorial()
+  await open(page)
+  const results = {}
+  for (const [title, workflow] of Object.entries(task.workflows)) {
+    seen.outside.length = seen.errors.length = 0
+    results[title] = await check(page, title, workflow)
+    Object.assign(results[title], { outside: [...seen.outside], errors: [...seen.errors] })
+  }
+  results.browse = await browse(page, task.browse)
+  const version = await page.evaluate(() => window.__COMFYUI_FRONTEND_VERSION__)
+  console.log(JSON.stringify({ version, results }))
+} finally {
+  await browser.close()
+}
+
+/** Record what the page asks of other machines, which it does not get, and the errors it throws. */
+function watch(page) {
+  const seen = { outside: [], errors: [] }
+  page.on('pageerror', (error) => seen.errors.push(String(error)))
+  page.route('**/*', (route) => {
+    const { protocol, hostname } = new URL(route.request().url())
+    if (['data:', 'blob:'].includes(protocol) || ['127.0.0.1', 'localhost'].includes(hostname)) return route.continue()
+    seen.outside.push(route.request().url())
+    return route.abort()
+  })
+  return seen
+}
+
+/** The first start would show the tutorial's templates over the graph. */
+async function turnOffTutorial() {
+  const body = JSON.stringify({ 'Comfy.TutorialCompleted': true })
+  await fetch(`${task.url}/settings`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body })
+}
+
+async function open(page) {
+  await page.goto(task.url, { waitUntil: 'domcontentloaded' })
+  const ready = () =>
+    window.app?.graph && window.app.canvas && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 100
+  await page.waitForFunction(ready, null, { timeout: START })
+  await page.waitForTimeout(SETTLE)
+}
+
+/** Load one workflow as the template browser would, and look at what stands there. */
+async function check(page, title, workflow) {
+  await page.keyboard.press('Escape') // a dialog of the one before
+  await page.evaluate(([graph, name]) => window.app.loadGraphData(graph, true, true, name), [workflow, title])
+  await page.waitForTimeout(SETTLE)
+  const found = await page.evaluate(inspect)
+  found.screenshot = join(task.screenshots, `${title}.png`)
+  await page.screenshot({ path: found.screenshot })
+  if (title === task.picture) await picture(page, join(task.screenshots, `${title}.graph.png`))
+  return found
+}
+
+/** Find a template where users find it. */
+async function browse(page, { folder, title }) {
+  await page.keyboard.press('Escape')
+  await page.evaluate(() => window.app.extensionManager.command.execute('Comfy.BrowseTemplates'))
+  const dialog = page.getByRole('dialog')
+  await dialog.getByText(folder, { exact: true }).first().click()
+  await dialog.getByText(title, { exact: true }).first().click()
+  await page.waitForTimeout(2 * SETTLE)
+  return page.evaluate(inspect)
+}
+
+/** The whole graph without anything around it, in a window large enough for that. */
+async function picture(page, path) {
+  const bounds = await page.evaluate(() => {
+    const groups = window.app.graph._groups.map(({ pos, size }) => [pos[0], pos[1], pos[0] + size[0], pos[1] + size[1]])
+    const extreme = (pick, index) => pick(...groups.map((group) => group[index]))
+    return [extreme(Math.min, 0), extreme(Math.min, 1), extreme(Math.max, 2), extreme(Math.max, 3)]
+  })
+  const [left, top, right, bottom] = bounds.map((side, index) => side + (index < 2 ? -20 : 20))
+  const clip = { x: EDGE.x, y: EDGE.y, width: (right - left) * ZOOM, height: (bottom - top) * ZOOM }
+  const width = Math.ceil(clip.x + clip.width + EDGE.right)
+  await page.setViewportSize({ width, height: Math.ceil(clip.y + clip.height + EDGE.bottom) })
+  await page.waitForTimeout(300)
+  await page.evaluate(
+    ([x, y, scale]) => {
+      const { canvas } = window.app
+      const { left, top } = canvas.canvas.getBoundingClientRect()
+      canvas.ds.scale = scale
+      canvas.ds.offset = [(x.screen - left) / scale - x.graph, (y.screen - top) / scale - y.graph]
+      canvas.setDirty(true, true)
+    },
+    [{ screen: EDGE.x, graph: left }, { screen: EDGE.y, graph: top }, ZOOM]
+  )
+  await page.waitForTimeout(SETTLE)
+  await page.screenshot({ path, clip })
+  await page.setViewportSize(VIEW)
+}
+
+/** Runs in the page. */
+async function inspect() {
+  const nodes = window.app.graph._nodes
+  const shown = (selector) => [...document.querySelectorAll(selector)].map((element) => element.innerText)
+  const badCombos = nodes.flatMap((node) =>
+    (node.widgets ?? [])
+      .filter(({ options, value }) => Array.isArray(options?.values) && !options.values.includes(value))
+      .map((widget) => `${node.title}.${widget.name}=${widget.value}`)
+  )
+  const box = ({ title, pos, size }, needed) => ({ title, pos: [...pos], size: [...size], needed: [...needed] })
+  const { output } = await window.app.graphToPrompt()
+  return {
+    missing: nodes.filter((n) => !window.LiteGraph.registered_node_types[n.type] || n.has_errors).map((n) => n.type),
+    badCombos,
+    dialogs: shown('.p-dialog, [role=dialog]'),
+    toasts: shown('.p-toast-message'),
+    boxes: nodes.map((node) => box(node, node.computeSize())),
+    groups: window.app.graph._groups.map((group) => box(group, group.size)),
+    prompt: output,
+    saved: window.app.graph.serialize()
+  }
+}

@@ -1,0 +1,46 @@
+"""Opens workflows in a running host's frontend, and says what came of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from browser_setup import Browser
+
+Json = dict[str, Any]
+SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """A running host, and the browser that opens workflows in it."""
+
+    url: str
+    browser: Browser
+    screenshots: Path
+
+    def open(self, workflows: dict[str, Json], browse: str) -> dict[str, Json]:
+        """What came of each workflow, by title, and of the template `browse` opened by hand; check.mjs says what is in it.
+
+        A picture of that template's graph alone is made as well.
+        """
+        task = {"url": self.url, "chromium": str(self.browser.chromium), "modules": str(self.browser.modules),
+                "screenshots": str(self.screenshots), "workflows": workflows, "picture": browse,
+                "browse": {"folder": self.folder_of(browse), "title": browse}}
+        command = [str(self.browser.node), str(Path(__file__).with_name("check.mjs"))]
+        done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, timeout=SECONDS)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["results"]
+
+    def folder_of(self, title: str) -> str:
+        """The pack's folder, under which the frontend lists its templates."""
+        return next(folder for folder, titles in self.get("workflow_templates").items() if title in titles)
+
+    def get(self, path: str) -> Json:
+        """What the server answers."""
+        with urllib.request.urlopen(f"{self.url}/{path}") as answer:
+            return json.load(answer)
