@@ -43,7 +43,7 @@ def eager(x: Tensor, norm: nn.Module, act: str, scale: Tensor | None, shift: Ten
 
 
 @jit
-def _tile(row, group, start, stop, S, sn, sc, sf, ss, CG, BC, BP):
+def _tile(row, group, start, stop, S, sn, sc, sf, ss, CG: constexpr, BC: constexpr, BP: constexpr):
     """Channels, offsets and mask of one tile of a group, [BC, BP]; positions count through frames, then pixels."""
     c = tl.arange(0, BC)
     p = start + tl.arange(0, BP)
@@ -58,7 +58,7 @@ def _moments(x, row, group, start, stop, S, sn, sc, sf, ss, CG: constexpr, BC: c
     for p in range(start, stop, BP):
         _, offsets, mask = _tile(row, group, p, stop, S, sn, sc, sf, ss, CG, BC, BP)
         total += tl.load(x + offsets, mask=mask, other=0.0).to(tl.float32)
-    mean = tl.sum(tl.sum(total, axis=1), axis=0) / ((stop - start) * CG).to(tl.float32)
+    mean = tl.sum(tl.sum(total, axis=1), axis=0) / tl.cast((stop - start) * CG, tl.float32)
     squares = tl.zeros([BC, BP], dtype=tl.float32)
     for p in range(start, stop, BP):
         _, offsets, mask = _tile(row, group, p, stop, S, sn, sc, sf, ss, CG, BC, BP)
@@ -94,7 +94,7 @@ def _whole(x, out, w, b, scale, shift, eps, G, P, S, sn, sc, sf, ss, on, oc, of,
     """A program a group, which fits into the caches: read for the mean, for the variance, and for the result."""
     row, group = tl.program_id(0) // G, tl.program_id(0) % G
     mean, squares = _moments(x, row, group, 0, P, S, sn, sc, sf, ss, CG, BC, BP)
-    rstd = 1.0 / tl.sqrt(squares / (P * CG).to(tl.float32) + eps)
+    rstd = 1.0 / tl.sqrt(squares / tl.cast(P * CG, tl.float32) + eps)
     _write(x, out, w, b, scale, shift, mean, rstd, row, group, 0, P, S, sn, sc, sf, ss, on, oc, of, os,
            an, ac, hn, hc, CG, BC, BP, AFTER, ACT)
 
@@ -120,7 +120,7 @@ def _chunk_write(x, out, w, b, scale, shift, means, squares, eps, G, P, S, chunk
     size = tl.where(k < parts, tl.minimum(P - k * chunk, chunk), 0).to(tl.float32) / P
     each = tl.load(means + at * parts + k, mask=k < parts, other=0.0)
     mean = tl.sum(each * size, axis=0)
-    within = tl.sum(tl.load(squares + at * parts + k, mask=k < parts, other=0.0), axis=0) / (P * CG).to(tl.float32)
+    within = tl.sum(tl.load(squares + at * parts + k, mask=k < parts, other=0.0), axis=0) / tl.cast(P * CG, tl.float32)
     between = tl.sum((each - mean) * (each - mean) * size, axis=0)
     rstd = 1.0 / tl.sqrt(within + between + eps)
     start = part * chunk

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .registry import EAGER, TRITON, Backend, Function
-from .rules import FLOATS, Countable, Dimensions, Dtypes, LastContiguous, NoGradient, Size, TritonDevice
+from .rules import HALF, Countable, Dimensions, Dtypes, LastContiguous, NoGradient, Size, TritonDevice
 from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
 
 MOST_FRAMES, MOST_HEAD = 32, 128
@@ -86,7 +86,7 @@ def triton_temporal_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Te
 
 TEMPORAL_ATTENTION = Function("temporal_attention", ("q", "k", "v", "heads"), (
     Backend(TRITON, triton_temporal_attention, (
-        TritonDevice(), NoGradient(), Dimensions(("q", "k", "v"), (4,)), Dtypes(("q", "k", "v"), FLOATS),
+        TritonDevice(), NoGradient(), Dimensions(("q", "k", "v"), (4,)), Dtypes(("q", "k", "v"), HALF),
         Size("q", (1,), MOST_FRAMES, "frames"), Size("q", (3,), MOST_HEAD, "channels a head", divided_by="heads"),
         LastContiguous(("q", "k", "v")), Countable())),
     Backend(EAGER, eager),

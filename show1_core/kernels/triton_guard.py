@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -18,11 +18,15 @@ INSTALLED = importlib.util.find_spec("triton") is not None
 INTERPRETED = INSTALLED and os.environ.get("TRITON_INTERPRET") == "1"
 DEVICES = ("cuda", "cpu") if INTERPRETED else ("cuda",)  # ROCm goes by the name of cuda, too
 
-constexpr: TypeAlias = Any  # Triton knows a constant's annotation by this name
 tl: Any = None
 triton: Any = None
 if INSTALLED and (INTERPRETED or torch.cuda.is_available()):
     triton, tl = importlib.import_module("triton"), importlib.import_module("triton.language")
+
+if TYPE_CHECKING:
+    constexpr: TypeAlias = Any
+else:
+    constexpr = Any if tl is None else tl.constexpr
 
 
 def jit(function: Callable[..., Any]) -> Any:

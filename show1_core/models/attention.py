@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..kernels import group_norm, text_attention
 
 
 def tokens(x: Tensor) -> Tensor:
@@ -56,12 +57,10 @@ class AddedTextAttention(nn.Module):
         self.to_out = nn.ModuleList([ops.Linear(channels, channels, **where)])
 
     def forward(self, x: Tensor, text: Tensor, frames: int) -> Tensor:
-        h = tokens(self.group_norm(x))  # (B*F, H*W, C)
+        h = tokens(group_norm(x, self.group_norm))  # (B*F, H*W, C)
         text_k, text_v = self.text_keys_values(text)
-        k = torch.cat([per_frame(text_k, frames), self.to_k(h)], dim=1)  # (B*F, L + H*W, C)
-        v = torch.cat([per_frame(text_v, frames), self.to_v(h)], dim=1)
-        out = F.scaled_dot_product_attention(*(split_heads(t, self.heads) for t in (self.to_q(h), k, v)))
-        return x + pixels(self.to_out[0](merge_heads(out)), x)
+        out = text_attention(self.to_q(h), self.to_k(h), self.to_v(h), text_k, text_v, self.heads)
+        return x + pixels(self.to_out[0](out), x)
 
     def text_keys_values(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the prompt, (B, L, C) each; the norm runs over groups of channels and all tokens."""
@@ -148,7 +147,7 @@ class SpatialTransformer(nn.Module):
         self.proj_out = ops.Linear(channels, channels, **where) if linear else ops.Conv2d(channels, channels, 1, **where)
 
     def forward(self, x: Tensor, text: Tensor, frames: int) -> Tensor:
-        h = self.norm(x)
+        h = group_norm(x, self.norm)
         h = self.proj_in(tokens(h)) if self.linear else tokens(self.proj_in(h))  # (B*F, H*W, C)
         for block in self.transformer_blocks:
             h = block(h, text)

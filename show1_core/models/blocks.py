@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..kernels import group_norm
 from .attention import AddedTextAttention, SpatialTransformer, per_frame
 from .config import Level, UNetConfig
 from .embeddings import activation
@@ -41,17 +42,17 @@ class ResnetBlock(nn.Module):
         self.conv_shortcut = ops.Conv2d(inputs, outputs, 1, **where) if inputs != outputs else None
 
     def forward(self, x: Tensor, signal: Signal) -> Tensor:
-        h = self.resample(activation(self.act, self.norm1(x)))
+        h = self.resample(group_norm(x, self.norm1, self.act))
         x = self.resample(x)
         h = self.conv1(h)
         time = signal.time if self.skip_time_act else activation(self.act, signal.time)
-        time = per_frame(self.time_emb_proj(time), signal.frames)[:, :, None, None]  # (B*F, C' or 2C', 1, 1)
+        time = per_frame(self.time_emb_proj(time), signal.frames)  # (B*F, C' or 2C')
         if self.scale_shift:
             scale, shift = time.chunk(2, dim=1)
-            h = torch.addcmul(shift, self.norm2(h), 1 + scale)
+            h = group_norm(h, self.norm2, self.act, scale, shift)
         else:
-            h = self.norm2(h + time)
-        h = self.conv2(activation(self.act, h))
+            h = group_norm(h + time[:, :, None, None], self.norm2, self.act)
+        h = self.conv2(h)
         if self.conv_shortcut is not None:
             x = self.conv_shortcut(x)
         return (x + h) if self.out_scale == 1.0 else (x + h) / self.out_scale

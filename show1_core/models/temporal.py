@@ -9,9 +9,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..kernels import group_norm, temporal_attention, temporal_conv
 from .attention import Attention, FeedForward
 
 
@@ -46,23 +46,22 @@ class TemporalConv(nn.Module):
         self.conv1, self.conv2, self.conv3, self.conv4 = stage(False), stage(True), stage(True), stage(True)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        h = unfold_frames(x, frames)
-        for stage in (self.conv1, self.conv2, self.conv3, self.conv4):
-            h = stage(h)
-        return x + fold_frames(h)
+        h = clip = unfold_frames(x, frames)
+        stages = (self.conv1, self.conv2, self.conv3, self.conv4)
+        if self.training:  # the dropouts take part
+            for stage in stages:
+                h = stage(h)
+            return x + fold_frames(h)
+        for stage in stages:
+            h = temporal_conv(group_norm(h, stage[0], "silu"), stage[-1], clip if stage is self.conv4 else None)
+        return fold_frames(h)
 
 
 class TemporalAttention(Attention):
     """Every pixel attends over its own frames: tokens (B, F, S, C) -> the same."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        def split(t: Tensor) -> Tensor:  # (B, F, S, C) -> (B*S, heads, F, C / heads)
-            return t.unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 1, 4).flatten(0, 1)
-
-        batch, _, pixels, _ = x.shape
-        out = F.scaled_dot_product_attention(split(self.to_q(x)), split(self.to_k(x)), split(self.to_v(x)))
-        out = out.unflatten(0, (batch, pixels)).permute(0, 3, 1, 2, 4).flatten(-2)  # (B, F, S, heads * C / heads)
-        return self.to_out[0](out)
+        return self.to_out[0](temporal_attention(self.to_q(x), self.to_k(x), self.to_v(x), self.heads))
 
 
 class TemporalBlock(nn.Module):
@@ -95,7 +94,7 @@ class TemporalTransformer(nn.Module):
         self.proj_out = ops.Linear(inner, channels, **where)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        h = self.norm(unfold_frames(x, frames))  # (B, C, F, H, W)
+        h = group_norm(unfold_frames(x, frames), self.norm)  # (B, C, F, H, W)
         h = h.permute(0, 2, 3, 4, 1).flatten(2, 3)  # (B, F, H*W, C)
         h = self.proj_in(h)
         for block in self.transformer_blocks:
