@@ -21,6 +21,7 @@ WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 NOTE = "MarkdownNote"  # lives in the frontend alone
 NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
 OPTIONAL_SHAPE = 7
+MUTED = 2
 SCREEN, BARS = (1480, 800), (90, 145)  # pixels for the graph on a small screen, and what lies over it left and above
 READABLE = 0.6  # below this scale the frontend draws no text
 NAMESPACE = uuid.UUID("5f0b1c0e-6d0e-4f3c-9b52-7f6a5c0d9e11")
@@ -38,6 +39,7 @@ class Node:
     height: int = 0  # at least; text fields and pictures need more than their rows
     room: int = 0  # left free below, where a live preview grows
     colours: Mapping[str, str] = field(default_factory=dict)
+    muted: bool = False
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ def _node(node: Node, shape: Shape, box: Box, index: int, properties: Json, link
         "size": [box.width, box.height],
         "flags": {},
         "order": index,
-        "mode": 0,
+        "mode": MUTED if node.muted else 0,
         "inputs": [{**entry, "link": feeding.get(slot)} for slot, entry in enumerate(inputs)],
         "outputs": outputs,
         "title": node.title,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from graphs import NOTE, Group, Node, Value
 
@@ -39,10 +40,13 @@ def clip_text(title: str, links: Links, values: Values | None = None) -> Node:
     return Node(title, "CLIPTextEncode", {"clip": link("Load CLIP", "CLIP"), **links}, values or {}, height=110)
 
 
+def t5_links() -> Links:
+    return {key: link("Encode the prompt", key) for key in ("positive", "negative")}
+
+
 def stage(title: str, kind: str, loader: str, links: Links, values: Values | None = None) -> Node:
     """A stage in pixel space: T5 text, and room for its live preview."""
-    text = {key: link("Encode the prompt", key) for key in ("positive", "negative")}
-    inputs = {"model": link(f"Load {loader}", "MODEL"), **text, **links}
+    inputs = {"model": link(f"Load {loader}", "MODEL"), **t5_links(), **links}
     return Node(title, kind, inputs, {"seed": SEED, **(values or {})}, room=PREVIEW)
 
 
@@ -92,6 +96,11 @@ def keyframes_group(name: str, values: Values | None = None) -> Group:
         preview("Preview the keyframes", link("Keyframes", "images"))))
 
 
+def muted(group: Group) -> Group:
+    """The group, not run until its nodes are woken."""
+    return replace(group, nodes=tuple(replace(node, muted=True) for node in group.nodes))
+
+
 def interpolation_group(name: str, links: Links, values: Values | None = None) -> Group:
     return Group("2 Motion between them", GREEN, (
         model(name), stage("Interpolation", "Show1Interpolator", name, links, values)))
@@ -108,6 +117,11 @@ def upscale_group(name: str, values: Values | None = None) -> Group:
     return Group("4 All frames, enlarged", RED, (
         model(name), stage("Upscale", "Show1PixelSR", name, links, values),
         preview("Preview the enlarged frames", link("Upscale", "images"))))
+
+
+def final_group(links: Links) -> Group:
+    return Group("5 Final size and detail", VIOLET, (
+        vae("show-1-sr2/vae"), model("show-1-sr2"), refine("show-1-sr2", {**clip_links(), **links})))
 
 
 def downloads(*names: str) -> str:

@@ -24,15 +24,18 @@ from template_parts import (
     clip_group,
     clip_links,
     downloads,
+    final_group,
     first_frame_group,
     interpolation_group,
     keyframes_group,
     link,
     model,
+    muted,
     note,
     prompt,
     refine,
     stage,
+    t5_links,
     t5_text,
     upscale_group,
     vae,
@@ -68,9 +71,7 @@ TEXT_TO_VIDEO = Graph("Show-1 text to video", (
                          {"images": link("Keyframes", "images"), "fps": link("Keyframes", "fps")}),),
     (first_frame_group("IF-II-L-v1.0"),),
     (upscale_group("show-1-sr1"),),
-    (Group("5 Final size and detail", VIOLET, (
-        vae("show-1-sr2/vae"), model("show-1-sr2"),
-        refine("show-1-sr2", {**clip_links(), "images": link("Upscale", "images")}))),),
+    (final_group({"images": link("Upscale", "images")}),),
     (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}, "video/show-1"),),
 ))
 
@@ -89,10 +90,67 @@ KEYFRAMES_ONLY = Graph("Show-1 keyframes only", (
     (Group("Keyframes", BLUE, (
         model("show-1-base"),
         Node("Keyframes", "Show1KeyframeSampler", {
-            "model": link("Load show-1-base", "MODEL"), "positive": link("Encode the prompt", "positive"),
-            "negative": link("Encode the prompt", "negative")}, {"seed": SEED}, control="randomize", room=PREVIEW))),),
+            "model": link("Load show-1-base", "MODEL"), **t5_links()}, {"seed": SEED}, control="randomize", room=PREVIEW))),),
     (Group("Result", GREY, (
         Node("Preview the keyframes", "PreviewImage", {"images": link("Keyframes", "images")}, height=420),), 420),),
+))
+
+DRAFTS_READ_ME = """## Show-1: drafts, pick, then upscale
+
+What the keyframes show decides the whole video, and they are quick to draw.
+
+1. Run. Six takes appear on one contact sheet; all later stages are muted, so they cost nothing.
+2. Like none? Change the seed of *Drafts* and run again. Like one? Set *take* to its number.
+3. Wake the stages: drag over groups 2 to 5 and *Video* with Ctrl held, then Ctrl+M. Run: the takes are not drawn again.
+
+""" + WEIGHTS
+
+DRAFTS = Graph("Show-1 drafts, pick, then upscale", (
+    (Group("Start here", GREY, (
+        prompt("A burning lamborghini driving on rainbow."),
+        note(DRAFTS_READ_ME.format(downloads=downloads(
+            "show-1-base", "show-1-interpolation", "IF-II-L-v1.0", "show-1-sr1", "show-1-sr2")), 380)), 400),),
+    (t5_text(), clip_group()),
+    (Group("1 Drafts", BLUE, (
+        model("show-1-base"),
+        Node("Drafts", "Show1KeyframeDrafts", {"model": link("Load show-1-base", "MODEL"), **t5_links()},
+             {"seed": SEED, "count": 6}, room=PREVIEW))),),
+    (Group("Pick one", BLUE, (
+        Node("Contact sheet", "PreviewImage", {"images": link("Drafts", "contact_sheet")}, height=480),
+        Node("Pick", "Show1PickDraft", {"images": link("Drafts", "images"), "frames": link("Drafts", "frames")},
+             {"take": 1})), 480),),
+    (muted(interpolation_group("show-1-interpolation", {"images": link("Pick", "images"), "fps": link("Pick", "fps")})),),
+    (muted(first_frame_group("IF-II-L-v1.0")),),
+    (muted(upscale_group("show-1-sr1")),),
+    (muted(final_group({"images": link("Upscale", "images")})),),
+    (muted(video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}, "video/show-1")),),
+))
+
+CORE_READ_ME = """## Show-1: keyframes through core samplers
+
+The keyframe model is a native MODEL: LoRA loaders, guiders, samplers and schedulers of ComfyUI work with it. Its \
+latents are the pixels themselves, so *Load VAE* is set to `pixel_space`.
+
+Core samplers do not threshold the picture as *Show-1 Keyframes* does, so *cfg* stands lower than the published 9. \
+The other stages have nodes for this too: *Show-1 Interpolation Conditioning* and *Show-1 Pixel SR Conditioning*.
+
+""" + WEIGHTS + ANY_T5
+
+CORE_SAMPLERS = Graph("Show-1 keyframes through core samplers", (
+    (Group("Start here", GREY, (
+        prompt("A burning lamborghini driving on rainbow."),
+        note(CORE_READ_ME.format(downloads=downloads("show-1-base")), 310)), 400),),
+    (t5_text(),),
+    (Group("Keyframes", BLUE, (
+        model("show-1-base"),
+        Node("Eight small frames", "Show1EmptyPixelLatent"),
+        Node("Keyframes", "KSampler", {
+            "model": link("Load show-1-base", "MODEL"), **t5_links(), "latent_image": link("Eight small frames", "latent")},
+            {"seed": SEED, "steps": 75, "cfg": 6.0, "sampler_name": "dpmpp_2m", "scheduler": "normal"}, room=PREVIEW))),),
+    (Group("Result", GREY, (
+        Node("Pixels as they are", "VAELoader", values={"vae_name": "pixel_space"}),
+        Node("Decode", "VAEDecode", {"samples": link("Keyframes", "LATENT"), "vae": link("Pixels as they are", "VAE")}),
+        Node("Preview the keyframes", "PreviewImage", {"images": link("Decode", "IMAGE")}, height=420)), 420),),
 ))
 
 OWN_VIDEO = """
@@ -173,8 +231,8 @@ MINI = Graph("Show-1 mini text to video (CPU)", (
     (Group("5 Final size and detail", VIOLET, (
         vae("show1-mini/sr2/vae"), model("show1-mini/sr2"),
         refine("show1-mini/sr2", {
-            "positive": link("Encode the prompt", "positive"), "negative": link("Encode the prompt", "negative"),
-            "images": link("Upscale", "images")}, {"steps": 20, "cfg": 2.0, "denoise": 0.5, "width": 192, "height": 128}))),),
+            **t5_links(), "images": link("Upscale", "images")},
+            {"steps": 20, "cfg": 2.0, "denoise": 0.5, "width": 192, "height": 128}))),),
     (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}, "video/show-1-mini"),),
 ))
 
@@ -184,7 +242,7 @@ MINI_PARTS = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
 def graphs() -> list[Graph]:
     """The templates of this checkout; the mini's only where its models are."""
     shipped = all((REPO / "models" / "show1-mini" / part).is_dir() for part in MINI_PARTS)
-    return [TEXT_TO_VIDEO, KEYFRAMES_ONLY, SMOOTHER, LARGER, *([MINI] if shipped else [])]
+    return [TEXT_TO_VIDEO, KEYFRAMES_ONLY, DRAFTS, CORE_SAMPLERS, SMOOTHER, LARGER, *([MINI] if shipped else [])]
 
 
 def text_of(graph: Graph, object_info: Json) -> str:

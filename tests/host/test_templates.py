@@ -41,6 +41,8 @@ SAMPLING = {"seed": 345, "sampler_name": "published", "scheduler": "published"}
 SHORT: dict[str, list[str]] = {
     "Make any video smoother": ["*.steps=2", "Frames.length=3", "Resize.width=16", "Resize.height=8"],
     "Make any video larger": ["*.steps=2", "Frames.length=3", "Refine.width=64", "Refine.height=64"],
+    "Show-1 drafts, pick, then upscale": ["*.steps=2", "Drafts.count=2", "Drafts.width=16", "Drafts.height=8"],
+    "Show-1 keyframes through core samplers": ["*.steps=2", "*.width=16", "*.height=8"],
     "Show-1 keyframes only": ["*.steps=2", "Keyframes.width=16", "Keyframes.height=8"],
 }
 
@@ -69,9 +71,9 @@ def read(title: str) -> Json:
     return json.loads(FILES[title].read_text(encoding="utf-8"))
 
 
-def prompt_of(title: str, object_info: Json, own_video: str) -> Json:
+def prompt_of(graph: Json, object_info: Json, own_video: str) -> Json:
     """What the server is given: the video of the test stands for the user's."""
-    prompt = workflow.to_api(read(title), object_info)
+    prompt = workflow.to_api(graph, object_info)
     for node in prompt.values():
         if node["class_type"] == "LoadVideo":
             node["inputs"]["file"] = own_video
@@ -112,14 +114,17 @@ def options_of(spec: list[Any]) -> list[Any] | None:
 
 
 @pytest.mark.parametrize("title", FILES)
-def test_the_server_accepts_it(title: str, driver: Driver, object_info: Json, own_video: str) -> None:
-    outcome = driver.run(prompt_of(title, object_info, own_video), interrupt_when=lambda event: True)
+def test_the_server_accepts_it_with_all_nodes_awake(title: str, driver: Driver, object_info: Json, own_video: str) -> None:
+    graph = read(title)
+    for node in graph["nodes"]:
+        node["mode"] = 0
+    outcome = driver.run(prompt_of(graph, object_info, own_video), interrupt_when=lambda event: True)
     assert outcome.end.type != "execution_error", failure_of(outcome)
 
 
 @pytest.mark.parametrize("title", SHORT)
 def test_a_short_run_of_it_ends_well(title: str, driver: Driver, object_info: Json, own_video: str) -> None:
-    prompt = prompt_of(title, object_info, own_video)
+    prompt = prompt_of(read(title), object_info, own_video)
     workflow.apply([workflow.parse_setting(text) for text in SHORT[title]], prompt, object_info)
     outcome = driver.run(prompt)
     assert outcome.end.type == "execution_success", failure_of(outcome)
