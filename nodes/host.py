@@ -36,6 +36,7 @@ from ..show1_core import schedule as schedules
 from ..show1_core.cascade import Condition, Encoded, Sample
 from ..show1_core.checkpoints import Checkpoint, Identity
 from ..show1_core.ddpm import VarianceTap, sample_ddpm
+from ..show1_core.kernels.registry import use_backend
 from ..show1_core.models.unet import UNet
 from ..show1_core.text_encoders import is_t5, t5_numbers
 from .run import Run
@@ -81,9 +82,12 @@ class LatentVideoFormat(comfy.latent_formats.SD15):
 class HostUNet(UNet):
     """Our UNet under the host's calling convention; learned variance goes to whoever asked for it."""
 
+    backend = "auto"  # which kernels may serve
+
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, transformer_options: dict[str, Any],
                 noise_level: Tensor | None = None, **_: Any) -> Tensor:
-        out, channels = super().forward(x, timesteps, context, noise_level), self.config.sample_channels
+        with use_backend(self.backend):
+            out, channels = super().forward(x, timesteps, context, noise_level), self.config.sample_channels
         if VARIANCE in transformer_options:
             transformer_options[VARIANCE].store(out[:, channels:], transformer_options["cond_or_uncond"])
         return out[:, :channels]
@@ -99,7 +103,7 @@ class HostModel(comfy.model_base.BaseModel):
         return conds
 
 
-def load_model(checkpoint: Checkpoint, dtype: str) -> Any:
+def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any:
     """A native MODEL of a checkpoint: placed, cast and streamed by the host. `dtype` is auto or one of DTYPES."""
     identity, first = checkpoint.identity, next(iter(checkpoint.tensors.values()))
     device, parameters = mm.get_torch_device(), comfy.utils.calculate_parameters(checkpoint.tensors)
@@ -112,7 +116,7 @@ def load_model(checkpoint: Checkpoint, dtype: str) -> Any:
     model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)
     model.model_sampling.set_sigmas(schedules.sigma_table(identity.schedule))
     model.load_model_weights(dict(checkpoint.tensors), "")
-    model.show1 = identity
+    model.show1, model.diffusion_model.backend = identity, kernels
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     loaded = patcher(model, load_device=device, offload_device=mm.unet_offload_device())
     if identity.schedule.threshold_max is not None:  # part of the model, so that core samplers apply it too
@@ -262,10 +266,9 @@ def load_vae(tensors: dict[str, Tensor], config: dict[str, Any]) -> Any:
     if len(channels) != 4:
         raise ValueError(f"the VAE has {len(channels)} levels; expected 4, which make a latent an eighth of the picture's size.")
     coder = {
-        "double_z": True, "z_channels": config["latent_channels"], "resolution": 256, "in_channels": 3, "out_ch": 3,
-        "ch": channels[0], "ch_mult": [width // channels[0] for width in channels],
-        "num_res_blocks": config["layers_per_block"], "attn_resolutions": [], "dropout": 0.0,
-    }
+        "double_z": True, "z_channels": config["latent_channels"], "resolution": 256, "in_channels": 3, "out_ch": 3, "dropout": 0.0,
+        "ch": channels[0], "ch_mult": [width // channels[0] for width in channels], "num_res_blocks": config["layers_per_block"],
+        "attn_resolutions": []}
     return comfy.sd.VAE(sd=dict(tensors), config={"params": {"ddconfig": coder, "embed_dim": config["latent_channels"]}})
 
 

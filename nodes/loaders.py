@@ -59,7 +59,7 @@ class Show1ModelLoader(io.ComfyNode):
     @classmethod
     def execute(cls, model: str, dtype: str, kernels: str) -> io.NodeOutput:
         path = checks.one_of("model", model, models(), "models/show1")
-        return io.NodeOutput(host.load_model(read_checkpoint(path), dtype))
+        return io.NodeOutput(host.load_model(read_checkpoint(path), dtype, kernels))
 
 
 class Show1TextEncoderLoader(io.ComfyNode):
