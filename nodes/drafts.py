@@ -22,7 +22,7 @@ class Show1KeyframeDrafts(io.ComfyNode):
         return io.Schema(
             node_id="Show1KeyframeDrafts", display_name="Show-1 Keyframe Drafts", category=common.CATEGORY,
             description="Several takes of the keyframes at once, to choose from before the expensive stages. "
-                        "Take i is what Show-1 Keyframes draws from seed + i.",
+                        "The first is what Show-1 Keyframes draws from seed, the next from seed + 1.",
             inputs=[
                 *common.model_inputs(KEYFRAMES), common.seed_input(), *common.strength_inputs(KEYFRAMES),
                 io.Int.Input("count", default=4, min=1, max=64, tooltip="Takes. They share one batch: memory grows with them."),

@@ -266,9 +266,9 @@ def load_vae(tensors: dict[str, Tensor], config: dict[str, Any]) -> Any:
     if len(channels) != 4:
         raise ValueError(f"the VAE has {len(channels)} levels; expected 4, which make a latent an eighth of the picture's size.")
     coder = {
-        "double_z": True, "z_channels": config["latent_channels"], "resolution": 256, "in_channels": 3, "out_ch": 3, "dropout": 0.0,
+        "double_z": True, "z_channels": config["latent_channels"], "resolution": 256, "in_channels": 3, "out_ch": 3,
         "ch": channels[0], "ch_mult": [width // channels[0] for width in channels], "num_res_blocks": config["layers_per_block"],
-        "attn_resolutions": []}
+        "attn_resolutions": [], "dropout": 0.0}
     return comfy.sd.VAE(sd=dict(tensors), config={"params": {"ddconfig": coder, "embed_dim": config["latent_channels"]}})
 
 

@@ -154,7 +154,12 @@ def unet_of(pack, model):
 def test_the_loaders_choice_of_kernels_reaches_the_network(pack, models, t5, nodes, kernels, monkeypatch):
     registry, seen = pack("show1_core.kernels.registry"), set()
     choose = registry.Function.choose
-    monkeypatch.setattr(registry.Function, "choose", lambda self, inputs: seen.add(registry._wanted.get()) or choose(self, inputs))
+
+    def watched(self, inputs):
+        seen.add(registry._wanted.get())
+        return choose(self, inputs)
+
+    monkeypatch.setattr(registry.Function, "choose", watched)
     checkpoint = pack("show1_core.checkpoints").read_checkpoint(models / "show-1-base")
     model = pack("nodes.host").load_model(checkpoint, "fp32", kernels)
     nodes["keyframes"].Show1KeyframeSampler.execute(model, *t5, 1, 1, 5.0, 2, 8, 8, *PUBLISHED)
