@@ -20,7 +20,12 @@ def link(title: str, output: str) -> tuple[str, str]:
 
 
 def model(name: str) -> Node:
-    return Node(f"Load {name}", "Show1ModelLoader", values={"model": name})
+    return Node(loading(name), "Show1ModelLoader", values={"model": name})
+
+
+def loading(name: str) -> str:
+    """The title of a model's loader."""
+    return f"Load {name.removeprefix('show1-mini/')}"
 
 
 def t5(name: str) -> Node:
@@ -46,12 +51,12 @@ def t5_links() -> Links:
 
 def stage(title: str, kind: str, loader: str, links: Links, values: Values | None = None) -> Node:
     """A stage in pixel space: T5 text, and room for its live preview."""
-    inputs = {"model": link(f"Load {loader}", "MODEL"), **t5_links(), **links}
+    inputs = {"model": link(loading(loader), "MODEL"), **t5_links(), **links}
     return Node(title, kind, inputs, {"seed": SEED, **(values or {})}, room=PREVIEW)
 
 
 def refine(loader: str, links: Links, values: Values | None = None) -> Node:
-    inputs = {"model": link(f"Load {loader}", "MODEL"), "vae": link("Load VAE", "VAE"), **links}
+    inputs = {"model": link(loading(loader), "MODEL"), "vae": link("Load VAE", "VAE"), **links}
     return Node("Refine", "Show1LatentSR", inputs, {"seed": SEED, **(values or {})}, room=PREVIEW)
 
 
