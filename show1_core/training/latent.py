@@ -15,8 +15,9 @@ from .recipes import HIGH, UNetRecipe, VaeRecipe, vae_config
 from .shapes import caption, draw
 from .t5 import TextEncoder
 from .tasks import WINDOW, DiffusionTask, clips, gaussian, spans
+from .vae_start import pass_colours_on
 
-KL_WEIGHT = 1e-5
+KL_WEIGHT = 1e-6
 PATCH = 64  # rows and columns of the patches the autoencoder learns from
 WHOLE_EVERY = 8  # one in so many steps sees a whole frame, for the attention in the middle
 
@@ -27,7 +28,9 @@ def build_vae(recipe: VaeRecipe, seed: int = 0) -> Any:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AutoencoderKL.from_config(vae_config(recipe))
+        vae = AutoencoderKL.from_config(vae_config(recipe))
+    pass_colours_on(vae)
+    return vae
 
 
 class Autoencoder(nn.Module):

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,16 +68,26 @@ def streams(plan: Plan, step: int, shard: int) -> tuple[np.random.Generator, tor
     return data, torch.Generator().manual_seed(int(data.integers(2**62)))
 
 
+def decayed(parameters: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
+    """Names of the parameters with weight decay, and of those without: norms, biases and word vectors.
+
+    Most words occur in few captions or in none.
+    """
+    matrices = [name for name, p in parameters.items() if p.ndim > 1 and p.shape[0] < 4096]
+    return matrices, [name for name in parameters if name not in matrices]
+
+
 class Trainer:
     """Trains the parameters of `task` that require gradients; keeps everything to resume in `folder`."""
 
     def __init__(self, task: nn.Module, plan: Plan, folder: Path) -> None:
         self.task, self.plan, self.folder = task, plan, folder
         self.parameters = {name: p for name, p in task.named_parameters() if p.requires_grad}
-        matrices = [p for p in self.parameters.values() if p.ndim > 1 and p.shape[0] < 4096]
-        vectors = [p for p in self.parameters.values() if not (p.ndim > 1 and p.shape[0] < 4096)]
-        # Norms, biases and word vectors are not decayed: most words occur in few captions or in none.
-        groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        matrices, vectors = decayed(self.parameters)
+        groups = [
+            {"params": [self.parameters[name] for name in matrices], "weight_decay": plan.weight_decay},
+            {"params": [self.parameters[name] for name in vectors], "weight_decay": 0.0},
+        ]
         self.optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.99))
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.workers = ThreadPoolExecutor(plan.shards)
@@ -100,16 +111,23 @@ class Trainer:
         torch.save(state, temporary)
         os.replace(temporary, self.checkpoint)
 
+    @torch.no_grad()
     def resume(self) -> bool:
-        """Continue from the checkpoint if there is one."""
+        """Continue from the checkpoint if there is one.
+
+        Parameters that learned then and are frozen now take their average and keep it.
+        """
         if not self.checkpoint.exists():
             return False
         state = torch.load(self.checkpoint, weights_only=True)
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(state["weights"][name])
+        for name, parameter in self.task.named_parameters():
+            if name in state["average"]:
+                parameter.copy_(state["weights" if name in self.parameters else "average"][name])
         self.average = state["average"]
-        self.optimizer.load_state_dict(state["optimizer"])
+        matrices, vectors = decayed(state["weights"])
+        moments = dict(zip([*matrices, *vectors], state["optimizer"]["state"].values(), strict=True))
+        for name, parameter in self.parameters.items():
+            self.optimizer.state[parameter] = moments[name]
         self.step, self.seconds, self.recent = state["step"], state["seconds"], state["recent"]
         return True
 
@@ -123,7 +141,8 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), self.plan.clip)
         self.optimizer.step()
         keep = average_weight(self.plan, self.step)
-        torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.parameters.values()], 1 - keep)
+        averages = [self.average[name] for name in self.parameters]
+        torch._foreach_lerp_(averages, [p.detach() for p in self.parameters.values()], 1 - keep)
         self.step += 1
         return sum(loss for loss, _ in shards) / len(shards)
 

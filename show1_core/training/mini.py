@@ -31,7 +31,7 @@ from .recipes import (
 )
 from .start import inherit
 from .t5 import TextEncoder, Tokenizer
-from .tasks import LATENESS, FirstFrame, Interpolation, Keyframes, PixelSR
+from .tasks import FirstFrame, Interpolation, KeyframeOptions, Keyframes, PixelSR
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Workshop:
 
     folder: Path
     tokenizer: Path
-    lateness: float = LATENESS
+    keyframes: KeyframeOptions = KeyframeOptions()
 
     def average(self, stage: str) -> dict[str, Tensor]:
         """Averaged weights of a stage that has been trained. Raises FileNotFoundError, naming the command, if it has not."""
@@ -66,7 +66,7 @@ class Workshop:
         """Encoded clips for the latent stage; made once, then kept."""
         path = self.folder / "vae" / "bank.pt"
         if not path.exists():
-            bank = Bank.fill(self.autoencoder(), count=320, seed=1)
+            bank = Bank.fill(self.autoencoder(), count=120, seed=1)
             torch.save({"latents": bank.latents, "captions": bank.captions}, path)
         stored = torch.load(path, weights_only=True)
         return Bank(stored["latents"], tuple(stored["captions"]))
@@ -99,7 +99,7 @@ def pixel_sr(shop: Workshop) -> nn.Module:
 
 
 TASKS: dict[str, Callable[[Workshop], nn.Module]] = {
-    "keyframes": lambda shop: Keyframes(KEYFRAMES_UNET, shop.text(trained=False), shop.lateness),
+    "keyframes": lambda shop: Keyframes(KEYFRAMES_UNET, shop.text(trained=False), shop.keyframes),
     "interpolation": interpolation,
     "first-frame": lambda shop: FirstFrame(FIRST_FRAME_UNET, shop.text()),
     "sr1": pixel_sr,
@@ -125,12 +125,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(".training"), help="where checkpoints are kept")
     parser.add_argument("--steps", type=int, help="length of the plan, if not the recorded one")
     parser.add_argument("--threads", type=int, default=1, help="threads inside a layer, for each half of the batch")
-    parser.add_argument("--lateness", type=float, default=LATENESS, help="of the keyframes' timesteps; 1 is uniform")
+    parser.add_argument("--late", type=float, default=KeyframeOptions.late, help="keyframes: share of the last tenth's timesteps")
+    parser.add_argument("--freeze-text", action="store_true", help="keyframes: leave the text encoder as it is by now")
     arguments = parser.parse_args()
     set_up_torch(arguments.threads)
     plan = PLANS[arguments.stage]
     plan = replace(plan, steps=arguments.steps or plan.steps)
-    shop = Workshop(arguments.folder, arguments.tokenizer, arguments.lateness)
+    shop = Workshop(
+        arguments.folder, arguments.tokenizer, KeyframeOptions(arguments.late, not arguments.freeze_text))
     task = TASKS[arguments.stage](shop)
     trainer = Trainer(task, plan, arguments.folder / arguments.stage)
     trainer.resume()

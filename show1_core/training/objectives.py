@@ -26,16 +26,20 @@ def noised(clean: Tensor, noise: Tensor, timestep: Tensor, abar: Tensor) -> Tens
     return signal.sqrt() * clean + (1 - signal).sqrt() * noise
 
 
-def timesteps(count: int, generator: torch.Generator, last: int = 1000, lateness: float = 1.0) -> Tensor:
+def timesteps(count: int, generator: torch.Generator, last: int = 1000, late: float = 0.0) -> Tensor:
     """(count,) timesteps 0..last-1, one from each of `count` equally likely parts of the range, in random order.
 
     Stratified: every batch covers the range, which takes noise out of the loss without changing its mean.
-    With last=900 these are the timesteps of the latent expert. Density t^(lateness-1): uniform for 1; for 2 the
-    noisy end, where a prompt is turned into a layout, comes up twice as often.
+    With last=900 these are the timesteps of the latent expert. A share `late` comes from the last tenth, where a
+    prompt is turned into a layout; of the others twice as many from the noisy half as a flat choice would take.
+    For late = 0 the choice is flat.
     """
     inside = torch.rand(count, generator=generator)
-    part = torch.randperm(count, generator=generator)
-    return (((part + inside) / count) ** (1 / lateness) * last).long().clamp(max=last - 1)
+    place = (torch.randperm(count, generator=generator) + inside) / count  # (count,) in [0, 1)
+    if late:
+        rest = (place / (1 - late)).clamp(max=1.0).sqrt()
+        place = torch.where(place < 1 - late, rest, 0.9 + 0.1 * (place - (1 - late)) / late)
+    return (place * last).long().clamp(max=last - 1)
 
 
 def velocity_weight(abar: Tensor, floor: float) -> Tensor:

@@ -89,11 +89,15 @@ def unet_config(recipe: UNetRecipe) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class VaeRecipe:
-    """Size of the autoencoder: an eighth of the height and width, four channels, as the SR2 stage expects."""
+    """Size of the autoencoder: an eighth of the height and width, four channels, as the SR2 stage expects.
+
+    Groups of four channels: a norm over single channels, which 32 groups would be, erases the level of a colour.
+    """
 
     channels: tuple[int, ...] = (32, 32, 32, 32)
     latent_channels: int = 4
     layers: int = 1
+    groups: int = 8
     scaling_factor: float = 0.18215
 
 
@@ -108,7 +112,7 @@ def vae_config(recipe: VaeRecipe) -> dict[str, Any]:
         "in_channels": 3,
         "latent_channels": recipe.latent_channels,
         "layers_per_block": recipe.layers,
-        "norm_num_groups": 32,
+        "norm_num_groups": recipe.groups,
         "out_channels": 3,
         "sample_size": HIGH[0],
         "scaling_factor": recipe.scaling_factor,
@@ -120,11 +124,11 @@ T5_RECIPE = T5Recipe()
 VAE_RECIPE = VaeRecipe()
 
 PLANS: dict[str, Plan] = {
-    "keyframes": Plan(steps=3000, batch=8, learning_rate=2e-3, decay=0.4),
-    "interpolation": Plan(steps=2000, batch=8, learning_rate=8e-4, decay=0.5),
-    "first-frame": Plan(steps=1500, batch=12, learning_rate=1.5e-3, decay=0.5),
-    "sr1": Plan(steps=2000, batch=4, learning_rate=1e-3, decay=0.5),
-    "vae": Plan(steps=1200, batch=8, learning_rate=2e-3, decay=0.5, shards=1),
-    "sr2": Plan(steps=1500, batch=8, learning_rate=1.5e-3, decay=0.5),
-    "sr2-full": Plan(steps=1500, batch=8, learning_rate=1.5e-3, decay=0.5),
+    "keyframes": Plan(steps=3000, batch=8, learning_rate=2e-3, decay=0.25),
+    "interpolation": Plan(steps=250, batch=8, learning_rate=8e-4, decay=0.5),
+    "first-frame": Plan(steps=240, batch=12, learning_rate=1.5e-3, decay=0.5),
+    "sr1": Plan(steps=220, batch=4, learning_rate=1e-3, decay=0.5),
+    "vae": Plan(steps=500, batch=8, learning_rate=2e-3, decay=0.5, shards=1),
+    "sr2": Plan(steps=220, batch=8, learning_rate=1.5e-3, decay=0.5),
+    "sr2-full": Plan(steps=220, batch=8, learning_rate=1.5e-3, decay=0.5),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,8 +24,7 @@ TEXT_DROPPED = 0.1  # of the samples learn without text, for classifier-free gui
 FIRST_DROPPED = 0.3  # of the super-resolution samples learn without a clean first frame
 NOISE_LEVELS = 500  # conditions of super-resolution are noised to a random level below
 VARIANCE_WEIGHT = 0.01
-WEIGHT_FLOOR = 0.002
-LATENESS = 3.0  # of the keyframes' timesteps
+WEIGHT_FLOOR = 0.0005
 WINDOW = 8
 CROP = 32  # rows of the patches super-resolution learns from, at its large size
 
@@ -82,18 +82,29 @@ class DiffusionTask(nn.Module):
             return self.unet(sample, timestep, text, level).float()
 
 
+@dataclass(frozen=True)
+class KeyframeOptions:
+    """What may change from one phase of the keyframes' training to the next.
+
+    `late`: share of the timesteps from the last tenth; whether the text encoder still learns.
+    """
+
+    late: float = 0.5
+    text_learns: bool = True
+
+
 class Keyframes(DiffusionTask):
     """Stage 1 (paper eq. 5): eight frames from noise and a caption. The text encoder learns along."""
 
-    def __init__(self, recipe: UNetRecipe, text: TextEncoder, lateness: float = LATENESS) -> None:
+    def __init__(self, recipe: UNetRecipe, text: TextEncoder, options: KeyframeOptions) -> None:
         super().__init__(recipe, text)
-        self.text.requires_grad_(True)
-        self.lateness = lateness
+        self.text.requires_grad_(options.text_learns)
+        self.late = options.late
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch)
         clean = clips(scenes, keyframe_times(), LOW)
-        timestep = goal.timesteps(batch, noise, lateness=self.lateness)
+        timestep = goal.timesteps(batch, noise, late=self.late)
         epsilon = gaussian(clean, noise)
         text = self.describe(self.captions(scenes, data), data)
         prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, text)

@@ -59,8 +59,9 @@ def test_timesteps_are_spread_over_the_range():
 
 
 def test_late_timesteps_come_more_often():
-    drawn = goal.timesteps(1000, torch.Generator().manual_seed(0), lateness=2.0)
-    assert (drawn >= 500).float().mean().item() == pytest.approx(0.75, abs=0.01)
+    drawn = goal.timesteps(1000, torch.Generator().manual_seed(0), late=0.5)
+    assert (drawn >= 900).float().mean().item() == pytest.approx(0.5 + 0.5 * 0.19, abs=0.01)
+    assert (drawn >= 500).float().mean().item() == pytest.approx(0.5 + 0.5 * 0.75, abs=0.01)
 
 
 def test_the_expert_never_sees_the_last_tenth():
