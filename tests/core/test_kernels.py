@@ -1,0 +1,208 @@
+"""Which backend serves what, the reasons that are given, and the eager references. `test_kernels_triton.py` has the kernels."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from show1_core import kernels
+from show1_core.kernels import (
+    FUNCTIONS,
+    GROUP_NORM,
+    TEMPORAL_CONV,
+    THRESHOLD,
+    Backend,
+    Function,
+    NoBackend,
+    explain,
+    rules,
+    triton_guard,
+    use_backend,
+)
+from show1_core.kernels.temporal_attention import attend
+from show1_core.models.temporal import TemporalConv
+from show1_core.schedule import dynamic_threshold
+
+ROOT = Path(kernels.__file__).resolve().parents[2]
+HALF = torch.float16
+
+
+def norm_inputs(x=None, norm=None, act="silu", scale=None, shift=None):
+    return torch.randn(2, 8, 3, 5) if x is None else x, norm or nn.GroupNorm(2, 8), act, scale, shift
+
+
+def interpreted(code, *arguments):
+    """Run Python in a process of its own, with Triton's interpreter in place of its compiler."""
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive",
+                   "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *code, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment)
+
+
+def test_every_kernel_in_tritons_interpreter():
+    if not triton_guard.INSTALLED:
+        pytest.skip("Triton is not installed")
+    run = interpreted(["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/core/test_kernels_triton.py"])
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    assert "skipped" not in run.stdout.splitlines()[-1] and "passed" in run.stdout.splitlines()[-1]
+
+
+def test_a_kernel_gives_its_demands_and_eager_has_none():
+    assert len({function.name for function in FUNCTIONS}) == len(FUNCTIONS)
+    for function in FUNCTIONS:
+        demands = kernels.demands(function)
+        assert list(demands) == ["triton", "eager"] and demands["eager"] == ()
+        assert all(sentence and sentence.isascii() for sentence in demands["triton"])
+
+
+def test_on_a_cpu_eager_serves_and_the_reason_is_at_hand():
+    inputs = norm_inputs()
+    triton, eager = explain(GROUP_NORM, *inputs)
+    assert eager.serves and str(eager) == "eager: serves"
+    assert not triton.serves and ("not on a GPU" in str(triton) or "not installed" in str(triton))
+    assert GROUP_NORM.choose(inputs).name == "eager"
+
+
+def test_use_backend_holds_inside_its_context_and_thread_alone():
+    inputs = norm_inputs()
+    seen = []
+    with use_backend("triton"):
+        thread = threading.Thread(target=lambda: seen.append(GROUP_NORM.choose(inputs).name))
+        thread.start()
+        thread.join()
+        with use_backend("eager"):
+            assert GROUP_NORM.choose(inputs).name == "eager"
+        with pytest.raises(NoBackend, match="group_norm was asked to run on 'triton'.*triton: "):
+            GROUP_NORM(*inputs)
+    assert seen == ["eager"]
+    assert GROUP_NORM(*inputs).shape == inputs[0].shape
+    with pytest.raises(ValueError, match="no backend 'cuda'"), use_backend("cuda"):
+        pass
+
+
+def test_the_first_backend_that_takes_the_inputs_runs_and_its_errors_are_errors():
+    def broken(x, heads):
+        raise RuntimeError("broken")
+
+    few = rules.Size("x", (0,), 3, "rows")
+    function = Function("f", ("x", "heads"), (Backend("triton", broken, (few,)), Backend("eager", lambda x, heads: x)))
+    assert len(function(torch.ones(4), 1)) == 4
+    assert explain(function, torch.ones(4), 1)[0].reasons == ("rows: 4, at most 3",)
+    with pytest.raises(RuntimeError, match="broken"):
+        function(torch.ones(3), 1)
+    with use_backend("eager"):
+        assert len(function(torch.ones(3), 1)) == 3
+
+
+class Cast(nn.GroupNorm):
+    """A layer of a host that casts its weights as they are used."""
+
+    comfy_cast_weights = True
+
+
+def hooked(layer):
+    layer.register_forward_pre_hook(lambda module, inputs: None)
+    return layer
+
+
+def patched(layer):
+    layer.weight_function = [lambda weight: weight]
+    return layer
+
+
+@pytest.mark.parametrize("norm, reason", [
+    (Cast(2, 8), "cast on the fly"),
+    (patched(nn.GroupNorm(2, 8)), "patched on the fly"),
+    (hooked(nn.GroupNorm(2, 8)), "hooked"),
+    (nn.GroupNorm(2, 8, dtype=HALF), "norm.weight is float16 on cpu, x is float32 on cpu"),
+    (nn.GroupNorm(2, 8, device="meta"), "on meta"),
+    (nn.GroupNorm(2, 8, affine=False), "no weight or no bias"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_a_kernel_steps_aside_where_weights_do_not_lie_ready(norm, reason):
+    assert any(reason in why for why in explain(GROUP_NORM, *norm_inputs(norm=norm))[0].reasons)
+
+
+@pytest.mark.parametrize("inputs, reason", [
+    (norm_inputs(torch.randn(2, 8, 3, 5).double()), "x, scale, shift: float64"),
+    (norm_inputs(act="mish"), "act is 'mish', not 'none' or 'silu' or 'gelu'"),
+    (norm_inputs(torch.randn(2, 8, 5, 3).transpose(2, 3)), "its rows do not follow each other"),
+    (norm_inputs(scale=torch.ones(2, 8, 1, 1)), "scale has shape (2, 8, 1, 1), not 2 dimensions"),
+    (norm_inputs(torch.randn(0, 8, 3, 5)), "x has shape (0, 8, 3, 5)"),
+    (norm_inputs(torch.empty(2, 8, 2**20, 2**9, device="meta")), "over 8589934592 elements"),
+    (norm_inputs(scale=torch.ones(2, 8, dtype=HALF), shift=torch.ones(2, 8)), "differ in dtype: float16, float32"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_a_kernel_steps_aside_with_a_reason(inputs, reason):
+    assert any(reason in why for why in explain(GROUP_NORM, *inputs)[0].reasons), explain(GROUP_NORM, *inputs)[0]
+
+
+def test_a_kernel_steps_aside_where_a_gradient_is_asked_for():
+    with torch.enable_grad():
+        assert any("no backward" in why for why in explain(GROUP_NORM, *norm_inputs())[0].reasons)
+    assert not any("no backward" in why for why in explain(GROUP_NORM, *norm_inputs())[0].reasons)
+
+
+@pytest.mark.parametrize("change", [
+    {"kernel_size": (1, 1, 1), "padding": 0}, {"padding": 0}, {"groups": 2}, {"stride": (2, 1, 1)}])
+def test_the_temporal_convolution_is_of_one_kind(change):
+    conv = nn.Conv3d(4, 4, **{"kernel_size": (3, 1, 1), "padding": (1, 0, 0), **change})
+    reasons = explain(TEMPORAL_CONV, torch.randn(1, 4, 3, 2, 2), conv, None)[0].reasons
+    assert any(why.startswith("conv.") and why.partition(" ")[0][5:] in change for why in reasons)
+
+
+def test_kernels_know_torch_and_triton_alone():
+    for file in Path(kernels.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                assert {alias.name.split(".")[0] for alias in node.names} <= set(sys.stdlib_module_names) | {"torch"}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 1 or node.module.split(".")[0] in set(sys.stdlib_module_names) | {"torch"}
+
+
+def test_without_triton_eager_serves():
+    code = ("import sys; sys.modules['triton'] = None; import torch; from show1_core.kernels import *; "
+            "x = torch.ones(1, 3, 1, 2, 2) * 3; print(explain(THRESHOLD, x, 0.95, 1.5)[0], threshold(x, 0.95, 1.5).max().item())")
+    run = interpreted(["-c", code])
+    assert run.stdout.split("\n")[0] == "triton: Triton is not installed 1.0", run.stderr
+
+
+@pytest.mark.parametrize("act, torchs", [("none", lambda x: x), ("silu", F.silu), ("gelu", F.gelu)])
+def test_eager_group_norm_is_torchs(act, torchs):
+    x, norm, *_ = norm_inputs()
+    scale, shift = torch.randn(2, 16).chunk(2, dim=1)
+    assert torch.equal(kernels.group_norm(x, norm, act), torchs(norm(x)))
+    expected = torchs(norm(x) * (1 + scale[:, :, None, None]) + shift[:, :, None, None])
+    torch.testing.assert_close(kernels.group_norm(x, norm, act, scale, shift), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, HALF])
+@pytest.mark.parametrize("ratio, maximum", [(0.95, 1.5), (0.95, 1.0), (1.0, 3.0)])
+def test_eager_thresholds_are_the_schedules(dtype, ratio, maximum):
+    x, positive, negative = (2 * torch.randn(3, 2, 3, 4, 5, 6)).to(dtype)
+    assert torch.equal(kernels.threshold(x, ratio, maximum), dynamic_threshold(x, ratio, maximum))
+    sigma = torch.tensor([0.5, 7.0])
+    noise = negative.float() + 9 * (positive.float() - negative.float())
+    expected = dynamic_threshold(x.float() - sigma.view(2, 1, 1, 1, 1) * noise, ratio, maximum).to(dtype)
+    assert torch.equal(kernels.guided_threshold(x, positive, negative, 9.0, sigma, ratio, maximum), expected)
+    assert THRESHOLD.choose((x, ratio, maximum)).name == "eager"
+
+
+def test_attention_over_time_is_split_where_the_device_takes_no_more():
+    q, k, v = torch.randn(3, 11, 2, 5, 4)
+    whole = attend(q, k, v, None)
+    for most in (1, 4, 21, 22):
+        assert torch.equal(attend(q, k, v, most), whole)
+
+
+def test_dropout_takes_part_in_training():
+    layer, x = TemporalConv(32, nn), torch.randn(3, 32, 2, 2)
+    expected = layer.eval()(x, 3)
+    assert torch.equal(layer(x, 3), expected)
+    assert not torch.equal(layer.train()(x, 3), expected)
