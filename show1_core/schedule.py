@@ -25,7 +25,7 @@ class Schedule:
     signal-to-noise ratio below which no timestep is used (SPEC 2.8).
     """
 
-    beta_schedule: str
+    beta_schedule: Literal["squaredcos_cap_v2", "scaled_linear", "linear"]
     beta_start: float = 1e-4
     beta_end: float = 0.02
     lambda_min_clipped: float = -float("inf")

@@ -82,9 +82,10 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         source = x if context is None else context
-        q, k, v = self.to_q(x), self.to_k(source), self.to_v(source)
-        k, v = (per_frame(t, len(x) // len(t)) for t in (k, v))  # text comes a row a sample, pixels a row a frame
-        out = F.scaled_dot_product_attention(*(split_heads(t, self.heads) for t in (q, k, v)))
+        frames = len(x) // len(source)  # text comes a row a sample, pixels a row a frame
+        q = split_heads(self.to_q(x), self.heads)
+        k, v = (split_heads(per_frame(project(source), frames), self.heads) for project in (self.to_k, self.to_v))
+        out = F.scaled_dot_product_attention(q, k, v)
         return self.to_out[0](merge_heads(out))
 
 
