@@ -9,6 +9,7 @@ from collections.abc import Callable
 from copy import copy
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import comfy.conds
@@ -269,17 +270,11 @@ def load_vae(tensors: dict[str, Tensor], config: dict[str, Any]) -> Any:
         "double_z": True, "z_channels": config["latent_channels"], "resolution": 256, "in_channels": 3, "out_ch": 3,
         "ch": channels[0], "ch_mult": [width // channels[0] for width in channels], "num_res_blocks": config["layers_per_block"],
         "attn_resolutions": [], "dropout": 0.0}
-    return comfy.sd.VAE(sd=dict(tensors), config={"params": {"ddconfig": coder, "embed_dim": config["latent_channels"]}})
-
-
-class Moments:
-    """A VAE's model seen before it takes the mode: encoding gives mean and log-variance, (B, 2C, h, w)."""
-
-    def __init__(self, model: Any) -> None:
-        self.encoder, self.quant_conv = model.encoder, model.quant_conv
-
-    def encode(self, pixels: Tensor) -> Tensor:
-        return self.quant_conv(self.encoder(pixels))
+    vae = comfy.sd.VAE(sd=dict(tensors), config={"params": {"ddconfig": coder, "embed_dim": config["latent_channels"]}})
+    for norm in vae.first_stage_model.modules():
+        if isinstance(norm, torch.nn.GroupNorm):  # the host builds them with 32 groups, whatever the config says
+            norm.num_groups = config.get("norm_num_groups", 32)
+    return vae
 
 
 def has_posterior(vae: Any) -> bool:
@@ -289,8 +284,9 @@ def has_posterior(vae: Any) -> bool:
 
 def encode_posterior(vae: Any, images: Tensor) -> Encoded:
     """Mean and standard deviation of each frame's latent (F, C, h, w), by the host's own batching and tiling."""
-    view = copy(vae)
-    view.first_stage_model, view.latent_channels = Moments(vae.first_stage_model), 2 * vae.latent_channels
+    view, model = copy(vae), vae.first_stage_model  # the VAE as it is before it takes the posterior's mode
+    view.first_stage_model = SimpleNamespace(encode=lambda pixels: model.quant_conv(model.encoder(pixels)))
+    view.latent_channels = 2 * vae.latent_channels
     mean, log_variance = view.encode(images).chunk(2, dim=1)
     return Encoded(mean, (0.5 * log_variance.clamp(-30.0, 20.0)).exp())
 
