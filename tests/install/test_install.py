@@ -1,0 +1,82 @@
+"""Installed by Manager and from the registry's archive: the same nodes, templates and words, and they run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driver import Driver, alone, failure_of
+from host_server import Server
+from hosts import PACK_FOLDER, REPO
+from installing import Tools
+
+Json = dict[str, Any]
+NODE_IDS = {page.stem for page in (REPO / "web" / "docs").glob("*.md")}
+TEMPLATES = {file.stem for file in (REPO / "example_workflows").glob("*.json")}
+SHIPPED = {"example_workflows", "locales", "nodes", "scripts", "show1_core", "web"}
+FILES = {"CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "__init__.py", "pyproject.toml", "requirements.txt"}
+COMMANDS = ("convert.py", "download.py")
+LARGEST = 100 * 2**20  # the registry's archive with the small models in it
+
+
+def ask(server: Server, path: str) -> bytes:
+    with urllib.request.urlopen(server.url + urllib.parse.quote(path)) as answer:
+        return answer.read()
+
+
+def test_every_node_is_known_and_nothing_else_came_along(server: Server) -> None:
+    modules = {name: node["python_module"] for name, node in Driver(server.url).object_info().items()}
+    assert {name for name, module in modules.items() if module == f"custom_nodes.{PACK_FOLDER}"} == NODE_IDS
+    added = {module for module in modules.values() if module.startswith("custom_nodes.")}
+    assert added == {f"custom_nodes.{PACK_FOLDER}"}
+
+
+def test_templates_help_and_words_are_served(server: Server) -> None:
+    assert set(json.loads(ask(server, "/workflow_templates"))[PACK_FOLDER]) == TEMPLATES
+    for title in sorted(TEMPLATES):
+        assert json.loads(ask(server, f"/api/workflow_templates/{PACK_FOLDER}/{title}.json"))["nodes"]
+    for node_id in sorted(NODE_IDS):
+        assert ask(server, f"/extensions/{PACK_FOLDER}/docs/{node_id}.md").startswith(b"#")
+    words = json.loads(ask(server, "/i18n"))
+    assert set(words["en"]["nodeDefs"]) >= NODE_IDS and set(words["zh"]["nodeDefs"]) >= NODE_IDS
+
+
+def test_keyframes_of_a_miniature_are_made(server: Server) -> None:
+    cascade = json.loads((REPO / "tests" / "data" / "miniature_workflow.json").read_text(encoding="utf-8"))
+    keyframes = alone(cascade, "5")
+    keyframes["5"]["inputs"]["steps"] = 2
+    outcome = Driver(server.url).run(keyframes)
+    assert outcome.end.type == "execution_success", failure_of(outcome)
+    assert len(outcome.files) == 8
+
+
+def test_the_archive_holds_what_a_user_needs_and_nothing_else(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        sizes = {entry.filename: entry.file_size for entry in packed.infolist() if not entry.is_dir()}
+    shipped = SHIPPED | ({"models"} if (REPO / "models").is_dir() else set())
+    assert {name.split("/")[0] for name in sizes} == shipped | FILES
+    assert not [name for name in sizes if name.startswith("show1_core/training/")]
+    assert {name for name in sizes if name.endswith((".safetensors", ".pt", ".bin"))} <= {
+        name for name in sizes if name.startswith("models/")
+    }
+    assert archive.stat().st_size < LARGEST
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_archive_has_everything_its_commands_import(unpacked: Path, command: str) -> None:
+    script = unpacked / "custom_nodes" / PACK_FOLDER / "scripts" / command
+    done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "usage:" in done.stdout, done.stderr
+
+
+def test_the_registry_finds_nothing_to_say(tools: Tools, clone: Path, archive: Path) -> None:
+    said = tools.comfy("node", "validate", cwd=clone)
+    assert "All validation checks passed" in said
+    assert "warning" not in said.lower() and "error" not in said.lower(), said

@@ -1,0 +1,69 @@
+"""What checks a pack without running it: comfy-test, the registry's rules, and what an import costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hosts import PACK_FOLDER, REPO, Host, environment, requirements
+from installing import Tools
+
+HERE = Path(__file__).parent
+IMPORT_SECONDS = 0.1
+# A level may have findings and pass; these are the words of one that has none.
+LAST_WORDS = {
+    "syntax": "Forbidden patterns check: OK",
+    "warnings": "Warnings check: clean",
+    "hazards": "Hazards check: clean",
+}
+
+
+@pytest.fixture(scope="module")
+def levels(tools: Tools, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """What each static level of comfy-test says about the pack as users get it."""
+    pack, scratch = unpacked / "custom_nodes" / PACK_FOLDER, tmp_path_factory.mktemp("levels")
+    return json.loads(tools.script(HERE / "static_levels.py", str(pack), str(scratch)))
+
+
+@pytest.fixture(scope="module")
+def cost(host: Host) -> dict[str, Any]:
+    """What importing the pack into a host did."""
+    command = [str(host.python), str(HERE / "import_probe.py"), str(host.source), str(REPO)]
+    done = subprocess.run(command, env=environment(host), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-5000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("level", LAST_WORDS)
+def test_a_static_level_of_comfy_test_passes(levels: dict[str, dict[str, str]], level: str) -> None:
+    print(levels[level]["said"])
+    assert not levels[level]["error"], levels[level]["error"]
+    assert levels[level]["said"].endswith(LAST_WORDS[level])
+
+
+def test_the_registry_forbids_nothing_in_it(tools: Tools, clone: Path) -> None:
+    tools.run("ruff", "check", "--isolated", "--no-cache", "--select", "S102,S307,E702", str(clone))
+
+
+def test_requirements_are_the_declared_dependencies(clone: Path) -> None:
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((clone / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert requirements() == project["dependencies"]
+
+
+def test_an_import_is_quick(cost: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\nimport: {cost['init']:.4f} s of CPU time, with all nodes {cost['whole']:.4f} s")
+    assert cost["init"] < IMPORT_SECONDS / 10
+    assert cost["whole"] < IMPORT_SECONDS
+
+
+def test_an_import_brings_no_package_that_the_host_had_not_loaded(cost: dict[str, Any]) -> None:
+    assert cost["modules"] == []
+
+
+def test_an_import_opens_no_connection(cost: dict[str, Any]) -> None:
+    assert cost["nodes"] and cost["sockets"] == []
