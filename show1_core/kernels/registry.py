@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 AUTO, EAGER, TRITON = "auto", "eager", "triton"
@@ -70,7 +71,12 @@ class Function:
         return self.choose(inputs).run(*inputs)
 
     def choose(self, inputs: Sequence[Any]) -> Backend:
-        """The backend that serves these inputs. Raises NoBackend if `use_backend` names one that cannot."""
+        """The backend that serves these inputs. Raises NoBackend if `use_backend` names one that cannot.
+
+        While `torch.compile` traces, eager serves: the compiler fuses the reference itself, a choice would break its graph.
+        """
+        if torch.compiler.is_compiling():
+            return self.backends[-1]
         wanted = _wanted.get()
         if wanted == EAGER:
             return self.backends[-1]

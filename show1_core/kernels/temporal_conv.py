@@ -57,7 +57,8 @@ def _conv(x, w, bias, residual, out, M, N, K, F, S, row_tiles, xb, xc, xf, xs, r
     if ADD:
         acc += tl.load(residual + (sample * rb + frame * rf + pixel * rs)[:, None] + n[None, :] * rc,
                        mask=mask, other=0.0).to(tl.float32)
-    places = (sample * ob + frame * of + pixel * os)[:, None] + n[None, :] * oc
+    start = tl.cast(sample, tl.int64) * ob + tl.cast(frame, tl.int64) * of  # more channels may come out than went in
+    places = (start + pixel * os)[:, None] + n[None, :] * oc
     tl.store(out + places, acc.to(out.dtype.element_ty), mask=mask)
 
 

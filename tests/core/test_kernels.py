@@ -201,6 +201,11 @@ def test_attention_over_time_is_split_where_the_device_takes_no_more():
         assert torch.equal(attend(q, k, v, most), whole)
 
 
+def test_a_compiler_sees_one_graph():
+    layer, x = TemporalConv(32, nn).eval(), torch.randn(3, 32, 2, 2)
+    assert torch.equal(torch.compile(layer, backend="eager", fullgraph=True)(x, 3), layer(x, 3))
+
+
 def test_dropout_takes_part_in_training():
     layer, x = TemporalConv(32, nn), torch.randn(3, 32, 2, 2)
     expected = layer.eval()(x, 3)

@@ -63,13 +63,15 @@ def layouts(batch, channels, frames, height, width, dtype):
         return x.unflatten(0, (batch, frames)).transpose(1, 2)
 
     wide = torch.cat([torch.full_like(clip, torch.nan), clip], dim=1)
-    return {
+    found = {
         "frames": view(clip),
+        "part, channels last": view(wide.contiguous(memory_format=torch.channels_last))[:, channels:],
         "channels last": view(clip.contiguous(memory_format=torch.channels_last)),
         "clip": view(clip).contiguous(),
         "part": view(wide)[:, channels:],
-        "part, channels last": view(wide.contiguous(memory_format=torch.channels_last))[:, channels:],
     }
+    few = INTERPRETED and dtype is torch.bfloat16  # strides are strides; the interpreter is slow
+    return dict(list(found.items())[:2]) if few else found
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +128,8 @@ def test_group_norm(dtype, act, scaled):
         scale, shift = noise(2, 20, dtype=dtype, seed=3).chunk(2, dim=1) if scaled else (None, None)
         out = check(GROUP_NORM, clip, norm, act, scale, shift)
         assert out.stride() == torch.empty_like(clip).stride()
-        check(GROUP_NORM, clip[:, :, 0], norm, act, scale, shift)  # images, their statistics their own
+    for clip in layouts(2, 10, 1, 4, 5, dtype).values():
+        check(GROUP_NORM, clip[:, :, 0], norm, act, scale, shift)  # images
 
 
 @pytest.mark.parametrize("shape, groups", [
@@ -186,7 +189,7 @@ def test_text_attention(dtype, pixels, length, frames, heads, size):
 def test_threshold(dtype, ratio, maximum):
     sigma = torch.tensor([0.5, 20.0], device=DEVICE)
     both = layouts(2, 6, 2, 4, 5, dtype)
-    for name, clip in layouts(2, 3, 2, 4, 5, dtype).items():
+    for name, clip in list(layouts(2, 3, 2, 4, 5, dtype).items())[:5 if ratio == 0.95 else 1]:
         check(THRESHOLD, clip * 2, ratio, maximum)
         positive, negative = both[name][:, :3], both[name][:, 3:]  # noise beside variance
         check(GUIDED_THRESHOLD, clip, positive, negative, 9.0, sigma, ratio, maximum)
@@ -198,8 +201,10 @@ def test_threshold_of_ties_and_of_nothing():
         check(THRESHOLD, clip.to(DEVICE), 0.95, 1.5)
 
 
-@pytest.mark.parametrize("name", ["resnet", "temporal conv", "added text", "temporal transformer"])
-def test_the_layers_of_the_unet_on_kernels_alone(name):
+@pytest.mark.parametrize("name, memory_format", [
+    ("resnet", torch.channels_last), ("temporal conv", torch.contiguous_format), ("added text", torch.channels_last),
+    ("temporal transformer", torch.contiguous_format)])
+def test_the_layers_of_the_unet_on_kernels_alone(name, memory_format):
     """`use_backend("triton")` raises where a kernel steps aside, so these layers run on nothing else."""
     torch.manual_seed(0)
     signal = Signal(noise(1, 16), noise(1, 5, 32), 3)
@@ -222,9 +227,8 @@ def test_the_layers_of_the_unet_on_kernels_alone(name):
         return value.half() if isinstance(value, torch.Tensor) else value
 
     with use_backend("triton"):
-        for memory_format in (torch.contiguous_format, torch.channels_last):
-            out = module.half()(half(x).contiguous(memory_format=memory_format), *map(half, inputs[1:]))
-            assert ((out - expected).norm() / expected.norm()).item() < 2e-3
+        out = module.half()(half(x).contiguous(memory_format=memory_format), *map(half, inputs[1:]))
+    assert ((out - expected).norm() / expected.norm()).item() < 2e-3
 
 
 def test_a_layer_that_is_cast_on_the_fly_runs_eager():
