@@ -45,7 +45,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
 
 @pytest.fixture(scope="session")
 def repository(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bare repository whose one commit is the working tree."""
+    """A bare repository whose one commit is what git tracks of the pack, as it stands."""
     return make_repository(tools, REPO, tmp_path_factory.mktemp("served") / f"{PACK_FOLDER}.git")
 
 

@@ -61,18 +61,29 @@ class Tools:
 
 
 def make_repository(tools: Tools, tree: Path, folder: Path) -> Path:
-    """One commit of what git would track of a folder, ready to be served as plain files.
+    """One commit of what git tracks of a folder, as it stands there, ready to be served as plain files.
 
-    The folder's own repository, if it has one, is neither needed nor touched.
+    The folder's own repository is not touched; one without a repository counts whole, but for what it ignores.
     """
     git = ("--git-dir", str(folder), "--work-tree", str(tree))
     author = ("-c", "user.name=tests", "-c", "user.email=tests@localhost", "-c", "core.autocrlf=false")
     tools.run("git", "init", "--quiet", "--bare", "--initial-branch=main", str(folder))
-    tools.run("git", *git, *author, "add", "--all")
+    chosen = ["--all"]
+    if (tree / ".git").exists():
+        names = folder / "names"
+        names.write_text("\0".join(tracked(tools, tree)), encoding="utf-8")
+        chosen = ["--force", "--pathspec-file-nul", f"--pathspec-from-file={names}"]
+    tools.run("git", *git, *author, "add", *chosen, cwd=tree, GIT_LITERAL_PATHSPECS="1")
     tools.run("git", *git, *author, "commit", "--quiet", "--message", "The pack")
     tools.run("git", "--git-dir", str(folder), "repack", "-a", "-d", "--quiet")  # one file to fetch, not hundreds
     tools.run("git", "--git-dir", str(folder), "update-server-info")
     return folder
+
+
+def tracked(tools: Tools, tree: Path) -> list[str]:
+    """The files of a checkout, whoever owns it; those that are deleted but still tracked are left out."""
+    names = tools.run("git", "-c", "safe.directory=*", "-C", str(tree), "ls-files", "-z").split("\0")
+    return [name for name in names if name and (tree / name).is_file()]
 
 
 @contextlib.contextmanager
