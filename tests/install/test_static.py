@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,10 @@ from installing import Tools
 
 HERE = Path(__file__).parent
 IMPORT_SECONDS = 0.1
-# A level may have findings and pass; these are the words of one that has none.
-LAST_WORDS = {
-    "syntax": "Forbidden patterns check: OK",
-    "warnings": "Warnings check: clean",
-    "hazards": "Hazards check: clean",
-}
+# A level may have findings and pass; these are the last words of one that has none.
+LAST_WORDS = {"syntax": "Forbidden patterns check: OK", "hazards": "Hazards check: clean"}
+FINDING = re.compile(r"^\[warnings\] (\S+)", re.MULTILINE)
+WEIGHT_FILE = re.compile(r"^ +[\d.]+ [KMG]?B +(\S+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +36,18 @@ def cost(host: Host) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("level", LAST_WORDS)
+@pytest.mark.parametrize("level", ["syntax", "warnings", "hazards"])
 def test_a_static_level_of_comfy_test_passes(levels: dict[str, dict[str, str]], level: str) -> None:
     print(levels[level]["said"])
     assert not levels[level]["error"], levels[level]["error"]
-    assert levels[level]["said"].endswith(LAST_WORDS[level])
+    assert levels[level]["said"].rstrip().endswith(LAST_WORDS.get(level, ""))
+
+
+def test_the_one_warning_is_that_small_models_ship_with_the_pack(levels: dict[str, dict[str, str]]) -> None:
+    said = levels["warnings"]["said"]
+    assert set(FINDING.findall(said)) <= {"weights"}, said
+    assert all(name.startswith("models/") for name in WEIGHT_FILE.findall(said)), said
+    assert FINDING.findall(said) or said.rstrip().endswith("Warnings check: clean"), said
 
 
 def test_the_registry_forbids_nothing_in_it(tools: Tools, clone: Path) -> None:
