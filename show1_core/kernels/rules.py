@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .triton_guard import DEVICES, INSTALLED, INTERPRETED
+from .triton_guard import DEVICES, INTERPRETED, OBSTACLE
 
 HALF = (torch.float16, torch.bfloat16)
 FLOATS = (torch.float32, *HALF)
@@ -30,7 +30,7 @@ class TritonDevice:
     capability: tuple[int, int] = (8, 0)
 
     def describe(self) -> str:
-        return f"Triton, and all tensors on one GPU of compute capability {self.capability[0]}.{self.capability[1]} or later"
+        return f"Triton 3, and all tensors on one GPU of compute capability {self.capability[0]}.{self.capability[1]} or later"
 
     def refusal(self, inputs: Inputs) -> str | None:
         devices = {value.device for _, value in tensors(inputs)}
@@ -38,7 +38,9 @@ class TritonDevice:
             return f"the tensors are spread over {', '.join(sorted(map(str, devices)))}"
         device, least = devices.pop(), ".".join(map(str, self.capability))
         if device.type not in DEVICES:
-            return f"the tensors are on {device}, not on a GPU" if INSTALLED else "Triton is not installed"
+            return f"the tensors are on {device}, not on a GPU"
+        if OBSTACLE is not None:
+            return OBSTACLE
         if not INTERPRETED and torch.cuda.get_device_capability(device) < self.capability:
             return f"{torch.cuda.get_device_name(device)} is older than compute capability {least}"
         return None

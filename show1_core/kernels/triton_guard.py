@@ -9,7 +9,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import shutil
+import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -27,6 +30,24 @@ if TYPE_CHECKING:
     constexpr: TypeAlias = Any
 else:
     constexpr = Any if tl is None else tl.constexpr
+
+
+def obstacle() -> str | None:
+    """What keeps Triton from working here, if anything does. It builds its launchers in C, at the first call."""
+    if not INSTALLED:
+        return "Triton is not installed"
+    if triton is not None and int(triton.__version__.split(".")[0]) < 3:
+        return f"Triton {triton.__version__} is older than 3.0"
+    if INTERPRETED or os.name == "nt":  # for Windows it comes with a compiler
+        return None
+    if not os.environ.get("CC") and not any(map(shutil.which, ("gcc", "clang"))):
+        return "Triton needs a C compiler, and there is no gcc or clang on the PATH"
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        return "Triton needs Python's headers (python3-dev), which are not installed"
+    return None
+
+
+OBSTACLE = obstacle()
 
 
 def jit(function: Callable[..., Any]) -> Any:

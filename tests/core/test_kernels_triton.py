@@ -169,9 +169,10 @@ def test_temporal_conv_of_many_tiles():
     *HEADS, (rule(TEMPORAL_ATTENTION, Size, "q").most, 1, 8),
     (2, 1, next(r.most for r in TEMPORAL_ATTENTION.backends[0].rules if isinstance(r, Size) and r.divided_by))])
 def test_temporal_attention(dtype, frames, heads, size):
-    together = noise(2, frames, 7, 3 * heads * size, dtype=dtype)  # as one projection would make them
+    pixels = 64 // frames + 2  # one tile and a little
+    together = noise(2, frames, pixels, 3 * heads * size, dtype=dtype)  # as one projection would make them
     check(TEMPORAL_ATTENTION, *together.chunk(3, dim=-1), heads)
-    apart = [noise(2, 7, frames, heads * size, dtype=dtype, seed=seed).transpose(1, 2) * 3 for seed in range(3)]
+    apart = [noise(2, pixels, frames, heads * size, dtype=dtype, seed=seed).transpose(1, 2) * 3 for seed in range(3)]
     check(TEMPORAL_ATTENTION, *apart, heads)
 
 
