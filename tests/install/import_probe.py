@@ -9,6 +9,7 @@ import asyncio
 import importlib
 import importlib.util
 import json
+import runpy
 import sys
 import time
 from pathlib import Path
@@ -50,12 +51,8 @@ def measure(pack: Path) -> tuple[float, float, list[str]]:
 
 def prepare_host(source: str) -> object:
     """Import what a running host has in memory before it comes to the packs."""
-    scripts = str(Path(__file__).resolve().parents[2] / "scripts")
-    sys.path.insert(0, scripts)
-    from launcher import torchvision_operators
-
-    operators = torchvision_operators()
-    sys.path.remove(scripts)  # its comfy.py would stand before the host's package of that name
+    launcher = runpy.run_path(str(Path(__file__).resolve().parents[2] / "scripts" / "launcher.py"))
+    operators = launcher["torchvision_operators"]()
     sys.path[0] = source
     sys.argv = ["main.py", "--cpu"]
     import comfy.options
