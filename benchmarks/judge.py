@@ -27,7 +27,7 @@ MOTIONS: dict[str, tuple[float, float, float]] = {
     "growing": (0.0, 0.0, 1.0),
     "shrinking": (0.0, 0.0, -1.0),
 }
-TRAVEL_X, TRAVEL_Y, GROWTH = 0.82, 0.51, 0.98  # heights, heights, log of the size ratio
+TRAVEL_X, TRAVEL_Y, GROWTH = 0.55, 0.35, 0.7  # heights, heights, log of the size ratio
 LEAST_MOTION = 0.3
 LEAST_CONTRAST = 0.2
 LEAST_SATURATION = 0.25

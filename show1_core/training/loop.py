@@ -125,9 +125,10 @@ class Trainer:
                 parameter.copy_(state["weights" if name in self.parameters else "average"][name])
         self.average = state["average"]
         matrices, vectors = decayed(state["weights"])
-        moments = dict(zip([*matrices, *vectors], state["optimizer"]["state"].values(), strict=True))
-        for name, parameter in self.parameters.items():
-            self.optimizer.state[parameter] = moments[name]
+        moments = state["optimizer"]["state"]  # by the parameter's place in the optimizer's groups
+        for place, name in enumerate([*matrices, *vectors]):
+            if name in self.parameters:
+                self.optimizer.state[self.parameters[name]] = moments[place]
         self.step, self.seconds, self.recent = state["step"], state["seconds"], state["recent"]
         return True
 

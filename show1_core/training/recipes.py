@@ -124,10 +124,10 @@ T5_RECIPE = T5Recipe()
 VAE_RECIPE = VaeRecipe()
 
 PLANS: dict[str, Plan] = {
-    "keyframes": Plan(steps=3000, batch=8, learning_rate=2e-3, decay=0.25),
-    "interpolation": Plan(steps=250, batch=8, learning_rate=8e-4, decay=0.5),
-    "first-frame": Plan(steps=240, batch=12, learning_rate=1.5e-3, decay=0.5),
-    "sr1": Plan(steps=220, batch=4, learning_rate=1e-3, decay=0.5),
+    "keyframes": Plan(steps=2900, batch=8, learning_rate=2e-3, decay=0.45),
+    "interpolation": Plan(steps=750, batch=8, learning_rate=1.5e-3, decay=0.5),
+    "first-frame": Plan(steps=640, batch=12, learning_rate=1.5e-3, decay=0.5),
+    "sr1": Plan(steps=1200, batch=2, learning_rate=1e-3, decay=0.5),
     "vae": Plan(steps=500, batch=8, learning_rate=2e-3, decay=0.5, shards=1),
     "sr2": Plan(steps=220, batch=8, learning_rate=1.5e-3, decay=0.5),
     "sr2-full": Plan(steps=220, batch=8, learning_rate=1.5e-3, decay=0.5),

@@ -52,12 +52,16 @@ class Run:
         given = x if condition.frames is None else torch.cat([x, condition.frames], dim=1)
         level = None if condition.noise_level is None else torch.tensor(condition.noise_level)
         image = not self.unet.config.temporal
-        double = torch.cat([given, given])  # (2B, C, F, H, W), without and with the prompt
         prompts = self.along.repeat_interleave(len(x) // len(self.along), dim=0)
-        text = torch.cat([self.without.expand_as(prompts), prompts])
-        out = self.unet(double.squeeze(2) if image else double, torch.tensor(timestep), text, level)
-        without, along = (out.unsqueeze(2) if image else out).chunk(2)
-        channels = x.shape[1]
+
+        def call(text: Tensor) -> Tensor:
+            out = self.unet(given.squeeze(2) if image else given, torch.tensor(timestep), text, level)
+            return out.unsqueeze(2) if image else out
+
+        along, channels = call(prompts), x.shape[1]
+        if self.guidance == 1.0:
+            return along
+        without = call(self.without.expand_as(prompts))
         guided = without[:, :channels] + self.guidance * (along[:, :channels] - without[:, :channels])
         return torch.cat([guided, along[:, channels:]], dim=1)
 

@@ -25,8 +25,10 @@ FIRST_DROPPED = 0.3  # of the super-resolution samples learn without a clean fir
 NOISE_LEVELS = 500  # conditions of super-resolution are noised to a random level below
 VARIANCE_WEIGHT = 0.01
 WEIGHT_FLOOR = 0.0005
+BLEND_FLOOR = 0.01  # of the interpolation: it has to learn early in a run to trust the keyframes
+GUIDED_FLOOR = 0.1  # where a picture is given, the noisy end decides little
 WINDOW = 8
-CROP = 32  # rows of the patches super-resolution learns from, at its large size
+CROP = 24  # rows of the patches super-resolution learns from, at its large size
 
 
 def build_unet(recipe: UNetRecipe, seed: int) -> UNet:
@@ -58,13 +60,15 @@ def spans(data: np.random.Generator, count: int, length: int, step: int = 1) -> 
 class DiffusionTask(nn.Module):
     """What all diffusion stages share: a UNet, a text encoder, a noise schedule."""
 
+    floor = WEIGHT_FLOOR
+
     def __init__(self, recipe: UNetRecipe, text: TextEncoder, seed: int = 0) -> None:
         super().__init__()
         self.recipe = recipe
         self.unet = build_unet(recipe, seed)
         self.text = text.requires_grad_(False)
         self.abar = signal_variance(recipe.stage.schedule)
-        self.weight = goal.velocity_weight(self.abar, WEIGHT_FLOOR)
+        self.weight = goal.velocity_weight(self.abar, self.floor)
 
     def describe(self, captions: Sequence[str], data: np.random.Generator) -> Tensor:
         """Text states (B, 77, D) of the captions, some of them emptied."""
@@ -114,11 +118,13 @@ class Keyframes(DiffusionTask):
 class Interpolation(DiffusionTask):
     """Stage 2 (paper eq. 6): three frames between two keyframes, from [x_t, z, m]."""
 
+    floor = BLEND_FLOOR
+
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch)
         clean = clips(scenes, spans(data, batch, 5, (FRAMES - 1) // (KEYFRAMES - 1)), LOW)
         condition = goal.interpolation_condition(clean[:, :, [0, -1]])
-        timestep = goal.timesteps(batch, noise)
+        timestep = goal.timesteps(batch, noise, late=0.3)
         epsilon = gaussian(clean, noise)
         sample = torch.cat([goal.noised(clean, epsilon, timestep, self.abar), condition], dim=1)
         prediction = self.predict(sample, timestep, self.describe(self.captions(scenes, data), data))
@@ -127,6 +133,8 @@ class Interpolation(DiffusionTask):
 
 class SuperResolution(DiffusionTask):
     """What stages 3a and 3 share: patches of a clip at both sizes, the small one enlarged and noised."""
+
+    floor = GUIDED_FLOOR
 
     def pair(self, scenes: Sequence[Scene], times: np.ndarray, data: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Large frames and the enlarged small ones, the same patch of both: (B, 3, F, h, w) each."""

@@ -50,12 +50,28 @@ def test_resuming_after_a_kill_changes_nothing(tmp_path):
     killed.advance()  # done, but not saved when the kill comes
     resumed = Trainer(TinyTask(), PLAN, tmp_path / "killed")
     assert resumed.resume() and resumed.step == 3
+    resumed.run(until=5)
+    resumed = Trainer(TinyTask(), PLAN, tmp_path / "killed")  # killed once more: what was restored is saved rightly too
+    assert resumed.resume() and resumed.step == 5
     resumed.run()
 
     assert resumed.step == whole.step == 6
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(resumed)[name]), name
         assert torch.equal(whole.average[name], resumed.average[name]), name
+
+
+def test_frozen_parameters_keep_their_average(tmp_path):
+    first = Trainer(TinyTask(), PLAN, tmp_path)
+    first.run(until=3)
+    task = TinyTask()
+    task.unet.conv_in.requires_grad_(False)
+    later = Trainer(task, PLAN, tmp_path)
+    assert later.resume()
+    later.run(until=5)
+    assert torch.equal(task.unet.conv_in.weight, first.average["unet.conv_in.weight"])
+    assert torch.equal(later.average["unet.conv_in.weight"], first.average["unet.conv_in.weight"])
+    assert not torch.equal(later.average["unet.conv_out.weight"], first.average["unet.conv_out.weight"])
 
 
 def test_a_kill_while_saving_leaves_the_checkpoint_before(tmp_path):
