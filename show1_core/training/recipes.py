@@ -124,7 +124,7 @@ T5_RECIPE = T5Recipe()
 VAE_RECIPE = VaeRecipe()
 
 PLANS: dict[str, Plan] = {
-    "keyframes": Plan(steps=2900, batch=8, learning_rate=2e-3, decay=0.45),
+    "keyframes": Plan(steps=3600, batch=8, learning_rate=2e-3, decay=0.6),
     "interpolation": Plan(steps=750, batch=8, learning_rate=1.5e-3, decay=0.5),
     "first-frame": Plan(steps=640, batch=12, learning_rate=1.5e-3, decay=0.5),
     "sr1": Plan(steps=1200, batch=2, learning_rate=1e-3, decay=0.5),
