@@ -25,8 +25,9 @@ class Cascade:
     built: bool
 
 
+MINI = Cascade(REPO / "example_workflows" / "Show-1 mini text to video (CPU).json", "Prompt.value", built=False)
 UNTRAINED = Cascade(REPO / "tests" / "data" / "miniature_workflow.json", "Prompt.value", built=True)
-CASCADE = UNTRAINED
+CASCADE = MINI
 
 
 def main(arguments: list[str]) -> int:

@@ -225,14 +225,14 @@ MINI = Graph("Show-1 mini text to video (CPU)", (
     (t5_text("show1-mini/keyframes/text_encoder"),),
     (keyframes_group("show1-mini/keyframes", {"steps": 25, "cfg": 5.0, "width": 24, "height": 16}),),
     (interpolation_group("show1-mini/interpolation",
-                         {"images": link("Keyframes", "images"), "fps": link("Keyframes", "fps")}, {"steps": 20, "cfg": 2.0}),),
-    (first_frame_group("show1-mini/first-frame", {"steps": 15, "cfg": 2.0}),),
-    (upscale_group("show1-mini/sr1", {"steps": 15, "cfg": 2.0}),),
+                         {"images": link("Keyframes", "images"), "fps": link("Keyframes", "fps")}, {"steps": 15, "cfg": 1.0}),),
+    (first_frame_group("show1-mini/first-frame", {"steps": 15, "cfg": 1.0, "noise_level": 100}),),
+    (upscale_group("show1-mini/sr1", {"steps": 8, "cfg": 1.0, "noise_level": 100}),),
     (Group("5 Final size and detail", VIOLET, (
         vae("show1-mini/sr2/vae"), model("show1-mini/sr2"),
         refine("show1-mini/sr2", {
             **t5_links(), "images": link("Upscale", "images")},
-            {"steps": 20, "cfg": 2.0, "denoise": 0.5, "width": 192, "height": 128}))),),
+            {"steps": 10, "cfg": 1.0, "denoise": 0.3, "width": 192, "height": 128}))),),
     (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}, "video/show-1-mini"),),
 ))
 

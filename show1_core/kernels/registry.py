@@ -33,11 +33,19 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Backend:
-    """One implementation. `run` takes the function's parameters by position."""
+    """One implementation. `run` takes the function's parameters by position.
+
+    One that nobody has `measured` on the hardware it is for serves only when it is asked for by name.
+    """
 
     name: str
     run: Callable[..., Tensor]
     rules: tuple[Rule, ...] = ()
+    measured: bool = True
+
+    def takes(self, wanted: str) -> bool:
+        """Whether this backend may serve under `use_backend(wanted)`."""
+        return wanted == self.name or (wanted == AUTO and self.measured)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ class Function:
             return self.backends[-1]
         named = dict(zip(self.parameters, inputs))
         for backend in self.backends:
-            if wanted in (AUTO, backend.name) and all(rule.refusal(named) is None for rule in backend.rules):
+            if backend.takes(wanted) and all(rule.refusal(named) is None for rule in backend.rules):
                 return backend
         verdicts = " ".join(f"{verdict}." for verdict in explain(self, *inputs) if verdict.backend == wanted)
         raise NoBackend(f"{self.name} was asked to run on {wanted!r}, which does not take these inputs. {verdicts}")
@@ -105,7 +113,8 @@ def demands(function: Function) -> dict[str, tuple[str, ...]]:
 def use_backend(name: str) -> Iterator[None]:
     """Inside this context, and in this thread or task alone, every function runs on the backend of that name.
 
-    `eager` is the reference, for tests and bug reports; `auto` the usual choice; `triton` raises where it cannot serve.
+    `eager` is the reference, for tests and bug reports; `auto` the fastest that has been measured; `triton` raises where
+    it cannot serve.
     """
     if name not in (AUTO, EAGER, TRITON):
         raise ValueError(f"there is no backend {name!r}; there are {AUTO}, {EAGER} and {TRITON}.")

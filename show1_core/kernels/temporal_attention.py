@@ -88,6 +88,6 @@ TEMPORAL_ATTENTION = Function("temporal_attention", ("q", "k", "v", "heads"), (
     Backend(TRITON, triton_temporal_attention, (
         TritonDevice(), NoGradient(), Dimensions(("q", "k", "v"), (4,)), Dtypes(("q", "k", "v"), HALF),
         Size("q", (1,), MOST_FRAMES, "frames"), Size("q", (3,), MOST_HEAD, "channels a head", divided_by="heads"),
-        LastContiguous(("q", "k", "v")), Countable())),
+        LastContiguous(("q", "k", "v")), Countable()), measured=False),
     Backend(EAGER, eager),
 ))

@@ -97,6 +97,6 @@ TEXT_ATTENTION = Function("text_attention", ("q", "k", "v", "text_k", "text_v", 
         TritonDevice(), NoGradient(), Dimensions(("q", "k", "v", "text_k", "text_v"), (3,)),
         Dtypes(("q", "k", "v", "text_k", "text_v"), HALF),  # the vendors' libraries are better at float32
         Size("q", (0,), 65535, "frames in all"), Size("q", (2,), MOST_HEAD, "channels a head", divided_by="heads"),
-        LastContiguous(("q", "k", "v", "text_k", "text_v")), Countable())),
+        LastContiguous(("q", "k", "v", "text_k", "text_v")), Countable()), measured=False),
     Backend(EAGER, eager),
 ))

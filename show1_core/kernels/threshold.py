@@ -126,13 +126,14 @@ def triton_guided(x: Tensor, positive: Tensor, negative: Tensor, guidance: float
 THRESHOLD = Function("threshold", ("clip", "ratio", "maximum"), (
     Backend(TRITON, triton_threshold, (
         TritonDevice(), NoGradient(), Dimensions(("clip",), (5,)), Dtypes(("clip",), FLOATS), RowsOfPixels(("clip",)),
-        Size("clip", (1, 3, 4), MOST_VALUES, "values a frame"), Countable())),
+        Size("clip", (1, 3, 4), MOST_VALUES, "values a frame"), Countable()), measured=False),
     Backend(EAGER, eager),
 ))
 GUIDED_THRESHOLD = Function("guided_threshold", ("x", "positive", "negative", "guidance", "sigma", "ratio", "maximum"), (
     Backend(TRITON, triton_guided, (
         TritonDevice(), NoGradient(), Dimensions(("x", "positive", "negative"), (5,)), Dimensions(("sigma",), (1,)),
         Dtypes(("x", "positive", "negative"), FLOATS), Dtypes(("sigma",), (torch.float32,)),
-        RowsOfPixels(("x", "positive", "negative")), Size("x", (1, 3, 4), MOST_VALUES, "values a frame"), Countable())),
+        RowsOfPixels(("x", "positive", "negative")), Size("x", (1, 3, 4), MOST_VALUES, "values a frame"),
+        Countable()), measured=False),
     Backend(EAGER, eager_guided),
 ))
