@@ -5,12 +5,27 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from recording import GOLDEN
 from safetensors.torch import load_file
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+def script(name: str) -> ModuleType:
+    """A module of scripts/, which is not on the path."""
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# diffusers' networks import torchvision where there is one, which a CPU build of torch does not fit
+OPERATORS = script("launcher").torchvision_operators() if importlib.util.find_spec("torchvision") else None
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +43,8 @@ def recipe() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The miniatures in the published layout, in every file format that is published."""
-    script = Path(__file__).resolve().parents[2] / "scripts" / "miniature.py"
-    spec = importlib.util.spec_from_file_location("miniature", script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     folder = tmp_path_factory.mktemp("show1")
-    module.build(folder)
+    script("miniature").build(folder)
     return folder
 
 

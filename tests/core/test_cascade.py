@@ -6,9 +6,9 @@ import json
 
 import pytest
 import torch
-from recording import GOLDEN, error
 from diffusers import AutoencoderKL
 from plain_sampler import plain_sample
+from recording import GOLDEN, error
 
 from show1_core import cascade, read_checkpoint, stages
 from show1_core.cascade import Encoded, VideoSize

@@ -6,8 +6,8 @@ import json
 
 import pytest
 import torch
-from recording import GOLDEN, error
 from diffusers import UNet2DConditionModel
+from recording import GOLDEN, error
 
 from show1_core.models.config import UNetConfig
 from show1_core.models.unet import UNet
