@@ -8,7 +8,8 @@ from show1_core.captions import fit, preprocess
 
 
 @pytest.mark.parametrize("prompt, expected", [
-    ("  A Burning Lamborghini.  ", "a burning lamborghini."), ("", ""), ("x" * 10_000, "x" * 10_000), ("\u00c4 \U0001f600", "\u00e4 \U0001f600"),
+    ("  A Burning Lamborghini.  ", "a burning lamborghini."), ("", ""), ("x" * 10_000, "x" * 10_000),
+    ("\u00c4 \U0001f600", "\u00e4 \U0001f600"),
 ])
 def test_prompts_are_lowered_and_stripped(prompt, expected):
     assert preprocess(prompt, clean=False) == expected

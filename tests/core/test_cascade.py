@@ -53,7 +53,8 @@ def test_upscaling(stage_sample, golden, recipe):
     settings = recipe["upscale"]
     sample, identity = stage_sample("show-1-sr1", "t5", settings["steps"], settings["guidance"])
     first = golden["cascade.first_frame"][:, :, None]
-    clip = cascade.upscale(sample, golden["cascade.interpolated"], first, identity.noising, settings["noise_level"], recipe["seed"])
+    clip = cascade.upscale(sample, golden["cascade.interpolated"], first, identity.noising, settings["noise_level"],
+                           recipe["seed"])
     assert error(clip, golden["cascade.upscaled"]) <= 3e-3
 
 

@@ -98,7 +98,8 @@ def test_quantile_equals_torch(count, ratio):
 
 
 @pytest.mark.parametrize("change", [
-    {"_class_name": "EulerDiscreteScheduler"}, {"prediction_type": "v_prediction"}, {"solver_order": 3}, {"use_karras_sigmas": True},
+    {"_class_name": "EulerDiscreteScheduler"}, {"prediction_type": "v_prediction"}, {"solver_order": 3},
+    {"use_karras_sigmas": True},
 ])
 def test_a_scheduler_of_another_model_is_refused(change):
     config = read_json(PUBLISHED / "show-1-base" / "scheduler" / "scheduler_config.json")
