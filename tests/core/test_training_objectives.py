@@ -141,6 +141,7 @@ def test_learned_variance_vanishes_at_the_truth():
     assert right.item() == pytest.approx(0, abs=1e-5) and wrong > right
 
 
+@torch.enable_grad()
 def test_learned_variance_moves_the_variance_channels_only():
     prediction = normal(1, 6, 4, 6).requires_grad_()
     sample, clean = normal(1, 3, 4, 6, seed=1), normal(1, 3, 4, 6, seed=2).clamp(-1, 1)
