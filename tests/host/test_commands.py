@@ -55,7 +55,7 @@ def test_the_demo_ends_in_the_path_of_a_video(host: Host, tmp_path: Path) -> Non
     done = subprocess.run([*demo, "--output", str(tmp_path)], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     video = Path(done.stdout.splitlines()[-1])
-    assert (video.suffix, video.parent) == (".mp4", tmp_path)
+    assert video.suffix == ".mp4" and tmp_path in video.parents
     with av.open(str(video)) as container:
         assert len(list(container.decode(video=0))) == 29
         assert "a red circle moving right" in container.metadata["prompt"]
