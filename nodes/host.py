@@ -79,6 +79,10 @@ class LatentVideoFormat(comfy.latent_formats.SD15):
 
     latent_dimensions = 3
 
+    def __init__(self, scale_factor: float) -> None:
+        super().__init__(scale_factor)
+        self.taesd_decoder_name = None  # a decoder of pictures, which a clip cannot go through
+
 
 class HostUNet(UNet):
     """Our UNet under the host's calling convention; learned variance goes to whoever asked for it."""

@@ -1,0 +1,134 @@
+"""What the user sees while a stage runs: one bar over all windows, and the clip as it stands."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+
+import numpy
+import pytest
+import torch
+
+PUBLISHED = ("published", "published")
+STEPS = 6
+# node module, class, checkpoint, frames (count, height, width) it is fed, what follows steps and cfg, bars' windows
+PIXEL_STAGES = {
+    "keyframes": ("keyframes", "Show1KeyframeSampler", "show-1-base", None, (8, 8, 16), 1),
+    "interpolation": ("interpolation", "Show1Interpolator", "show-1-interpolation", (3, 8, 16), (), 1),
+    "first frame": ("pixel_sr", "Show1FirstFrameSR", "IF-II-L-v1.0", (1, 8, 8), (150,), 1),
+    "pixel SR": ("pixel_sr", "Show1PixelSR", "show-1-sr1", (17, 8, 8), (250,), 3),
+}
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What the host is told: (value, total, preview) of every update."""
+    import comfy.utils
+
+    updates = []
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda value, total, preview, node_id=None: updates.append(
+        (value, total, preview)))
+    return updates
+
+
+@pytest.fixture
+def wish(monkeypatch):
+    """Sets what the user chose in the settings: auto, none, latent2rgb or taesd."""
+    from comfy.cli_args import LatentPreviewMethod, args
+
+    return lambda method: monkeypatch.setattr(args, "preview_method", LatentPreviewMethod(method))
+
+
+@pytest.fixture
+def clock(pack, monkeypatch):
+    """A clock that goes on by so many seconds a look."""
+
+    def start(tick):
+        now = itertools.count(1)
+        monkeypatch.setattr(pack("nodes.common"), "time", SimpleNamespace(monotonic=lambda: 1000 + next(now) * tick))
+
+    return start
+
+
+def run(pack, load, t5, stage):
+    module, node, model, fed, more, _ = PIXEL_STAGES[stage]
+    images = () if fed is None else (torch.rand(*fed, 3, generator=torch.Generator().manual_seed(0)),)
+    return getattr(pack(f"nodes.{module}"), node).execute(load(model), *t5, *images, 1, STEPS, 3.0, *more, *PUBLISHED)
+
+
+@pytest.mark.parametrize("stage", PIXEL_STAGES)
+def test_one_bar_over_all_windows_with_every_frame_on_a_sheet(pack, load, t5, shown, wish, clock, stage):
+    wish("auto")
+    clock(1.0)
+    run(pack, load, t5, stage)
+    total = STEPS * PIXEL_STAGES[stage][-1]
+    assert [(value, whole) for value, whole, _ in shown] == [(value, total) for value in range(1, total + 1)]
+    for _, _, (kind, picture, _) in shown:
+        assert kind == "JPEG" and max(picture.size) > 256 and len(numpy.unique(numpy.asarray(picture))) > 1
+
+
+@pytest.mark.parametrize("frames", [1, 2, 8, 29])
+def test_the_sheet_has_every_frame(pack, frames):
+    grey = torch.linspace(-0.9, 0.9, frames)
+    sheet = pack("nodes.sheets").contact_sheet(grey.reshape(1, 1, frames, 1, 1).expand(1, 3, frames, 8, 16))
+    levels = set(numpy.unique(numpy.asarray(sheet)).tolist())
+    assert levels >= {int((value + 1) * 127.5) for value in grey.tolist()}
+
+
+@pytest.mark.parametrize("tick, least, most", [(0.01, 1, 2), (0.1, STEPS // 3, STEPS // 2 + 1), (1.0, STEPS, STEPS)])
+def test_at_most_five_pictures_a_second(pack, load, t5, shown, wish, clock, tick, least, most):
+    wish("auto")
+    clock(tick)
+    run(pack, load, t5, "keyframes")
+    assert least <= sum(preview is not None for _, _, preview in shown) <= most
+
+
+def test_no_picture_for_who_wants_none(pack, load, t5, shown, wish, clock):
+    wish("none")
+    clock(1.0)
+    run(pack, load, t5, "keyframes")
+    assert len(shown) == STEPS and all(preview is None for _, _, preview in shown)
+
+
+@pytest.mark.parametrize("method", ["auto", "latent2rgb", "taesd"])
+def test_latents_are_shown_by_the_host(core_sampling, pack, load, clip, shown, wish, method):
+    wish(method)
+    for sample in core_sampling:
+        shown.clear()
+        sample(load("show-1-sr2"), clip)
+        pictures = [preview[1] for _, _, preview in shown if preview is not None]
+        assert len(shown) == 2 and pictures and pictures[0].size == (16, 8)
+
+
+@pytest.fixture
+def core_sampling(pack):
+    """The latent stage by the core sampler, and by ours."""
+    import nodes
+
+    start = torch.randn(1, 4, 2, 8, 16, generator=torch.Generator().manual_seed(0))
+
+    def core(model, clip):
+        nodes.KSampler().sample(model, 3, 2, 5.0, "euler", "normal", *clip, {"samples": start}, denoise=0.8)
+
+    def ours(model, clip):
+        cascade, common = pack("show1_core.cascade"), pack("nodes.common")
+        run = pack("nodes.run").Run(model, *clip, 3, 2, 5.0, *PUBLISHED)
+        common.sampling(run)(torch.randn_like(start), cascade.Condition(), start, torch.Generator())
+
+    return core, ours
+
+
+def test_taesd_files_of_the_users_do_not_stop_a_clip(core_sampling, load, clip, wish, shown, tmp_path):
+    """The decoder is one of pictures; clips cannot go through it."""
+    import folder_paths
+    from comfy.taesd.taesd import TAESD
+    from safetensors.torch import save_file
+
+    tiny = TAESD(None, None, latent_channels=4)
+    save_file(tiny.taesd_decoder.state_dict(), tmp_path / "taesd_decoder.safetensors")
+    folder_paths.add_model_folder_path("vae_approx", str(tmp_path))
+    wish("taesd")
+    for sample in core_sampling:
+        shown.clear()
+        sample(load("show-1-sr2"), clip)
+        assert any(preview is not None for _, _, preview in shown)
