@@ -131,8 +131,8 @@ CORE_READ_ME = """## Show-1: keyframes through core samplers
 The keyframe model is a native MODEL: LoRA loaders, guiders, samplers and schedulers of ComfyUI work with it. Its \
 latents are the pixels themselves, so *Load VAE* is set to `pixel_space`.
 
-Core samplers do not threshold the picture as *Show-1 Keyframes* does, so *cfg* stands lower than the published 9. \
-The other stages have nodes for this too: *Show-1 Interpolation Conditioning* and *Show-1 Pixel SR Conditioning*.
+The dynamic threshold of the published run is part of the model, so *cfg* can stay at 9. The timesteps are the core \
+scheduler's, so the video is not the very one that *Show-1 Keyframes* makes. The other stages have nodes for this too: *Show-1 Interpolation Conditioning* and *Show-1 Pixel SR Conditioning*.
 
 """ + WEIGHTS + ANY_T5
 
@@ -146,7 +146,7 @@ CORE_SAMPLERS = Graph("Show-1 keyframes through core samplers", (
         Node("Eight small frames", "Show1EmptyPixelLatent"),
         Node("Keyframes", "KSampler", {
             "model": link("Load show-1-base", "MODEL"), **t5_links(), "latent_image": link("Eight small frames", "latent")},
-            {"seed": SEED, "steps": 75, "cfg": 6.0, "sampler_name": "dpmpp_2m", "scheduler": "normal"}, room=PREVIEW))),),
+            {"seed": SEED, "steps": 75, "cfg": 9.0, "sampler_name": "dpmpp_2m", "scheduler": "normal"}, room=PREVIEW))),),
     (Group("Result", GREY, (
         Node("Pixels as they are", "VAELoader", values={"vae_name": "pixel_space"}),
         Node("Decode", "VAEDecode", {"samples": link("Keyframes", "LATENT"), "vae": link("Pixels as they are", "VAE")}),

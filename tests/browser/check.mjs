@@ -1,8 +1,8 @@
 // Opens workflows in ComfyUI's own frontend, in headless Chromium, and says what came of each, as JSON on stdout.
 // stdin: {"url", "chromium", "modules", "screenshots", "workflows": {"title": {...}}, "browse": {"folder", "title"}}
-//        and, where wanted, "picture": a title
+//        and, where wanted, "pictures": [titles]
 // modules: the folder whose node_modules holds playwright-core; screenshots: a folder, which gets each page as it opens
-// (title.png) and one graph alone (picture.graph.png); browse: a template to open by hand
+// (title.png) and some graphs alone (title.graph.png); browse: a template to open by hand
 
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -75,7 +75,7 @@ async function check(page, title, workflow) {
   const found = await page.evaluate(inspect)
   found.screenshot = join(task.screenshots, `${title}.png`)
   await page.screenshot({ path: found.screenshot })
-  if (title === task.picture) await picture(page, join(task.screenshots, `${title}.graph.png`))
+  if (task.pictures?.includes(title)) await picture(page, join(task.screenshots, `${title}.graph.png`))
   return found
 }
 

@@ -23,13 +23,13 @@ class Frontend:
     browser: Browser
     screenshots: Path
 
-    def open(self, workflows: dict[str, Json], browse: str) -> dict[str, Json]:
+    def open(self, workflows: dict[str, Json], browse: str, pictures: tuple[str, ...] = ()) -> dict[str, Json]:
         """What came of each workflow, by title, and of the template `browse` opened by hand; check.mjs says what is in it.
 
-        A picture of that template's graph alone is made as well.
+        Of the `pictures` the graph alone is painted as well.
         """
         task = {"url": self.url, "chromium": str(self.browser.chromium), "modules": str(self.browser.modules),
-                "screenshots": str(self.screenshots), "workflows": workflows, "picture": browse,
+                "screenshots": str(self.screenshots), "workflows": workflows, "pictures": pictures,
                 "browse": {"folder": self.folder_of(browse), "title": browse}}
         command = [str(self.browser.node), str(Path(__file__).with_name("check.mjs"))]
         done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, timeout=SECONDS)
