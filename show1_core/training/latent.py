@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 
 from . import objectives as goal
 from .recipes import HIGH, UNetRecipe, VaeRecipe, vae_config
 from .shapes import caption, draw
 from .t5 import TextEncoder
-from .tasks import WINDOW, DiffusionTask, clips, gaussian, spans
+from .tasks import GUIDED_FLOOR, WINDOW, DiffusionTask, clips, gaussian, spans
 from .vae_start import pass_colours_on
 
 KL_WEIGHT = 1e-6
 PATCH = 64  # rows and columns of the patches the autoencoder learns from
-WHOLE_EVERY = 8  # one in so many steps sees a whole frame, for the attention in the middle
+LATENT_PATCH = (8, 12)  # rows and columns of the patches the latent stage learns from, a quarter of a frame
+WHOLE_EVERY = 8  # one in so many steps sees whole frames, for the attention in the middle
 
 
 def build_vae(recipe: VaeRecipe, seed: int = 0) -> Any:
@@ -47,7 +48,7 @@ class Autoencoder(nn.Module):
         if not whole:
             top, left = (int(data.integers(0, size - PATCH + 1)) for size in HIGH)
             frames = frames[..., top : top + PATCH, left : left + PATCH]
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("cpu", torch.bfloat16):
             posterior = self.vae.encode(frames).latent_dist
             mean, log_variance = posterior.mean.float(), posterior.logvar.float()
             latent = mean + (0.5 * log_variance).exp() * gaussian(mean, noise)
@@ -108,15 +109,27 @@ class Bank:
 class LatentSR(DiffusionTask):
     """Stage 4: noise prediction in latent space, for the expert on timesteps 0..899 only (paper section 3.4)."""
 
+    floor = GUIDED_FLOOR  # it redraws what is there already
+
     def __init__(self, recipe: UNetRecipe, text: TextEncoder, bank: Bank, last: int = goal.EXPERT_TIMESTEPS) -> None:
         super().__init__(recipe, text)
         self.bank, self.last = bank, last
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
-        rows = data.integers(0, len(self.bank.captions), batch)
-        clean = self.bank.latents[torch.from_numpy(rows)]
-        captions: Sequence[str] = [self.bank.captions[row] for row in rows]
+        clean, captions = self.pick(batch, data)
+        batch = len(captions)
         timestep = goal.timesteps(batch, noise, self.last)
         epsilon = gaussian(clean, noise)
         prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, self.describe(captions, data))
         return goal.noise_prediction(prediction, epsilon, self.weight[timestep])
+
+    def pick(self, batch: int, data: np.random.Generator) -> tuple[Tensor, Sequence[str]]:
+        """Patches of some clips of the bank, or whole frames of a quarter as many, with their captions."""
+        whole = data.integers(WHOLE_EVERY) == 0
+        rows = data.integers(0, len(self.bank.captions), max(batch // 4, 1) if whole else batch)
+        clean = self.bank.latents[torch.from_numpy(rows)]  # (B, 4, F, h, w)
+        if not whole:
+            height, width = LATENT_PATCH
+            top, left = (int(data.integers(0, room + 1)) for room in (clean.shape[-2] - height, clean.shape[-1] - width))
+            clean = clean[..., top : top + height, left : left + width]
+        return clean, [self.bank.captions[row] for row in rows]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 
 from ..models.config import UNetConfig
 from ..models.unet import UNet
@@ -82,7 +82,7 @@ class DiffusionTask(nn.Module):
 
     def predict(self, sample: Tensor, timestep: Tensor, text: Tensor, level: Tensor | None = None) -> Tensor:
         """The UNet's output in float32."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("cpu", torch.bfloat16):
             return self.unet(sample, timestep, text, level).float()
 
 
