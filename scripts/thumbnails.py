@@ -1,0 +1,165 @@
+"""Makes the pictures under which the templates are listed, by running each of them with the Show-1 mini models:
+`python scripts/thumbnails.py`.
+
+The graphs are the templates' own; where one names a published model the mini's of the same stage takes its place, at the
+mini's sizes. Templates that want the user's video get a rendered one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graphs import Json
+from host_install import ensure
+from hosts import REPO, Host, continue_under
+from terminal import Failure, guarded, say
+
+FOLDER = REPO / "example_workflows"
+MODELS = {
+    "show-1-base": "show1-mini/keyframes",
+    "show-1-interpolation": "show1-mini/interpolation",
+    "IF-II-L-v1.0": "show1-mini/first-frame",
+    "show-1-sr1": "show1-mini/sr1",
+    "show-1-sr2": "show1-mini/sr2",
+    "show-1-base/text_encoder": "show1-mini/keyframes/text_encoder",
+    "show-1-sr2/text_encoder": "show1-mini/keyframes/text_encoder",
+    "show-1-sr2/vae": "show1-mini/sr2/vae",
+}
+# By node title, what the mini was made for; the templates hold the published settings.
+MINI: dict[str, Json] = {
+    "Keyframes": {"steps": 25, "cfg": 5.0, "width": 24, "height": 16},
+    "Drafts": {"steps": 25, "cfg": 5.0, "width": 24, "height": 16, "count": 4},
+    "Eight small frames": {"width": 24, "height": 16},
+    "Resize": {"width": 24, "height": 16},
+    "Interpolation": {"steps": 15, "cfg": 1.0},
+    "First frame": {"steps": 15, "cfg": 1.0, "noise_level": 100},
+    "Upscale": {"steps": 8, "cfg": 1.0, "noise_level": 100},
+    "Refine": {"steps": 10, "cfg": 1.0, "denoise": 0.3, "width": 192, "height": 128},
+}
+VIDEO = "show1-thumbnails.mp4"  # among the host's inputs while this runs
+SHEET = (3, 2)  # frames across and down
+CARD = (480, 320)  # pixels
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a template is asked for, and the node and output whose frames its picture shows."""
+
+    prompt: str
+    node: str
+    output: int = 0
+
+
+RUNS = {
+    "Show-1 text to video": Run("a yellow circle moving right", "Refine"),
+    "Show-1 mini text to video (CPU)": Run("a red circle moving right", "Refine"),
+    "Show-1 keyframes only": Run("a purple circle moving left", "Keyframes"),
+    "Show-1 keyframes through core samplers": Run("a green circle growing", "Decode"),
+    "Show-1 drafts, pick, then upscale": Run("a cyan circle moving down", "Drafts", 1),
+    "Make any video smoother": Run("a blue circle moving up", "Interpolation"),
+    "Make any video larger": Run("a green triangle moving left", "Refine"),
+}
+
+
+def fitted(prompt: Json, run: Run) -> Json:
+    """A template's prompt, its models the mini's, its frames saved without loss."""
+    titled = {node["_meta"]["title"]: node_id for node_id, node in prompt.items()}
+    for node in prompt.values():
+        title, inputs = node["_meta"]["title"], node["inputs"]
+        inputs.update({name: MODELS.get(value, value) for name, value in inputs.items() if isinstance(value, str)})
+        inputs.update({name: value for name, value in MINI.get(title, {}).items() if name in inputs})
+        if node["class_type"] == "LoadVideo":
+            inputs["file"] = VIDEO
+        if title == "Prompt":
+            inputs["value"] = run.prompt
+    saving = {"images": [titled[run.node], run.output], "filename_prefix": "thumbnail"}
+    return prompt | {"thumbnail": {"class_type": "SaveImage", "inputs": saving, "_meta": {"title": "Thumbnail"}}}
+
+
+def write_video(path: Path, prompt: str) -> None:
+    """A rendered clip of what the prompt says, 96x64, every fourth frame."""
+    import av
+    import numpy as np
+
+    sys.path.insert(0, str(REPO))
+    from show1_core.training import shapes
+
+    kind = next(kind for held_out in (True, False) for kind in shapes.kinds(held_out) if kind.caption == prompt)
+    scene = shapes.scene_of(np.random.default_rng(0), kind)
+    frames = shapes.render([scene], shapes.keyframe_times(), (64, 96))[0]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=2)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for frame in (frames * 255).astype(np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def card(frames: list[Any]) -> Any:
+    """Six frames spread over a clip as one picture; a single frame, such as a contact sheet, alone."""
+    from PIL import Image
+
+    picture = Image.new("RGB", CARD)
+    columns, rows = SHEET if len(frames) > 1 else (1, 1)
+    width, height = CARD[0] // columns, CARD[1] // rows
+    for place in range(columns * rows):
+        frame = frames[round(place * (len(frames) - 1) / max(columns * rows - 1, 1))]
+        scale = min((width - 2) / frame.width, (height - 2) / frame.height)
+        small = frame.resize((round(frame.width * scale), round(frame.height * scale)), Image.Resampling.BICUBIC)
+        left, top = place % columns * width, place // columns * height
+        picture.paste(small, (left + (width - small.width) // 2, top + (height - small.height) // 2))
+    return picture
+
+
+async def paint(url: str, videos: Path, output: Path) -> None:
+    """Run every template at a server and save its picture."""
+    import workflow
+    from host_client import Client
+    from PIL import Image
+
+    async with Client(url) as client:
+        info = await client.object_info()
+        for title, run in RUNS.items():
+            content = json.loads((FOLDER / f"{title}.json").read_text(encoding="utf-8"))
+            write_video(videos / VIDEO, run.prompt)
+            prompt_id = await client.queue(fitted(workflow.to_api(content, info), run))
+            end = await client.follow(prompt_id, lambda event: None)
+            if end.type != "execution_success":
+                raise Failure(f"{title} ended with {end.type}: {end.data.get('exception_message')}")
+            files = [file for file in await client.outputs(prompt_id) if file.name.startswith("thumbnail")]
+            frames = [Image.open(io.BytesIO((output / file).read_bytes())).convert("RGB") for file in files]
+            card(frames).save(FOLDER / f"{title}.jpg", quality=85)
+            say(f"{title}: {len(frames)} frames")
+
+
+def run_all(host: Host) -> None:
+    """Start a server for the runs; the rendered video is taken away again."""
+    import tempfile
+
+    from host_server import Launch, Server
+    from hosts import BASE
+
+    videos = BASE / "input"
+    try:
+        with tempfile.TemporaryDirectory() as scratch, Server(host, Launch(output=Path(scratch))) as server:
+            asyncio.run(paint(server.url, videos, Path(scratch)))
+    finally:
+        (videos / VIDEO).unlink(missing_ok=True)
+
+
+def main(arguments: list[str]) -> int:
+    """The command line."""
+    host = ensure()
+    continue_under(host)
+    run_all(host)
+    return 0
+
+
+if __name__ == "__main__":
+    guarded(main)
