@@ -44,7 +44,7 @@ MINI: dict[str, Json] = {
 }
 VIDEO = "show1-thumbnails.mp4"  # among the host's inputs while this runs
 SHEET = (3, 2)  # frames across and down
-CARD = (480, 320)  # pixels
+CARD = (480, 216)  # pixels
 
 
 @dataclass(frozen=True)
