@@ -75,13 +75,7 @@ class PixelFormat(comfy.latent_formats.LatentFormat):
 
 
 class LatentVideoFormat(comfy.latent_formats.SD15):
-    """Clips of Stable Diffusion latents."""
-
-    latent_dimensions = 3
-
-    def __init__(self, scale_factor: float) -> None:
-        super().__init__(scale_factor)
-        self.taesd_decoder_name = None  # a decoder of pictures, which a clip cannot go through
+    """Stable Diffusion latents: a clip is a batch of them, as the core VAE nodes make it."""
 
 
 class HostUNet(UNet):
@@ -91,6 +85,12 @@ class HostUNet(UNet):
 
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, transformer_options: dict[str, Any],
                 noise_level: Tensor | None = None, **_: Any) -> Tensor:
+        if self.config.temporal and x.ndim == 4:  # a batch of pictures is one clip for each half of guidance
+            halves = len(transformer_options["cond_or_uncond"])
+            frames = len(x) // halves
+            clips = x.unflatten(0, (halves, frames)).transpose(1, 2)  # (halves, C, F, h, w)
+            out = self.forward(clips, timesteps[::frames], context[::frames], transformer_options, noise_level)
+            return out.transpose(1, 2).flatten(0, 1)
         with use_backend(self.backend):
             out, channels = super().forward(x, timesteps, context, noise_level), self.config.sample_channels
         if VARIANCE in transformer_options:

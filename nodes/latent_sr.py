@@ -51,4 +51,4 @@ class Show1LatentSR(io.ComfyNode):
         checks.size(height, width, 8, "the video size")
         frames = checks.frames(images, "images")
         latent = cascade.refine(common.sampling(run), partial(host.encode_posterior, vae), frames, (height, width), seed)
-        return io.NodeOutput(host.decode(vae, latent), {"samples": latent})
+        return io.NodeOutput(host.decode(vae, latent), {"samples": cascade.as_frames(latent)})

@@ -157,6 +157,11 @@ def as_clip(frames: Tensor) -> Tensor:
     return frames.transpose(0, 1)[None]
 
 
+def as_frames(clip: Tensor) -> Tensor:
+    """(1, C, F, H, W) -> (F, C, H, W)"""
+    return clip[0].transpose(0, 1)
+
+
 def enlarge(clip: Tensor, factor: int) -> Tensor:
     """Bilinear enlargement of every frame, corners aligned (SPEC 2.5): (1, C, F, H, W) -> (1, C, F, kH, kW)."""
     height, width = clip.shape[-2:]

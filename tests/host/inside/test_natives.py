@@ -64,12 +64,6 @@ def test_pixel_sr_in_the_core_sampler(core, pack, load, t5, decode, first):
     assert decode(out).shape == (2, 32, 64, 3)
 
 
-def test_the_latent_stage_in_the_core_sampler(core, load, clip):
-    out, = core.KSampler().sample(load("show-1-sr2"), 3, 2, 15.0, "dpmpp_2m", "normal", *clip,
-                                  {"samples": torch.randn(1, 4, 2, 8, 8)}, denoise=0.8)
-    assert out["samples"].shape == (1, 4, 2, 8, 8) and bool(torch.isfinite(out["samples"]).all())
-
-
 @pytest.mark.parametrize("name, latent", [("show-1-base", (1, 3, 2, 8, 8)), ("show-1-sr2", (1, 4, 2, 8, 8))])
 def test_a_lora_changes_the_model_and_leaves_no_trace(core, load, t5, clip, tmp_path, name, latent):
     import folder_paths
