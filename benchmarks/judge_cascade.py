@@ -3,7 +3,8 @@
     python benchmarks/judge_cascade.py [--prompts 64] [--held-out] [--least-right 6] [--output DIR]
 
 One ComfyUI serves all prompts, with the settings of the shipped workflow. Prints a line a video, then the judge's
-figures and the same with the prompts shuffled. With --least-right it fails when fewer are right: what CI runs.
+figures after every stage and the same with the prompts shuffled; judge.json and sheet.png, a picture of all videos, go
+to the output folder. With --least-right it fails when fewer videos are right: what CI runs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 REPO = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPO / "scripts"), str(REPO / "benchmarks")]
@@ -23,17 +25,31 @@ import judge  # noqa: E402
 import numpy as np  # noqa: E402
 from host_install import ensure  # noqa: E402
 from hosts import continue_under  # noqa: E402
+from judge_sheet import contact_sheet  # noqa: E402
 from terminal import guarded  # noqa: E402
 
 WORKFLOW = REPO / "example_workflows" / "Show-1 mini text to video (CPU).json"
 
 
-def frames_of(video: Path) -> np.ndarray:
+# Nodes of the workflow whose frames are judged on the way, by the name of the stage; the video is what is judged at the end.
+ON_THE_WAY = {"keyframes": "Keyframes", "interpolation": "Interpolation", "sr1": "Upscale"}
+VIDEO = "video"
+Clips = dict[str, list[np.ndarray]]  # of every prompt, by stage
+
+
+def video_frames(file: Path) -> np.ndarray:
     """All frames of a video file, uint8 (F, H, W, 3)."""
     import av
 
-    with av.open(str(video)) as container:
+    with av.open(str(file)) as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def saved_frames(files: list[Path]) -> np.ndarray:
+    """Frames that were saved as pictures, uint8 (F, H, W, 3)."""
+    from PIL import Image
+
+    return np.stack([np.asarray(Image.open(file).convert("RGB")) for file in sorted(files)])
 
 
 def prompts_of(count: int, held_out: bool) -> list[str]:
@@ -44,38 +60,52 @@ def prompts_of(count: int, held_out: bool) -> list[str]:
     return judged_prompts(count, held_out)
 
 
-async def videos_of(url: str, workflow: Path, prompts: list[str], output: Path) -> list[Path]:
-    """Queue every prompt at a running ComfyUI, one after the other; the video each of them wrote."""
+def save_on_the_way(api: dict[str, Any], number: int) -> None:
+    """Let a workflow save the frames of its stages too."""
+    titled = {node["_meta"]["title"]: node_id for node_id, node in api.items()}
+    for stage, title in ON_THE_WAY.items():
+        inputs = {"images": [titled[title], 0], "filename_prefix": f"{stage}/{number:03}"}
+        api[stage] = {"class_type": "SaveImage", "inputs": inputs, "_meta": {"title": stage}}
+
+
+async def run_all(url: str, workflow: Path, prompts: list[str], output: Path) -> Clips:
+    """Queue every prompt at a running ComfyUI, one after the other; what each of them showed after every stage."""
     import workflow as workflows
     from host_client import Client
 
-    content, found = workflows.load(workflow), []
+    content = workflows.load(workflow)
+    clips: Clips = {stage: [] for stage in (*ON_THE_WAY, VIDEO)}
     async with Client(url) as client:
         info = await client.object_info()
         for number, prompt in enumerate(prompts):
             api = workflows.to_api(content, info)
             workflows.apply([workflows.Setting("Prompt.value", prompt), workflows.Setting("*.seed", str(number))], api, info)
+            save_on_the_way(api, number)
             began = time.monotonic()
             prompt_id = await client.queue(api)
             end = await client.follow(prompt_id, lambda event: None)
             if end.type != "execution_success":
                 raise RuntimeError(f"{prompt!r} ended with {end.type}: {end.data}")
-            found += [output / file for file in await client.outputs(prompt_id) if file.suffix == ".mp4"]
+            files = await client.outputs(prompt_id)
+            for stage in ON_THE_WAY:
+                clips[stage].append(saved_frames([output / file for file in files if file.parent.name == stage]))
+            clips[VIDEO].append(video_frames(next(output / file for file in files if file.suffix == ".mp4")))
             print(f"{number + 1}/{len(prompts)} {prompt}: {time.monotonic() - began:.0f} s", flush=True)
-    return found
+    return clips
 
 
-def report(verdicts: list[judge.Verdict], prompts: list[str], output: Path) -> int:
-    """Print and write the figures; returns how many videos are right in both colour and direction."""
-    score, control = judge.score(verdicts, prompts), judge.score(verdicts, judge.shuffled(prompts))
-    for verdict, prompt in zip(verdicts, prompts, strict=True):
-        print(f"{prompt} -> {verdict.colour} {verdict.shape} {verdict.direction}")
-    print(score)
-    print(f"prompts shuffled: {control}")
-    rows = [{"prompt": prompt, **asdict(verdict)} for prompt, verdict in zip(prompts, verdicts, strict=True)]
-    found = {"score": asdict(score), "shuffled": asdict(control), "videos": rows}
+def report(clips: Clips, prompts: list[str], output: Path) -> int:
+    """Print and write the figures of every stage; returns how many videos are right in both colour and direction."""
+    found: dict[str, Any] = {}
+    for stage, frames in clips.items():
+        verdicts = [judge.judge(clip) for clip in frames]
+        score, control = judge.score(verdicts, prompts), judge.score(verdicts, judge.shuffled(prompts))
+        print(f"{stage}: {score}; prompts shuffled: {control}")
+        rows = [{"prompt": prompt, **asdict(verdict)} for prompt, verdict in zip(prompts, verdicts, strict=True)]
+        found[stage] = {"score": asdict(score), "shuffled": asdict(control), "clips": rows}
     (output / "judge.json").write_text(json.dumps(found, indent=2) + "\n")
-    return round(score.both * score.clips)
+    contact_sheet(clips[VIDEO], prompts, found[VIDEO]["clips"]).save(output / "sheet.png")
+    return round(found[VIDEO]["score"]["both"] * len(prompts))
 
 
 def main(arguments: list[str]) -> int:
@@ -95,9 +125,8 @@ def main(arguments: list[str]) -> int:
     output.mkdir(parents=True, exist_ok=True)
     prompts = prompts_of(chosen.prompts, chosen.held_out)
     with Server(host, Launch(output=output)) as server:
-        videos = asyncio.run(videos_of(server.url, chosen.workflow, prompts, output))
-    verdicts = [judge.judge(frames_of(video)) for video in videos]
-    return 0 if report(verdicts, prompts, output) >= chosen.least_right else 1
+        clips = asyncio.run(run_all(server.url, chosen.workflow, prompts, output))
+    return 0 if report(clips, prompts, output) >= chosen.least_right else 1
 
 
 if __name__ == "__main__":

@@ -89,3 +89,26 @@ def test_command_line(judge, tmp_path):
     run = subprocess.run([sys.executable, str(JUDGE), str(tmp_path / "clip.npy"), prompts[0]], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "both 100.0%" in run.stdout
+
+
+@pytest.mark.parametrize("seen, label, right", [
+    ({"colour": "red", "direction": "moving up", "shape": "square"}, "a red circle moving up", True),
+    ({"colour": "blue", "direction": "moving up", "shape": "circle"}, "a red circle moving up: seen as blue, moving up", False),
+    ({"colour": "red", "direction": "unknown", "shape": "circle"}, "a red circle moving up: seen as red, unknown", False),
+])
+def test_the_sheet_says_what_was_seen_instead(sheet, seen, label, right):
+    assert sheet.caption("a red circle moving up", seen) == (label, right)
+
+
+@pytest.mark.parametrize("count, frames", [(1, 29), (5, 8), (9, 1)])
+def test_every_video_is_on_the_sheet(sheet, count, frames):
+    videos = [np.full((frames, 16, 24, 3), 20 * number + 60, np.uint8) for number in range(count)]
+    seen = [{"colour": "red", "direction": "moving up", "shape": "circle"}] * count
+    picture = np.asarray(sheet.contact_sheet(videos, ["a red circle moving up"] * count, seen))
+    assert {20 * number + 60 for number in range(count)} <= set(np.unique(picture).tolist())
+
+
+@pytest.fixture
+def sheet(judge, monkeypatch):
+    monkeypatch.syspath_prepend(str(JUDGE.parent))
+    return importlib.import_module("judge_sheet")

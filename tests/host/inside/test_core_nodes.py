@@ -79,7 +79,8 @@ def test_the_core_loader_reads_the_latent_stages_text_encoder_as_ours_does(pack,
     from transformers import CLIPTextConfig, CLIPTextModel
 
     numbers = {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 23,
-               "hidden_act": "gelu", "max_position_embeddings": 77, "vocab_size": 49408, "layer_norm_eps": 1e-5, "eos_token_id": 49407}
+               "hidden_act": "gelu", "max_position_embeddings": 77, "vocab_size": 49408, "eos_token_id": 49407,
+               "layer_norm_eps": 1e-5}
     torch.manual_seed(0)
     with torch.inference_mode(False):
         weights = CLIPTextModel(CLIPTextConfig(**numbers)).half().state_dict()
