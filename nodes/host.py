@@ -35,7 +35,7 @@ from torch import Tensor
 
 from ..show1_core import schedule as schedules
 from ..show1_core.cascade import Condition, Encoded, Sample
-from ..show1_core.checkpoints import Checkpoint, Identity
+from ..show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
 from ..show1_core.ddpm import VarianceTap, sample_ddpm
 from ..show1_core.kernels.registry import use_backend
 from ..show1_core.models.unet import UNet
@@ -74,10 +74,6 @@ class PixelFormat(comfy.latent_formats.LatentFormat):
     latent_rgb_factors = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 
 
-class LatentVideoFormat(comfy.latent_formats.SD15):
-    """Stable Diffusion latents: a clip is a batch of them, as the core VAE nodes make it."""
-
-
 class HostUNet(UNet):
     """Our UNet under the host's calling convention; learned variance goes to whoever asked for it."""
 
@@ -107,6 +103,9 @@ class HostModel(comfy.model_base.BaseModel):
             conds["noise_level"] = comfy.conds.CONDRegular(torch.tensor([kwargs[NOISE_LEVEL]]))
         return conds
 
+    def state_dict_for_saving(self, *others: Any, **named: Any) -> dict[str, Tensor]:
+        return {**super().state_dict_for_saving(*others, **named), RECORD: record_tensor(self.show1)}
+
 
 def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any:
     """A native MODEL of a checkpoint: placed, cast and streamed by the host. `dtype` is auto or one of DTYPES."""
@@ -117,7 +116,8 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     supported = list(config.supported_inference_dtypes)
     storage = mm.unet_dtype(device, parameters, supported, first.dtype) if dtype == "auto" else DTYPES[dtype]
     config.set_inference_dtype(storage, mm.unet_manual_cast(storage, device, supported))
-    config.latent_format = LatentVideoFormat(identity.latent_scale) if identity.config.sample_channels == 4 else PixelFormat()
+    latents = identity.config.sample_channels == 4
+    config.latent_format = comfy.latent_formats.SD15(identity.latent_scale) if latents else PixelFormat()
     model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)
     model.model_sampling.set_sigmas(schedules.sigma_table(identity.schedule))
     model.load_model_weights(dict(checkpoint.tensors), "")

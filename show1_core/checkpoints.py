@@ -20,9 +20,11 @@ from .models.config import ConfigError, UNetConfig
 from .models.unet import UNet
 from .schedule import Schedule
 from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, NOISING, PIXEL_SR, STAGES, Stage
-from .weights import CheckpointError, find_weights, read_json, read_metadata, read_tensors
+from .weights import LARGEST_JSON, CheckpointError, find_weights, read_json, read_metadata, read_tensors
 
 METADATA_KEY = "show1"
+RECORD = "show1.record"  # a file that a host saved has no room for metadata; there the same text is a tensor of bytes
+SAVED_PREFIX = "model.diffusion_model."
 SD_LATENT_SCALE = 0.18215
 
 # configs beside a published unet/ that change how it is run
@@ -56,6 +58,7 @@ class Identity:
     schedule: Schedule
     noising: Schedule  # of the super-resolution models' condition
     latent_scale: float  # from the VAE's latents to the UNet's
+    record: str  # the configs all this was read from, as JSON: what a single file carries
 
 
 @dataclass(frozen=True)
@@ -99,23 +102,37 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         config = read_json(unet / "config.json")
         parts = {name: read_json(unet.parent / file) for name, file in PARTS.items() if (unet.parent / file).is_file()}
         files = find_weights(unet, "diffusion_pytorch_model")
-    else:
-        config, parts = described(path)
-        files = [path]
-    return assemble(path, config, parts, read_tensors(files))
+        return assemble(path, config, parts, read_tensors(files))
+    return assemble(path, *read_single(path))
 
 
-def described(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The UNet's config and those of its neighbours from a single file's metadata. Raises CheckpointError."""
-    text = read_metadata(path).get(METADATA_KEY)
+def read_single(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]]:
+    """The UNet's config, those of its neighbours, and the tensors of a single file. Raises CheckpointError."""
+    text, tensors = read_metadata(path).get(METADATA_KEY), read_tensors([path])
+    if text is None and RECORD in tensors:
+        text = record_text(path, tensors[RECORD])
+        # whatever else the host saved along, such as a VAE, has loaders of its own
+        tensors = {name.removeprefix(SAVED_PREFIX): tensor for name, tensor in tensors.items() if name.startswith(SAVED_PREFIX)}
     if text is None:
-        what = foreign(read_tensors([path]))
-        raise CheckpointError(f"{path.name} is {what}; expected a Show-1 file made by scripts/convert.py.")
+        raise CheckpointError(f"{path.name} is {foreign(tensors)}; expected a Show-1 file made by scripts/convert.py.")
     try:
         record = json.loads(text)
-        return dict(record["unet"]), {name: dict(record[name]) for name in PARTS if name in record}
+        return dict(record["unet"]), {name: dict(record[name]) for name in PARTS if name in record}, tensors
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path.name} has unreadable Show-1 metadata ({error}); convert it again.") from error
+
+
+def record_tensor(identity: Identity) -> Tensor:
+    """What `read_single` needs to know, as a tensor of bytes to be saved under the name `RECORD`."""
+    return torch.tensor(list(identity.record.encode()), dtype=torch.uint8)
+
+
+def record_text(path: Path, record: Tensor) -> str:
+    """What `record_tensor` was made of. Raises CheckpointError for what cannot be it."""
+    if record.dtype != torch.uint8 or record.numel() > LARGEST_JSON:
+        raise CheckpointError(f"{path.name} has a {RECORD} of {record.numel()} {record.dtype}; expected bytes, some thousand. "
+                              "Save or download it again.")
+    return bytes(record.flatten().tolist()).decode(errors="replace")
 
 
 def assemble(path: Path, config: dict[str, Any], parts: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
@@ -132,7 +149,8 @@ def assemble(path: Path, config: dict[str, Any], parts: dict[str, Any], tensors:
         raise CheckpointError(f"{path} is a UNet of {numbers.in_channels} input channels that is none of Show-1's ({known}).")
     check_tensors(path, stage, numbers, tensors)
     schedule, noising = schedules.get("scheduler", stage.schedule), schedules.get("image_noising_scheduler", NOISING)
-    return Checkpoint(Identity(path, numbers, stage, schedule, noising, latent_scale), tensors)
+    record = json.dumps({"unet": config, **parts})
+    return Checkpoint(Identity(path, numbers, stage, schedule, noising, latent_scale, record), tensors)
 
 
 def check_tensors(path: Path, stage: Stage, config: UNetConfig, tensors: dict[str, Tensor]) -> None:

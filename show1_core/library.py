@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from .checkpoints import METADATA_KEY
-from .weights import CheckpointError, read_metadata
+from .checkpoints import METADATA_KEY, RECORD
+from .weights import CheckpointError, read_metadata, read_names
 
 DEPTH = 2  # a root holds checkpoints (`show-1-base`) or families of them (`show1-mini/keyframes`)
 
@@ -57,8 +57,8 @@ def part_of_a_folder(file: Path) -> bool:
 
 
 def is_converted(file: Path) -> bool:
-    """Whether a safetensors file says in its metadata that it is a Show-1 UNet."""
+    """Whether a safetensors file says that it is a Show-1 UNet."""
     try:
-        return METADATA_KEY in read_metadata(file)
+        return METADATA_KEY in read_metadata(file) or RECORD in read_names(file)
     except CheckpointError:
         return False  # a damaged or foreign file is not ours to report while listing

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,19 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def read_metadata(path: Path) -> dict[str, str]:
     """The metadata of a single safetensors file; empty when it has none. Raises CheckpointError."""
+    with opened(path) as file:
+        return file.metadata() or {}
+
+
+def read_names(path: Path) -> list[str]:
+    """The names of the tensors in a single safetensors file. Raises CheckpointError."""
+    with opened(path) as file:
+        return list(file.keys())
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A single safetensors file whose header has been read and nothing more. Raises CheckpointError."""
     from safetensors import SafetensorError, safe_open
 
     if path.suffix != ".safetensors":
@@ -98,7 +113,7 @@ def read_metadata(path: Path) -> dict[str, str]:
                               ".safetensors file made by scripts/convert.py.")
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
+            yield file
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); download it again.") from error
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from show1_core import CheckpointError, load_unet, read_checkpoint
+from show1_core.checkpoints import RECORD, SAVED_PREFIX, record_tensor
 from show1_core.library import part_names, unet_names
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR
 from show1_core.weights import find_weights, read_json, read_tensors
@@ -138,6 +140,28 @@ def test_a_config_that_is_none_is_named(base, config, sentence):
     file.unlink() if config is None else file.write_text(config)
     with pytest.raises(CheckpointError, match=sentence):
         read_checkpoint(base)
+
+
+@pytest.mark.parametrize("record, sentence", [
+    (torch.zeros(8), "expected bytes"), (torch.zeros(2**24 + 1, dtype=torch.uint8), "expected bytes"),
+    (torch.zeros(8, dtype=torch.uint8), "unreadable"), (torch.full((4,), 255, dtype=torch.uint8), "unreadable"),
+    (torch.tensor(list(b'{"unet": 3}'), dtype=torch.uint8), "unreadable"),
+    (torch.tensor(list(b"[]"), dtype=torch.uint8), "unreadable"),
+])
+def test_a_saved_file_whose_record_is_none_is_refused(tmp_path, record, sentence):
+    save_file({"model.diffusion_model.conv_in.weight": torch.zeros(1), RECORD: record}, tmp_path / "saved.safetensors")
+    with pytest.raises(CheckpointError, match=sentence):
+        read_checkpoint(tmp_path / "saved.safetensors")
+
+
+def test_a_record_reads_back(models, tmp_path):
+    checkpoint = read_checkpoint(models / "show-1-sr1")
+    saved = {SAVED_PREFIX + name: tensor for name, tensor in checkpoint.tensors.items()}
+    file = tmp_path / "saved.safetensors"
+    save_file({**saved, "first_stage_model.x": torch.zeros(1), RECORD: record_tensor(checkpoint.identity)}, file)
+    again = read_checkpoint(file)
+    assert replace(again.identity, source=checkpoint.identity.source) == checkpoint.identity
+    assert again.tensors.keys() == checkpoint.tensors.keys()
 
 
 def test_other_places_are_named(models, tmp_path):

@@ -94,3 +94,35 @@ def test_the_core_loader_reads_the_latent_stages_text_encoder_as_ours_does(pack,
         (expected, _), = core.CLIPTextEncode().encode(ours, prompt)[0]
         (found, _), = core.CLIPTextEncode().encode(theirs, prompt)[0]
         assert found.shape == (1, 77, 1024) and error(found, expected) <= 1e-4
+
+
+@pytest.mark.parametrize("node, name, dtype", [
+    ("ModelSave", "show-1-base", "fp32"), ("ModelSave", "show-1-sr2", "fp16"), ("CheckpointSave", "show-1-sr2", "fp32")])
+def test_what_the_core_saves_is_loaded_again(pack, load, clip, vae, tmp_path, monkeypatch, node, name, dtype):
+    import comfy_extras.nodes_model_merging as merging
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path))
+    library, read, host = pack("show1_core.library"), pack("show1_core.checkpoints").read_checkpoint, pack("nodes.host")
+    model, saver = load(name, dtype), getattr(merging, node)()
+    if node == "ModelSave":
+        saver.save(model, "saved")
+    else:
+        saver.save(model, no_text(), vae, "saved")
+    (found, path), = library.unet_names([tmp_path]).items()
+    assert found.startswith("saved_")
+    again = host.load_model(read(path), dtype)
+    assert again.model.show1.schedule == model.model.show1.schedule and again.model.show1.stage is model.model.show1.stage
+    expected = model.model.diffusion_model.state_dict()
+    for key, tensor in again.model.diffusion_model.state_dict().items():
+        assert torch.equal(tensor, expected[key]), key
+
+
+def no_text():
+    """A CLIP of which nothing is saved."""
+    from types import SimpleNamespace
+
+    import comfy.model_patcher
+
+    patcher = comfy.model_patcher.ModelPatcher(torch.nn.Identity(), torch.device("cpu"), torch.device("cpu"))
+    return SimpleNamespace(load_model=lambda: patcher, get_sd=dict)
