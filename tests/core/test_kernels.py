@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn import Conv3d, GroupNorm
 
 from show1_core import kernels
 from show1_core.kernels import (
@@ -37,7 +38,7 @@ HALF = torch.float16
 
 
 def norm_inputs(x=None, norm=None, act="silu", scale=None, shift=None):
-    return torch.randn(2, 8, 3, 5) if x is None else x, norm or nn.GroupNorm(2, 8), act, scale, shift
+    return torch.randn(2, 8, 3, 5) if x is None else x, norm or GroupNorm(2, 8), act, scale, shift
 
 
 def interpreted(code, *arguments):
@@ -102,7 +103,7 @@ def test_the_first_backend_that_takes_the_inputs_runs_and_its_errors_are_errors(
         assert len(function(torch.ones(3), 1)) == 3
 
 
-class Cast(nn.GroupNorm):
+class Cast(GroupNorm):
     """A layer of a host that casts its weights as they are used."""
 
     comfy_cast_weights = True
@@ -120,11 +121,11 @@ def patched(layer):
 
 @pytest.mark.parametrize("norm, reason", [
     (Cast(2, 8), "cast on the fly"),
-    (patched(nn.GroupNorm(2, 8)), "patched on the fly"),
-    (hooked(nn.GroupNorm(2, 8)), "hooked"),
-    (nn.GroupNorm(2, 8, dtype=HALF), "norm.weight is float16 on cpu, x is float32 on cpu"),
-    (nn.GroupNorm(2, 8, device="meta"), "on meta"),
-    (nn.GroupNorm(2, 8, affine=False), "no weight or no bias"),
+    (patched(GroupNorm(2, 8)), "patched on the fly"),
+    (hooked(GroupNorm(2, 8)), "hooked"),
+    (GroupNorm(2, 8, dtype=HALF), "norm.weight is float16 on cpu, x is float32 on cpu"),
+    (GroupNorm(2, 8, device="meta"), "on meta"),
+    (GroupNorm(2, 8, affine=False), "no weight or no bias"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_a_kernel_steps_aside_where_weights_do_not_lie_ready(norm, reason):
     assert any(reason in why for why in explain(GROUP_NORM, *norm_inputs(norm=norm))[0].reasons)
@@ -152,7 +153,7 @@ def test_a_kernel_steps_aside_where_a_gradient_is_asked_for():
 @pytest.mark.parametrize("change", [
     {"kernel_size": (1, 1, 1), "padding": 0}, {"padding": 0}, {"groups": 2}, {"stride": (2, 1, 1)}])
 def test_the_temporal_convolution_is_of_one_kind(change):
-    conv = nn.Conv3d(4, 4, **{"kernel_size": (3, 1, 1), "padding": (1, 0, 0), **change})
+    conv = Conv3d(4, 4, **{"kernel_size": (3, 1, 1), "padding": (1, 0, 0), **change})
     reasons = explain(TEMPORAL_CONV, torch.randn(1, 4, 3, 2, 2), conv, None)[0].reasons
     assert any(why.startswith("conv.") and why.partition(" ")[0][5:] in change for why in reasons)
 

@@ -12,7 +12,7 @@ import re
 
 import pytest
 import torch
-from torch import nn
+from torch.nn import Conv3d, GroupNorm
 
 from show1_core.kernels import FUNCTIONS, explain
 from show1_core.kernels.triton_guard import INTERPRETED
@@ -94,11 +94,11 @@ def clip(*shape, dtype=HALF, memory_format=torch.contiguous_format):
 
 
 def norm(channels, dtype=HALF):
-    return nn.GroupNorm(32, channels, device="meta", dtype=dtype)
+    return GroupNorm(32, channels, device="meta", dtype=dtype)
 
 
 def conv(channels, dtype=HALF):
-    return nn.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0), device="meta", dtype=dtype)
+    return Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0), device="meta", dtype=dtype)
 
 
 LAST = torch.channels_last

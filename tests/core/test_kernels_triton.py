@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from torch.nn import Conv3d, GroupNorm
 
 from show1_core.kernels import (
     GROUP_NORM,
@@ -88,7 +89,7 @@ def exact(value):
     """Inputs of the reference: float64."""
     if isinstance(value, nn.Module):
         kind = type(value)
-        made = kind(value.num_groups, value.num_channels, eps=value.eps) if kind is nn.GroupNorm else kind(
+        made = kind(value.num_groups, value.num_channels, eps=value.eps) if kind is GroupNorm else kind(
             value.in_channels, value.out_channels, value.kernel_size, padding=value.padding, bias=value.bias is not None)
         made = made.to(DEVICE, torch.float64)
         made.load_state_dict(value.state_dict())
@@ -114,7 +115,7 @@ def check(function, *inputs):
 
 
 def group_norm_layer(groups, channels, dtype):
-    norm = nn.GroupNorm(groups, channels)
+    norm = GroupNorm(groups, channels)
     norm.weight.copy_(noise(channels, seed=1))
     norm.bias.copy_(noise(channels, seed=2))
     return norm.to(DEVICE, dtype)
@@ -152,7 +153,7 @@ def test_group_norm_far_from_zero_keeps_its_variance():
 @pytest.mark.parametrize("channels, outputs, frames", [(6, 6, 3), (20, 33, 1), (40, 20, 5)])
 def test_temporal_conv(dtype, channels, outputs, frames):
     for bias, added in itertools.product((True, False), (True, False)):
-        conv = nn.Conv3d(channels, outputs, (3, 1, 1), padding=(1, 0, 0), bias=bias).to(DEVICE, dtype)
+        conv = Conv3d(channels, outputs, (3, 1, 1), padding=(1, 0, 0), bias=bias).to(DEVICE, dtype)
         for clip in layouts(2, channels, frames, 3, 5, dtype).values():
             residual = noise(2, outputs, frames, 3, 5, dtype=dtype, seed=4) if added else None
             out = check(TEMPORAL_CONV, clip, conv, residual)
@@ -161,7 +162,7 @@ def test_temporal_conv(dtype, channels, outputs, frames):
 
 def test_temporal_conv_of_many_tiles():
     dtype = dtypes(TEMPORAL_CONV)[0]
-    conv = nn.Conv3d(8, 140, (3, 1, 1), padding=(1, 0, 0)).to(DEVICE, dtype)
+    conv = Conv3d(8, 140, (3, 1, 1), padding=(1, 0, 0)).to(DEVICE, dtype)
     check(TEMPORAL_CONV, layouts(1, 8, 3, 19, 23, dtype)["frames"], conv, None)
 
 

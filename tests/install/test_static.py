@@ -22,8 +22,17 @@ WEIGHT_FILE = re.compile(r"^ +[\d.]+ [KMG]?B +(\S+)$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def levels(tools: Tools, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """What each static level of comfy-test says about the pack as users get it."""
-    pack, scratch = unpacked / "custom_nodes" / PACK_FOLDER, tmp_path_factory.mktemp("levels")
+    """What each static level of comfy-test says about the pack as users of the registry get it."""
+    return judged(tools, unpacked / "custom_nodes" / PACK_FOLDER, tmp_path_factory.mktemp("levels"))
+
+
+@pytest.fixture(scope="module")
+def levels_of_the_clone(tools: Tools, clone: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """The same about all of the repository, which Manager takes by its address."""
+    return judged(tools, clone, tmp_path_factory.mktemp("levels-of-the-clone"))
+
+
+def judged(tools: Tools, pack: Path, scratch: Path) -> dict[str, dict[str, str]]:
     return json.loads(tools.script(HERE / "static_levels.py", str(pack), str(scratch)))
 
 
@@ -41,6 +50,11 @@ def test_a_static_level_of_comfy_test_passes(levels: dict[str, dict[str, str]], 
     print(levels[level]["said"])
     assert not levels[level]["error"], levels[level]["error"]
     assert levels[level]["said"].rstrip().endswith(LAST_WORDS.get(level, ""))
+
+
+@pytest.mark.parametrize("level", ["syntax", "warnings", "hazards"])
+def test_nothing_in_the_repository_is_refused_either(levels_of_the_clone: dict[str, dict[str, str]], level: str) -> None:
+    assert not levels_of_the_clone[level]["error"], levels_of_the_clone[level]["error"]
 
 
 def test_the_one_warning_is_that_small_models_ship_with_the_pack(levels: dict[str, dict[str, str]]) -> None:
