@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-AUTO, EAGER, TRITON = "auto", "eager", "triton"
+AUTO, EAGER, TRITON, CPU = "auto", "eager", "triton", "cpu"
 _wanted: ContextVar[str] = ContextVar("show1_backend", default=AUTO)
 
 
@@ -113,11 +113,11 @@ def demands(function: Function) -> dict[str, tuple[str, ...]]:
 def use_backend(name: str) -> Iterator[None]:
     """Inside this context, and in this thread or task alone, every function runs on the backend of that name.
 
-    `eager` is the reference, for tests and bug reports; `auto` the fastest that has been measured; `triton` raises where
-    it cannot serve.
+    `eager` is the reference, for tests and bug reports; `auto` the fastest that has been measured; any other name raises
+    where that one cannot serve.
     """
-    if name not in (AUTO, EAGER, TRITON):
-        raise ValueError(f"there is no backend {name!r}; there are {AUTO}, {EAGER} and {TRITON}.")
+    if name not in (AUTO, EAGER, TRITON, CPU):
+        raise ValueError(f"there is no backend {name!r}; there are {AUTO}, {EAGER}, {TRITON} and {CPU}.")
     token = _wanted.set(name)
     try:
         yield

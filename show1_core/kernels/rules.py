@@ -47,6 +47,20 @@ class TritonDevice:
 
 
 @dataclass(frozen=True)
+class OnDevice:
+    """All tensors on devices of one kind."""
+
+    kind: str
+
+    def describe(self) -> str:
+        return f"all tensors on the {self.kind}"
+
+    def refusal(self, inputs: Inputs) -> str | None:
+        other = next((f"{name} is on {value.device}" for name, value in tensors(inputs) if value.device.type != self.kind), None)
+        return None if other is None else f"{other}, not on the {self.kind}"
+
+
+@dataclass(frozen=True)
 class NoGradient:
     """Nothing to differentiate: the kernels have no backward."""
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .group_norm import strides
-from .registry import EAGER, TRITON, Backend, Function
-from .rules import HALF, Countable, Dimensions, Dtypes, NoGradient, OneOf, Resident, RowsOfPixels, TritonDevice
+from .registry import CPU, EAGER, TRITON, Backend, Function
+from .rules import HALF, Countable, Dimensions, Dtypes, NoGradient, OnDevice, OneOf, Resident, RowsOfPixels, TritonDevice
 from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
 
 TILE_ROWS, TILE_OUT, TILE_IN = 128, 128, 32
@@ -88,13 +89,22 @@ def empty_clip(x: Tensor, channels: int) -> Tensor:
     return x.new_empty((batch, frames, channels, height, width)).transpose(1, 2)
 
 
+def flat_temporal_conv(x: Tensor, conv: Any, residual: Tensor | None) -> Tensor:
+    """The same as a 2-D convolution over frames and all pixels in a row: CPUs have a fast one, and for clips often none."""
+    weight: Tensor = conv.weight[..., 0]  # (C', C, 3, 1)
+    out = F.conv2d(x.flatten(3), weight, conv.bias, padding=(1, 0)).unflatten(3, x.shape[3:])
+    return out if residual is None else residual + out
+
+
+ONE_KIND = tuple(OneOf("conv", (value,), attribute) for attribute, value in (
+    ("kernel_size", (3, 1, 1)), ("padding", (1, 0, 0)), ("stride", (1, 1, 1)), ("dilation", (1, 1, 1)),
+    ("groups", 1), ("padding_mode", "zeros")))
+
 TEMPORAL_CONV = Function("temporal_conv", ("x", "conv", "residual"), (
     Backend(TRITON, triton_temporal_conv, (
         TritonDevice(), NoGradient(), Dimensions(("x", "residual"), (5,)),
         Dtypes(("x", "residual"), HALF),  # the vendors' libraries are better at float32
-        *(OneOf("conv", (value,), attribute) for attribute, value in (
-            ("kernel_size", (3, 1, 1)), ("padding", (1, 0, 0)), ("stride", (1, 1, 1)), ("dilation", (1, 1, 1)),
-            ("groups", 1), ("padding_mode", "zeros"))),
-        Resident("conv"), RowsOfPixels(("x", "residual")), Countable()), measured=False),
+        *ONE_KIND, Resident("conv"), RowsOfPixels(("x", "residual")), Countable()), measured=False),
+    Backend(CPU, flat_temporal_conv, (OnDevice("cpu"), Dimensions(("x",), (5,)), *ONE_KIND, Resident("conv"))),
     Backend(EAGER, eager),
 ))

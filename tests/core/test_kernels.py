@@ -60,8 +60,9 @@ def test_a_kernel_gives_its_demands_and_eager_has_none():
     assert len({function.name for function in FUNCTIONS}) == len(FUNCTIONS)
     for function in FUNCTIONS:
         demands = kernels.demands(function)
-        assert list(demands) == ["triton", "eager"] and demands["eager"] == ()
-        assert all(sentence and sentence.isascii() for sentence in demands["triton"])
+        assert list(demands)[0] == "triton" and list(demands)[-1] == "eager" and demands["eager"] == ()
+        assert set(demands) <= {"triton", "cpu", "eager"}
+        assert all(sentence and sentence.isascii() for sentences in demands.values() for sentence in sentences)
 
 
 def test_on_a_cpu_eager_serves_and_the_reason_is_at_hand():
@@ -156,6 +157,37 @@ def test_the_temporal_convolution_is_of_one_kind(change):
     conv = Conv3d(4, 4, **{"kernel_size": (3, 1, 1), "padding": (1, 0, 0), **change})
     reasons = explain(TEMPORAL_CONV, torch.randn(1, 4, 3, 2, 2), conv, None)[0].reasons
     assert any(why.startswith("conv.") and why.partition(" ")[0][5:] in change for why in reasons)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-6), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("size, outputs", [
+    ((2, 4, 1, 3, 5), 4), ((1, 8, 2, 1, 1), 4), ((2, 32, 8, 6, 4), 32), ((1, 16, 29, 2, 3), 8)])
+@pytest.mark.parametrize("layout", ["clip", "view of frames", "channels last"])
+@pytest.mark.parametrize("residual", [False, True])
+def test_on_a_cpu_the_temporal_convolution_is_a_flat_one(size, outputs, layout, residual, dtype, tolerance):
+    conv = Conv3d(size[1], outputs, (3, 1, 1), padding=(1, 0, 0)).to(dtype)
+    x = torch.randn(size).to(dtype)
+    if layout == "view of frames":
+        x = x.transpose(1, 2).contiguous().transpose(1, 2)
+    elif layout == "channels last":
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+    added = torch.randn(size[0], outputs, *size[2:]).to(dtype) if residual else None
+    assert TEMPORAL_CONV.choose((x, conv, added)).name == "cpu"
+    with use_backend("eager"):
+        expected = TEMPORAL_CONV(x, conv, added)
+    torch.testing.assert_close(TEMPORAL_CONV(x, conv, added), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("layer, reason", [
+    (hooked(Conv3d(4, 4, (3, 1, 1), padding=(1, 0, 0))), "hooked"),
+    (patched(Conv3d(4, 4, (3, 1, 1), padding=(1, 0, 0))), "patched on the fly"),
+    (Conv3d(4, 4, (3, 1, 1), padding=(1, 0, 0), dtype=HALF), "is float16"),
+    (Conv3d(4, 4, (3, 1, 1), padding=(1, 0, 0), device="meta"), "on meta"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_the_flat_convolution_steps_aside_where_weights_do_not_lie_ready(layer, reason):
+    inputs = (torch.randn(1, 4, 3, 2, 2), layer, None)
+    triton, flat, eager = explain(TEMPORAL_CONV, *inputs)
+    assert any(reason in why for why in flat.reasons) and TEMPORAL_CONV.choose(inputs).name == "eager"
 
 
 def test_kernels_know_torch_and_triton_alone():
