@@ -112,7 +112,7 @@ def sheet(ways: dict[str, list[Tensor]], samples: Sequence[Sample]) -> Any:
     """A picture: one frame of each sample a column, the original on top, one way a row."""
     from PIL import Image
 
-    rows = [[sample.high for sample in samples], *ways.values()]
+    rows = [[sample.high for sample in samples], *(clips[: len(samples)] for clips in ways.values())]
     frames = torch.stack([torch.stack([clip[WINDOW // 2] for clip in row]) for row in rows])  # (R, N, H, W, 3)
     pixels = frames.transpose(1, 2).flatten(2, 3).flatten(0, 1)  # (R*H, N*W, 3)
     return Image.fromarray((pixels * 255).byte().numpy())
