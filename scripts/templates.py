@@ -132,7 +132,8 @@ The keyframe model is a native MODEL: LoRA loaders, guiders, samplers and schedu
 latents are the pixels themselves, so *Load VAE* is set to `pixel_space`.
 
 The dynamic threshold of the published run is part of the model, so *cfg* can stay at 9. The timesteps are the core \
-scheduler's, so the video is not the very one that *Show-1 Keyframes* makes. The other stages have nodes for this too: *Show-1 Interpolation Conditioning* and *Show-1 Pixel SR Conditioning*.
+scheduler's, so the video is not the very one that *Show-1 Keyframes* makes. The other stages have nodes for this too: \
+*Show-1 Interpolation Conditioning* and *Show-1 Pixel SR Conditioning*.
 
 """ + WEIGHTS + ANY_T5
 
