@@ -44,11 +44,11 @@ class Autoencoder(nn.Module):
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         whole = data.integers(WHOLE_EVERY) == 0
         scenes = draw(data, 1 if whole else batch)
-        frames = clips(scenes, spans(data, len(scenes), 1), HIGH)[:, :, 0]  # (B, 3, H, W)
+        frames = clips(scenes, spans(data, len(scenes), 1), HIGH)[:, :, 0].to(self.vae.device)  # (B, 3, H, W)
         if not whole:
             top, left = (int(data.integers(0, size - PATCH + 1)) for size in HIGH)
             frames = frames[..., top : top + PATCH, left : left + PATCH]
-        with autocast("cpu", torch.bfloat16):
+        with autocast(frames.device.type, torch.bfloat16):
             posterior = self.vae.encode(frames).latent_dist
             mean, log_variance = posterior.mean.float(), posterior.logvar.float()
             latent = mean + (0.5 * log_variance).exp() * gaussian(mean, noise)
@@ -117,8 +117,8 @@ class LatentSR(DiffusionTask):
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         clean, captions = self.pick(batch, data)
-        batch = len(captions)
-        timestep = goal.timesteps(batch, noise, self.last)
+        clean, batch = clean.to(self.device), len(captions)
+        timestep = self.timesteps(batch, noise, self.last)
         epsilon = gaussian(clean, noise)
         prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, self.describe(captions, data))
         return goal.noise_prediction(prediction, epsilon, self.weight[timestep])

@@ -119,7 +119,7 @@ class Trainer:
         """
         if not self.checkpoint.exists():
             return False
-        state = torch.load(self.checkpoint, weights_only=True)
+        state = torch.load(self.checkpoint, map_location=next(iter(self.parameters.values())).device, weights_only=True)
         for name, parameter in self.task.named_parameters():
             if name in state["average"]:
                 parameter.copy_(state["weights" if name in self.parameters else "average"][name])
@@ -127,8 +127,9 @@ class Trainer:
         matrices, vectors = decayed(state["weights"])
         moments = state["optimizer"]["state"]  # by the parameter's place in the optimizer's groups
         for place, name in enumerate([*matrices, *vectors]):
-            if name in self.parameters:
-                self.optimizer.state[self.parameters[name]] = moments[place]
+            if name in self.parameters and place in moments:  # a start from finished weights has none
+                count = moments[place]["step"].cpu()  # where the optimizer keeps it, whatever the device
+                self.optimizer.state[self.parameters[name]] = {**moments[place], "step": count}
         self.step, self.seconds, self.recent = state["step"], state["seconds"], state["recent"]
         return True
 

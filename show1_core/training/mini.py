@@ -47,7 +47,7 @@ class Workshop:
         path = self.folder / stage / "state.pt"
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing: train that stage first (--stage {stage})")
-        return torch.load(path, weights_only=True)["average"]
+        return torch.load(path, map_location="cpu", weights_only=True)["average"]
 
     def text(self, trained: bool = True) -> TextEncoder:
         """The text encoder, by default as the keyframe stage left it."""
@@ -109,9 +109,11 @@ TASKS: dict[str, Callable[[Workshop], nn.Module]] = {
 }
 
 
-def set_up_torch(threads: int) -> None:
-    """How the CPU is used: few threads inside a layer, and plain attention."""
+def set_up_torch(threads: int, device: torch.device) -> None:
+    """How a CPU is used: few threads inside a layer, and plain attention. Other devices are left as they are."""
     torch.set_num_threads(threads)
+    if device.type != "cpu":
+        return
     # The fused attention is slow for heads of eight channels over eight frames.
     torch.backends.cuda.enable_flash_sdp(False)
     torch.backends.cuda.enable_mem_efficient_sdp(False)
@@ -125,15 +127,17 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(".training"), help="where checkpoints are kept")
     parser.add_argument("--steps", type=int, help="length of the plan, if not the recorded one")
     parser.add_argument("--threads", type=int, default=1, help="threads inside a layer, for each half of the batch")
+    parser.add_argument("--device", default="cpu", help="cpu, or a GPU such as cuda")
     parser.add_argument("--late", type=float, default=KeyframeOptions.late, help="keyframes: share of the last tenth's timesteps")
     parser.add_argument("--freeze-text", action="store_true", help="keyframes: leave the text encoder as it is by now")
     arguments = parser.parse_args()
-    set_up_torch(arguments.threads)
+    device = torch.device(arguments.device)
+    set_up_torch(arguments.threads, device)
     plan = PLANS[arguments.stage]
     plan = replace(plan, steps=arguments.steps or plan.steps)
     shop = Workshop(
         arguments.folder, arguments.tokenizer, KeyframeOptions(arguments.late, not arguments.freeze_text))
-    task = TASKS[arguments.stage](shop)
+    task = TASKS[arguments.stage](shop).to(device)
     trainer = Trainer(task, plan, arguments.folder / arguments.stage)
     trainer.resume()
     size = sum(parameter.numel() for parameter in trainer.parameters.values()) / 1e6

@@ -94,4 +94,4 @@ class TextEncoder(nn.Module):
             ids, mask = self.tokenizer(prompts)
         else:
             ids, mask = (torch.stack(rows) for rows in zip(*(self._known[prompt] for prompt in prompts), strict=True))
-        return self.t5(input_ids=ids, attention_mask=mask).last_hidden_state
+        return self.t5(input_ids=ids.to(self.t5.device), attention_mask=mask.to(self.t5.device)).last_hidden_state

@@ -47,8 +47,8 @@ def clips(scenes: Sequence[Scene], times: np.ndarray, size: tuple[int, int]) -> 
 
 
 def gaussian(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Normal noise in the shape of `like`."""
-    return torch.randn(like.shape, generator=generator)
+    """Normal noise in the shape and the place of `like`, the same on every device."""
+    return torch.randn(like.shape, generator=generator).to(like.device)
 
 
 def spans(data: np.random.Generator, count: int, length: int, step: int = 1) -> np.ndarray:
@@ -67,12 +67,24 @@ class DiffusionTask(nn.Module):
         self.recipe = recipe
         self.unet = build_unet(recipe, seed)
         self.text = text.requires_grad_(False)
-        self.abar = signal_variance(recipe.stage.schedule)
-        self.weight = goal.velocity_weight(self.abar, self.floor)
+        self.register_buffer("abar", signal_variance(recipe.stage.schedule), persistent=False)
+        self.register_buffer("weight", goal.velocity_weight(self.abar, self.floor), persistent=False)
+
+    abar: Tensor
+    weight: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies, and where its batches go."""
+        return self.abar.device
+
+    def timesteps(self, count: int, noise: torch.Generator, last: int = 1000, late: float = 0.0) -> Tensor:
+        """(count,) timesteps where the model lies; see `objectives.timesteps`."""
+        return goal.timesteps(count, noise, last, late).to(self.device)
 
     def describe(self, captions: Sequence[str], data: np.random.Generator) -> Tensor:
         """Text states (B, 77, D) of the captions, some of them emptied."""
-        keep = torch.from_numpy(data.uniform(size=len(captions)) >= TEXT_DROPPED)
+        keep = torch.from_numpy(data.uniform(size=len(captions)) >= TEXT_DROPPED).to(self.device)
         states = self.text(["", *captions])
         return goal.drop_text(states[1:], states[:1], keep)
 
@@ -82,7 +94,7 @@ class DiffusionTask(nn.Module):
 
     def predict(self, sample: Tensor, timestep: Tensor, text: Tensor, level: Tensor | None = None) -> Tensor:
         """The UNet's output in float32."""
-        with autocast("cpu", torch.bfloat16):
+        with autocast(sample.device.type, torch.bfloat16):
             return self.unet(sample, timestep, text, level).float()
 
 
@@ -107,8 +119,8 @@ class Keyframes(DiffusionTask):
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch)
-        clean = clips(scenes, keyframe_times(), LOW)
-        timestep = goal.timesteps(batch, noise, late=self.late)
+        clean = clips(scenes, keyframe_times(), LOW).to(self.device)
+        timestep = self.timesteps(batch, noise, late=self.late)
         epsilon = gaussian(clean, noise)
         text = self.describe(self.captions(scenes, data), data)
         prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, text)
@@ -122,9 +134,9 @@ class Interpolation(DiffusionTask):
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch)
-        clean = clips(scenes, spans(data, batch, 5, (FRAMES - 1) // (KEYFRAMES - 1)), LOW)
+        clean = clips(scenes, spans(data, batch, 5, (FRAMES - 1) // (KEYFRAMES - 1)), LOW).to(self.device)
         condition = goal.interpolation_condition(clean[:, :, [0, -1]])
-        timestep = goal.timesteps(batch, noise, late=0.3)
+        timestep = self.timesteps(batch, noise, late=0.3)
         epsilon = gaussian(clean, noise)
         sample = torch.cat([goal.noised(clean, epsilon, timestep, self.abar), condition], dim=1)
         prediction = self.predict(sample, timestep, self.describe(self.captions(scenes, data), data))
@@ -143,7 +155,7 @@ class SuperResolution(DiffusionTask):
         width = CROP * MIDDLE[1] // MIDDLE[0]
         top, left = (int(data.integers(0, (size - part) // 4 + 1)) * 4 for size, part in zip(MIDDLE, (CROP, width), strict=True))
         window = (..., slice(top, top + CROP), slice(left, left + width))
-        return large[window], condition[window]
+        return large[window].to(self.device), condition[window].to(self.device)
 
 
 class FirstFrame(SuperResolution):
@@ -152,8 +164,8 @@ class FirstFrame(SuperResolution):
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch)
         large, condition = (clip[:, :, 0] for clip in self.pair(scenes, spans(data, batch, 1), data))  # (B, 3, h, w)
-        level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch))
-        timestep = goal.timesteps(batch, noise)
+        level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch)).to(self.device)
+        timestep = self.timesteps(batch, noise)
         epsilon = gaussian(large, noise)
         noisy = goal.noised(large, epsilon, timestep, self.abar)
         given = goal.upscale_condition(condition, gaussian(large, noise), level, self.abar)
@@ -169,9 +181,9 @@ class PixelSR(SuperResolution):
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch)
         large, condition = self.pair(scenes, spans(data, batch, WINDOW), data)
-        level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch))
-        known = torch.from_numpy(data.uniform(size=batch) >= FIRST_DROPPED)
-        timestep = goal.timesteps(batch, noise)
+        level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch)).to(self.device)
+        known = torch.from_numpy(data.uniform(size=batch) >= FIRST_DROPPED).to(self.device)
+        timestep = self.timesteps(batch, noise)
         epsilon = gaussian(large, noise)
         given = goal.upscale_condition(condition, gaussian(large, noise), level, self.abar)
         given = goal.with_first_frame(given, large[:, :, :1], known)

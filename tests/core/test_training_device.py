@@ -1,0 +1,65 @@
+"""Training asks for nothing outside its device, shown without a GPU: on `meta`, where tensors have shapes and no values."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from show1_core.training import latent, recipes, tasks
+from show1_core.training.latent import Autoencoder, Bank, LatentSR
+from show1_core.training.objectives import noised
+from show1_core.training.tasks import FirstFrame, Interpolation, KeyframeOptions, Keyframes, PixelSR
+
+ELSEWHERE = torch.device("meta")
+
+
+class States(nn.Module):
+    """Stands for the text encoder: states from a table."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(1, 77, 32))
+
+    def forward(self, prompts):
+        return self.table.expand(len(prompts), -1, -1)
+
+
+def tiny(recipe):
+    return replace(recipe, channels=(32,) * len(recipe.channels))
+
+
+TASKS = {
+    "keyframes": lambda: Keyframes(tiny(recipes.KEYFRAMES_UNET), States(), KeyframeOptions()),
+    "interpolation": lambda: Interpolation(tiny(recipes.INTERPOLATION_UNET), States()),
+    "first-frame": lambda: FirstFrame(recipes.FIRST_FRAME_UNET, States()),
+    "sr1": lambda: PixelSR(recipes.PIXEL_SR_UNET, States()),
+    "sr2": lambda: LatentSR(recipes.LATENT_SR_UNET, States(), Bank(torch.randn(4, 4, 8, 16, 24), ("a", "b", "c", "d"))),
+    "vae": lambda: Autoencoder(recipes.VAE_RECIPE),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_autocast(monkeypatch):
+    """It knows no `meta`."""
+    for module in (tasks, latent):
+        monkeypatch.setattr(module, "autocast", lambda kind, dtype: nullcontext())
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_a_step_stays_on_its_device(stage):
+    task = TASKS[stage]().to(ELSEWHERE)
+    with torch.enable_grad():
+        loss = task.loss(4, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    gradients = torch.autograd.grad(loss, [p for p in task.parameters() if p.requires_grad], allow_unused=True)
+    assert loss.device == ELSEWHERE and loss.shape == ()
+    assert {gradient.device for gradient in gradients if gradient is not None} == {ELSEWHERE}
+
+
+def test_a_tensor_left_behind_is_noticed():
+    with pytest.raises(RuntimeError, match="same device|meta"):
+        noised(torch.empty(2, 3, 4, device=ELSEWHERE), torch.randn(2, 3, 4), torch.tensor([1, 2]), torch.rand(1000))
