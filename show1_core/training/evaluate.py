@@ -86,7 +86,7 @@ class Mini:
         from diffusers import AutoencoderKL
 
         folder = self.folder / "sr2" / "vae"
-        vae = AutoencoderKL.from_config(json.loads((folder / "config.json").read_text()))
+        vae: Any = AutoencoderKL.from_config(json.loads((folder / "config.json").read_text()))
         vae.load_state_dict({name: value.float() for name, value in load_file(folder / WEIGHTS).items()})
         return vae.eval().requires_grad_(False)
 

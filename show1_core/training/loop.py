@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -81,7 +81,8 @@ class Trainer:
     """Trains the parameters of `task` that require gradients; keeps everything to resume in `folder`."""
 
     def __init__(self, task: nn.Module, plan: Plan, folder: Path) -> None:
-        self.task, self.plan, self.folder = task, plan, folder
+        self.task: Any = task  # a Module and a Task
+        self.plan, self.folder = plan, folder
         self.parameters = {name: p for name, p in task.named_parameters() if p.requires_grad}
         matrices, vectors = decayed(self.parameters)
         groups = [

@@ -7,6 +7,7 @@ start spends its first thousand steps on learning to copy.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +37,8 @@ def pass_noise_on(unet: UNet, channels: int, anchor: float = 4.0) -> None:
     from frame to frame: far more than the picture's share in nearly pure noise, where the prompt has to be heard.
     So each group of four also gets a constant and its negative, which pin its deviation down.
     """
-    last, norm = unet.up_blocks[-1].resnets[-1], unet.conv_norm_out
+    up: Any = unet.up_blocks[-1]
+    last, norm = up.resnets[-1], unet.conv_norm_out
     if norm.num_channels != 4 * norm.num_groups:
         raise ValueError(f"the last norm has groups of {norm.num_channels // norm.num_groups}; this start needs groups of 4")
     skip = last.conv_shortcut.in_channels - unet.conv_in.out_channels  # where the skip's channels begin

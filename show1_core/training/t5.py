@@ -53,7 +53,8 @@ def config_of(recipe: T5Recipe) -> Any:
     """The transformers config, as it is saved beside the weights."""
     from transformers import T5Config
 
-    return T5Config(**asdict(recipe), is_encoder_decoder=True, tie_word_embeddings=False, decoder_start_token_id=0)
+    roles: dict[str, Any] = {"is_encoder_decoder": True, "tie_word_embeddings": False, "decoder_start_token_id": 0}
+    return T5Config(**asdict(recipe), **roles)
 
 
 def every_caption() -> list[str]:

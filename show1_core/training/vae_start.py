@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 COLOURS = 3
 ANCHOR = 2.0  # size of the constants that pin the norms' deviation down (see `start.pass_noise_on`)
@@ -31,7 +31,7 @@ FEATURES = 4 * COLOURS
 
 
 @torch.no_grad()
-def enter(conv: nn.Conv2d) -> None:
+def enter(conv: Any) -> None:
     """A first convolution that lays colours out as features."""
     conv.weight[:FEATURES].zero_()
     conv.bias[:FEATURES].zero_()
@@ -43,7 +43,7 @@ def enter(conv: nn.Conv2d) -> None:
 
 
 @torch.no_grad()
-def leave(conv: nn.Conv2d) -> None:
+def leave(conv: Any) -> None:
     """A last convolution, behind norm and SiLU, that reads them back: silu(y) - silu(-y) = y."""
     conv.weight[:COLOURS].zero_()
     conv.bias[:COLOURS].zero_()
@@ -54,7 +54,7 @@ def leave(conv: nn.Conv2d) -> None:
 
 
 @torch.no_grad()
-def keep(conv: nn.Conv2d, taps: Tensor) -> None:
+def keep(conv: Any, taps: Tensor) -> None:
     """A resampling convolution that leaves the features as they are, weighed by `taps` (3, 3)."""
     conv.weight[:FEATURES].zero_()
     conv.bias[:FEATURES].zero_()
@@ -63,7 +63,7 @@ def keep(conv: nn.Conv2d, taps: Tensor) -> None:
 
 
 @torch.no_grad()
-def silence(layer: nn.Module) -> None:
+def silence(layer: Any) -> None:
     """A residual layer that adds nothing to the features."""
     layer.weight[:FEATURES].zero_()
     layer.bias[:FEATURES].zero_()

@@ -1,0 +1,85 @@
+"""Make a training folder of exported weights, so that a checkout can train them further.
+
+    python -m show1_core.training.restore models/show1-mini --tokenizer DIR
+
+Averages and steps of the optimizer are not exported: a stage starts at step 0 of a new plan, from these weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from .export import UNETS, WEIGHTS
+from .latent import Autoencoder
+from .loop import Trainer
+from .mini import load
+from .recipes import PLANS, T5_RECIPE, VAE_RECIPE
+from .t5 import TextEncoder, Tokenizer
+from .tasks import build_unet
+
+
+class Weights(nn.Module):
+    """Parameters under the names that a stage's task has for them."""
+
+    def __init__(self, parts: dict[str, nn.Module]) -> None:
+        super().__init__()
+        for name, module in parts.items():
+            self.add_module(name, module)
+
+    def loss(self, batch: int, data: object, noise: object) -> Tensor:
+        """These are kept, not trained."""
+        raise NotImplementedError
+
+
+def read(file: Path) -> dict[str, Tensor]:
+    """Exported weights in float32."""
+    return {name: tensor.float() for name, tensor in load_file(file).items()}
+
+
+def keep(stage: str, parts: dict[str, nn.Module], folder: Path) -> None:
+    """Write the state of a stage that has these weights and nothing else."""
+    Trainer(Weights(parts), PLANS[stage], folder / stage).save()
+
+
+@torch.no_grad()
+def restore(source: Path, folder: Path, tokenizer: Path) -> list[str]:
+    """Every stage that `source` has and `folder` has not; their names."""
+    done = []
+    for stage, recipe in UNETS.items():
+        if (folder / stage / "state.pt").exists() or not (source / stage / "unet").is_dir():
+            continue
+        unet = build_unet(recipe, seed=0)
+        load(unet, read(source / stage / "unet" / WEIGHTS))
+        parts: dict[str, nn.Module] = {"unet": unet}
+        if stage == "keyframes":  # the text encoder learns with this stage
+            parts["text"] = TextEncoder(T5_RECIPE, Tokenizer(tokenizer))
+            weights = read(source / stage / "text_encoder" / "model.safetensors")
+            load(parts["text"], {f"t5.{name}": tensor for name, tensor in weights.items()})
+        keep(stage, parts, folder)
+        done.append(stage)
+    if (source / "sr2" / "vae").is_dir() and not (folder / "vae" / "state.pt").exists():
+        vae = Autoencoder(VAE_RECIPE).vae
+        load(vae, read(source / "sr2" / "vae" / WEIGHTS))
+        keep("vae", {"vae": vae}, folder)
+        done.append("vae")
+    return done
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, default=Path(".training"))
+    arguments = parser.parse_args()
+    done = restore(arguments.source, arguments.folder, arguments.tokenizer)
+    print(f"{', '.join(done) or 'nothing'} restored to {arguments.folder}; what was there is as it was")
+
+
+if __name__ == "__main__":
+    main()

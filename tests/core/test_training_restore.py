@@ -1,0 +1,52 @@
+"""A checkout can train the shipped weights further."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from show1_core.training import restore
+from show1_core.training.loop import Plan, Trainer
+from show1_core.training.mini import part
+from show1_core.training.t5 import TextEncoder
+
+MINI = Path(__file__).resolve().parents[2] / "models" / "show1-mini"
+STAGES = ["keyframes", "interpolation", "first-frame", "sr1", "sr2", "vae"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """All stages restored; the words of the encoder are not looked up, so it needs no tokenizer."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(restore, "Tokenizer", lambda path: None)
+    patch.setattr(TextEncoder, "_silence_unused", lambda self, seed: None)
+    folder = tmp_path_factory.mktemp("training")
+    assert restore.restore(MINI, folder, Path("unused")) == STAGES
+    assert restore.restore(MINI, folder, Path("unused")) == []
+    patch.undo()
+    return folder
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_weights_are_the_shipped_ones(folder, stage):
+    average = torch.load(folder / stage / "state.pt", weights_only=True)["average"]
+    file = MINI / ("sr2/vae" if stage == "vae" else f"{stage}/unet") / "diffusion_pytorch_model.safetensors"
+    shipped = load_file(file)
+    found = part(average, "vae." if stage == "vae" else "unet.")
+    assert found.keys() == shipped.keys()
+    assert all(torch.equal(found[name], tensor.float()) for name, tensor in shipped.items())
+
+
+def test_training_goes_on_from_there(folder):
+    before = torch.load(folder / "first-frame" / "state.pt", weights_only=True)
+    task = restore.Weights({"unet": restore.build_unet(restore.UNETS["first-frame"], seed=1)})
+    task.loss = lambda batch, data, noise: sum(p.square().mean() for p in task.parameters())
+    trainer = Trainer(task, Plan(steps=2, batch=2, learning_rate=1e-3, warmup=1), folder / "first-frame")
+    assert trainer.resume() and trainer.step == 0
+    assert all(torch.equal(p, before["weights"][name]) for name, p in trainer.parameters.items())
+    with torch.enable_grad():
+        trainer.advance()
+    assert trainer.step == 1
