@@ -20,7 +20,7 @@ from .models.config import ConfigError, UNetConfig
 from .models.unet import UNet
 from .schedule import Schedule
 from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, NOISING, PIXEL_SR, STAGES, Stage
-from .weights import LARGEST_JSON, CheckpointError, find_weights, read_json, read_metadata, read_tensors
+from .weights import LARGEST_JSON, CheckpointError, find_weights, first_line, read_json, read_metadata, read_tensors
 
 METADATA_KEY = "show1"
 RECORD = "show1.record"  # a file that a host saved has no room for metadata; there the same text is a tensor of bytes
@@ -95,8 +95,9 @@ def load_unet(path: str | Path, dtype: torch.dtype = torch.float32, device: torc
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a Show-1 UNet whole and check it: stage, names and shapes. Raises CheckpointError in one sentence."""
     path = Path(path)
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist; expected a Show-1 folder (such as show-1-base) or a .safetensors file.")
+    if not path.is_dir() and not path.is_file():  # a pipe, which would never end, is neither
+        raise CheckpointError(f"{path} is no file and no folder; expected a Show-1 folder (such as show-1-base) or a "
+                              ".safetensors file.")
     if path.is_dir():
         unet = path / "unet" if (path / "unet").is_dir() else path
         config = read_json(unet / "config.json")
@@ -118,8 +119,8 @@ def read_single(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, T
     try:
         record = json.loads(text)
         return dict(record["unet"]), {name: dict(record[name]) for name in PARTS if name in record}, tensors
-    except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path.name} has unreadable Show-1 metadata ({error}); convert it again.") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CheckpointError(f"{path.name} has unreadable Show-1 metadata ({first_line(error)}); convert it again.") from error
 
 
 def record_tensor(identity: Identity) -> Tensor:
@@ -142,7 +143,7 @@ def assemble(path: Path, config: dict[str, Any], parts: dict[str, Any], tensors:
         schedules = {name: Schedule.from_dict(record) for name, record in parts.items() if name != "vae"}
         latent_scale = float(parts.get("vae", {}).get("scaling_factor", SD_LATENT_SCALE))
     except (ConfigError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(f"{path}: {first_line(error)}") from error
     stage = stage_of(numbers)
     if stage is None:
         known = ", ".join(known.checkpoint for known in STAGES)
@@ -176,7 +177,7 @@ def foreign(names: Iterable[str]) -> str:
     for mark, what in FOREIGN:
         if any(mark in name for name in names):
             return what
-    return f"something unknown, beginning with {names[0]!r}" if names else "empty"
+    return f"something unknown, beginning with {names[0][:80]!r}" if names else "empty"
 
 
 def count(items: list[str], noun: str) -> str:
@@ -184,4 +185,4 @@ def count(items: list[str], noun: str) -> str:
 
 
 def example(items: list[str]) -> str:
-    return f" (such as {items[0]})" if items else ""
+    return f" (such as {items[0][:80]})" if items else ""

@@ -23,7 +23,7 @@ def unet_names(roots: Iterable[Path]) -> dict[str, Path]:
             if (folder / "unet" / "config.json").is_file():
                 found.setdefault(name_of(folder, root), folder)
         for file in sorted(root.rglob("*.safetensors")) if root.is_dir() else ():
-            if not part_of_a_folder(file) and is_converted(file):
+            if file.is_file() and not part_of_a_folder(file) and is_converted(file):
                 found.setdefault(name_of(file, root), file)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not readable as JSON ({error}); download it again.") from error
+        raise CheckpointError(f"{path} is not readable as JSON ({first_line(error)}); download it again.") from error
     if not isinstance(record, dict):
         raise CheckpointError(f"{path} holds a {type(record).__name__}; expected a JSON object.")
     return record
@@ -88,7 +89,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); download it again.") from error
+        raise CheckpointError(f"{path} is damaged or no safetensors file ({first_line(error)}); download it again.") from error
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -115,24 +116,42 @@ def opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); download it again.") from error
+        raise CheckpointError(f"{path} is damaged or no safetensors file ({first_line(error)}); download it again.") from error
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """Tensors of a `.bin` state dict. Only tensors are built; a pickle that asks for anything else is refused."""
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"PK"
+        zipped = is_archive(path)
         record = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path} is damaged or would run code when opened, and was not opened "
-                              f"({str(error).splitlines()[0][:120]}).") from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, IndexError, TypeError) as error:
+                              f"({first_line(error)[:120]}).") from error
+    except CheckpointError:
+        raise
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, IndexError, TypeError,
+            zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is damaged ({first_line(error)}); download it again.") from error
     if not isinstance(record, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in record.items()):
         raise CheckpointError(f"{path} is not a state dict of named tensors; expected the published weights file.")
     return record
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a pickle comes in a zip file. Raises CheckpointError for one that takes more room than its file has."""
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return False
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    if not stored or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise CheckpointError(f"{path} is a compressed archive, which PyTorch does not write and which may swell; it was not "
+                              "opened. Download it again.")
+    return True
+
+
 def first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:160]
+    """What an error says, short and in plain characters: it may quote the file."""
+    line = next(iter(str(error).splitlines()), type(error).__name__)[:160]
+    return "".join(character if character.isprintable() else "?" for character in line)
