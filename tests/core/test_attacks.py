@@ -110,7 +110,8 @@ HOSTILE_NAMES = ["../secret", "/etc/passwd", "~/secret", "a\x00b", "C:\\con", "\
 
 def test_a_listing_holds_what_lies_below_its_root_and_nothing_else(tmp_path):
     root, secret = tmp_path / "models", tmp_path / "secret"
-    for folder in (root / "good" / "unet", root / ".part" / "unet", secret / "unet", root / "deep" / "er" / "and" / "deeper" / "unet"):
+    for place in (root / "good", root / ".part", secret, root / "deep" / "er" / "and" / "deeper"):
+        folder = place / "unet"
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
     (root / "huge.safetensors").write_bytes(struct.pack("<Q", 2**60))

@@ -165,7 +165,7 @@ def test_a_record_reads_back(models, tmp_path):
 
 
 def test_other_places_are_named(models, tmp_path):
-    for path, sentence in [(tmp_path / "nowhere", "does not exist"), (models / "show-1-sr2" / "vae", "config lacks"),
+    for path, sentence in [(tmp_path / "nowhere", "is no file and no folder"), (models / "show-1-sr2" / "vae", "config lacks"),
                            (models / "show-1-base" / "text_encoder", "has no weights|config lacks")]:
         with pytest.raises(CheckpointError, match=sentence):
             read_checkpoint(path)
