@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels import group_norm, text_attention
+from .signal import PreparedText, Signal, widen
 
 
 def tokens(x: Tensor) -> Tensor:
@@ -31,16 +32,11 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
-def per_frame(x: Tensor, frames: int) -> Tensor:
-    """Rows of samples (B, ...) as rows of frames (B*F, ...)."""
-    return x if frames == 1 else x.repeat_interleave(frames, dim=0)
-
-
 class AddedTextAttention(nn.Module):
     """Pixels attend to the text and to each other in one softmax, text first (SPEC 3.8).
 
-    x (B*F, C, H, W), text (B, L, D) -> (B*F, C, H, W), the input added. Text keys and values are
-    made once a sample and handed to all its frames.
+    x (B*F, C, H, W) -> (B*F, C, H, W), the input added. Text keys and values are made once a text and handed to all
+    frames of all its samples.
     """
 
     def __init__(self, channels: int, text_dim: int, heads: int, groups: int, text_norm: bool,
@@ -56,21 +52,22 @@ class AddedTextAttention(nn.Module):
         self.add_v_proj = ops.Linear(text_dim, channels, **where)
         self.to_out = nn.ModuleList([ops.Linear(channels, channels, **where)])
 
-    def forward(self, x: Tensor, text: Tensor, frames: int) -> Tensor:
+    def forward(self, x: Tensor, signal: Signal) -> Tensor:
+        x = widen(x, signal.rows)
         h = tokens(group_norm(x, self.group_norm))  # (B*F, H*W, C)
-        text_k, text_v = self.text_keys_values(text)
+        text_k, text_v = signal.text.once(self, self.text_keys_values)
         out = text_attention(self.to_q(h), self.to_k(h), self.to_v(h), text_k, text_v, self.heads)
         return x + pixels(self.to_out[0](out), x)
 
     def text_keys_values(self, text: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of the prompt, (B, L, C) each; the norm runs over groups of channels and all tokens."""
+        """Keys and values of the prompt, (U, L, C) each; the norm runs over groups of channels and all tokens."""
         if self.norm_cross is not None:
-            text = self.norm_cross(text.transpose(1, 2)).transpose(1, 2)  # normalised as (B, D, L)
+            text = self.norm_cross(text.transpose(1, 2)).transpose(1, 2)  # normalised as (U, D, L)
         return self.add_k_proj(text), self.add_v_proj(text)
 
 
 class Attention(nn.Module):
-    """Multi-head attention of tokens x (N, L, C) to `context` (N, M, D), or to themselves: (N, L, C)."""
+    """Multi-head attention of tokens x (N, S, C) to themselves, or to a prompt: (N, S, C)."""
 
     def __init__(self, dim: int, context_dim: int, heads: int, ops: ModuleType, **where: Any) -> None:
         super().__init__()
@@ -80,13 +77,16 @@ class Attention(nn.Module):
         self.to_v = ops.Linear(context_dim, dim, bias=False, **where)
         self.to_out = nn.ModuleList([ops.Linear(dim, dim, **where)])
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        source = x if context is None else context
-        frames = len(x) // len(source)  # text comes a row a sample, pixels a row a frame
-        q = split_heads(self.to_q(x), self.heads)
-        k, v = (split_heads(per_frame(project(source), frames), self.heads) for project in (self.to_k, self.to_v))
-        out = F.scaled_dot_product_attention(q, k, v)
-        return self.to_out[0](merge_heads(out))
+    def forward(self, x: Tensor, text: PreparedText | None = None) -> Tensor:
+        k, v = self.keys_values(x) if text is None else text.once(self, self.keys_values)
+        # all frames under one text are one row of queries, so that the text's keys and values lie there once
+        q = split_heads(self.to_q(x).unflatten(0, (len(k), -1)).flatten(1, 2), self.heads)
+        out = F.scaled_dot_product_attention(q, k, v)  # (U, heads, N/U*S, D)
+        return self.to_out[0](merge_heads(out).reshape(x.shape))
+
+    def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """(U, L, D) -> keys and values (U, heads, L, C / heads)"""
+        return split_heads(self.to_k(source), self.heads), split_heads(self.to_v(source), self.heads)
 
 
 class FeedForward(nn.Module):
@@ -125,17 +125,17 @@ class SpatialBlock(nn.Module):
         self.norm3 = ops.LayerNorm(dim, **where)
         self.ff = FeedForward(dim, ops, **where)
 
-    def forward(self, x: Tensor, text: Tensor) -> Tensor:
-        x = x + self.attn1(self.norm1(x))
-        x = x + self.attn2(self.norm2(x), text)
+    def forward(self, x: Tensor, signal: Signal) -> Tensor:
+        x = widen(x + self.attn1(self.norm1(x)), signal.rows)
+        x = x + self.attn2(self.norm2(x), signal.text)
         return x + self.ff(self.norm3(x))
 
 
 class SpatialTransformer(nn.Module):
     """A transformer over the pixels of each frame, added to the input (SPEC 3.9).
 
-    x (B*F, C, H, W), text (B, L, D) -> (B*F, C, H, W). The projections around it are linear layers or,
-    with the same numbers in another shape, 1x1 convolutions, as the checkpoint's config says.
+    x (B*F, C, H, W) -> (B*F, C, H, W). The projections around it are linear layers or, with the same numbers in
+    another shape, 1x1 convolutions, as the checkpoint's config says.
     """
 
     def __init__(self, channels: int, text_dim: int, heads: int, groups: int, linear: bool,
@@ -147,10 +147,11 @@ class SpatialTransformer(nn.Module):
         self.transformer_blocks = nn.ModuleList([SpatialBlock(channels, text_dim, heads, ops, **where)])
         self.proj_out = ops.Linear(channels, channels, **where) if linear else ops.Conv2d(channels, channels, 1, **where)
 
-    def forward(self, x: Tensor, text: Tensor, frames: int) -> Tensor:
+    def forward(self, x: Tensor, signal: Signal) -> Tensor:
         h = group_norm(x, self.norm)
         h = self.proj_in(tokens(h)) if self.linear else tokens(self.proj_in(h))  # (B*F, H*W, C)
         for block in self.transformer_blocks:
-            h = block(h, text)
+            h = block(h, signal)
+        x = widen(x, len(h))
         h = pixels(self.proj_out(h), x) if self.linear else self.proj_out(pixels(h, x))
         return x + h

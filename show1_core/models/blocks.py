@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -11,19 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels import group_norm
-from .attention import AddedTextAttention, SpatialTransformer, per_frame
+from .attention import AddedTextAttention, SpatialTransformer
 from .config import Level, UNetConfig
 from .embeddings import activation
+from .signal import Signal, per_frame, widen
 from .temporal import TemporalConv, TemporalTransformer
-
-
-@dataclass(frozen=True)
-class Signal:
-    """What every layer is told besides its features."""
-
-    time: Tensor  # (B, T): timestep, noise level and pooled text as one vector a sample
-    text: Tensor  # (B, L, D)
-    frames: int
 
 
 class ResnetBlock(nn.Module):
@@ -46,15 +37,15 @@ class ResnetBlock(nn.Module):
         x = self.resample(x)
         h = self.conv1(h)
         time = signal.time if self.skip_time_act else activation(self.act, signal.time)
-        time = per_frame(self.time_emb_proj(time), signal.frames)  # (B*F, C' or 2C')
+        time = widen(per_frame(self.time_emb_proj(time), signal.frames), len(h))  # (B*F, C' or 2C')
+        h = widen(h, len(time))
         if self.scale_shift:
             scale, shift = time.chunk(2, dim=1)
             h = group_norm(h, self.norm2, self.act, scale, shift)
         else:
             h = group_norm(h + time[:, :, None, None], self.norm2, self.act)
         h = self.conv2(h)
-        if self.conv_shortcut is not None:
-            x = self.conv_shortcut(x)
+        x = widen(x if self.conv_shortcut is None else self.conv_shortcut(x), len(h))
         return (x + h) if self.out_scale == 1.0 else (x + h) / self.out_scale
 
     def resample(self, x: Tensor) -> Tensor:
@@ -121,7 +112,7 @@ class Block(nn.Module):
         if index < len(self.temp_convs):
             x = self.temp_convs[index](x, signal.frames)
         if index < len(self.attentions):
-            x = self.attentions[index](x, signal.text, signal.frames)
+            x = self.attentions[index](x, signal)
         if index < len(self.temp_attentions):
             x = self.temp_attentions[index](x, signal.frames)
         return x
@@ -183,7 +174,7 @@ class UpBlock(Block):
 
     def forward(self, x: Tensor, skips: list[Tensor], signal: Signal) -> Tensor:
         for index in range(len(self.resnets)):
-            x = self.layer(index, torch.cat([x, skips.pop()], dim=1), signal)
+            x = self.layer(index, torch.cat([x, widen(skips.pop(), len(x))], dim=1), signal)
         for sampler in self.upsamplers:
             x = sampler(x, signal) if isinstance(sampler, ResnetUp) else sampler(x, skips[-1].shape[-2:])
         return x

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..kernels import group_norm, temporal_attention, temporal_conv
 from .attention import Attention, FeedForward
+from .signal import PreparedText
 
 
 def unfold_frames(x: Tensor, frames: int) -> Tensor:
@@ -60,7 +61,7 @@ class TemporalConv(nn.Module):
 class TemporalAttention(Attention):
     """Every pixel attends over its own frames: tokens (B, F, S, C) -> the same."""
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, text: PreparedText | None = None) -> Tensor:
         return self.to_out[0](temporal_attention(self.to_q(x), self.to_k(x), self.to_v(x), self.heads))
 
 

@@ -6,11 +6,15 @@ from types import ModuleType
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import DownBlock, MidBlock, Signal, UpBlock
+from ..kernels import group_norm
+from ..kernels.rules import Resident
+from .blocks import DownBlock, MidBlock, UpBlock
 from .config import UNetConfig
 from .embeddings import PooledTextEmbedding, TimestepEmbedding, activation, sinusoid
+from .signal import PreparedText, Signal, per_frame, widen, without_repeats
 from .temporal import TemporalTransformer, fold_frames
 
 
@@ -45,21 +49,21 @@ class UNet(nn.Module):
         self.conv_norm_out = ops.GroupNorm(config.norm_groups, first, eps=config.norm_eps, **where)
         self.conv_out = ops.Conv2d(first, config.out_channels, 3, padding=1, **where)
 
-    def forward(self, sample: Tensor, timestep: Tensor, text: Tensor, noise_level: Tensor | None = None) -> Tensor:
+    def forward(self, sample: Tensor, timestep: Tensor, text: Tensor | PreparedText, noise_level: Tensor | None = None,
+                channels: int | None = None) -> Tensor:
         """One call of the network.
 
         sample: (B, C, F, H, W); images (B, C, H, W). The image model takes clips too, each frame on its own.
-        timestep: () or (B,), 0..999; text: (B, L, D) encoder states, padding included;
-        noise_level: () or (B,), 0..999, for the super-resolution models.
-        Returns all output channels in the shape of `sample`. Raises ValueError for shapes the network cannot take.
+        timestep: () or (B,), 0..999; text: (R*B, L, D) encoder states, padding included, or what `prepare` made of
+        them; with R > 1 every sample is seen under R texts, all of them under the first, then under the next;
+        noise_level: () or (B,), 0..999, for the super-resolution models; channels: how many are wanted, None for all.
+        Returns (R*B, channels, ...) as `sample`. Raises ValueError for shapes the network cannot take.
         """
         self._check(sample, text, noise_level)
+        text = text if isinstance(text, PreparedText) else self.prepare(text)
         clip = sample if sample.ndim == 5 else sample.unsqueeze(2)  # (B, C, F, H, W)
         frames = clip.shape[2]
-        time = self._time(clip, timestep, text, noise_level)
-        if self.encoder_hid_proj is not None:
-            text = self.encoder_hid_proj(text)
-        signal = Signal(time, text, frames)
+        signal = Signal(self._time(clip, timestep, text, noise_level), text, frames)
 
         x = self.conv_in(fold_frames(clip))  # (B*F, C0, H, W)
         if self.transformer_in is not None:
@@ -70,11 +74,19 @@ class UNet(nn.Module):
         x = self.mid_block(skips[-1], signal)
         for block in self.up_blocks:
             x = block(x, skips, signal)
-        x = self.conv_out(activation(self.config.activation, self.conv_norm_out(x)))
-        return x.unflatten(0, (-1, frames)).transpose(1, 2).reshape(len(sample), -1, *sample.shape[2:])
+        x = group_norm(x, self.conv_norm_out, self.config.activation)
+        x = self._first_channels(x, self.config.out_channels if channels is None else channels)
+        return x.unflatten(0, (-1, frames)).transpose(1, 2).reshape(text.rows, -1, *sample.shape[2:])
 
-    def _time(self, clip: Tensor, timestep: Tensor, text: Tensor, noise_level: Tensor | None) -> Tensor:
-        """Timestep, noise level and pooled text as one vector a sample: (B, T)."""
+    def prepare(self, text: Tensor) -> PreparedText:
+        """Text states (B, L, D) for many calls: what depends on them and the weights alone is not done again."""
+        states = without_repeats(text)
+        pooled = None if self.add_embedding is None else self.add_embedding(states)
+        projected = states if self.encoder_hid_proj is None else self.encoder_hid_proj(states)
+        return PreparedText(text.shape, projected, pooled)
+
+    def _time(self, clip: Tensor, timestep: Tensor, text: PreparedText, noise_level: Tensor | None) -> Tensor:
+        """Timestep, noise level and pooled text as one vector a row: (B, T), or (R*B, T) with pooled text."""
         channels = self.config.block_out_channels[0]
 
         def embed(numbers: Tensor, layers: nn.Module) -> Tensor:
@@ -84,20 +96,27 @@ class UNet(nn.Module):
         time = embed(timestep, self.time_embedding)
         if self.class_embedding is not None and noise_level is not None:
             time = time + embed(noise_level, self.class_embedding)
-        if self.add_embedding is not None:
-            time = time + self.add_embedding(text)
+        if text.pooled is not None:
+            time = widen(time, text.rows) + per_frame(text.pooled, text.rows // len(text.pooled))
         return time if self.config.time_embedding_act is None else activation(self.config.time_embedding_act, time)
 
-    def _check(self, sample: Tensor, text: Tensor, noise_level: Tensor | None) -> None:
-        config, shape = self.config, tuple(sample.shape)
+    def _first_channels(self, x: Tensor, channels: int) -> Tensor:
+        """The first channels of the last convolution; filters nobody asks for rest where their weights lie ready."""
+        conv = self.conv_out
+        if channels == self.config.out_channels or Resident("conv").refusal({"x": x, "conv": conv}) is not None:
+            return conv(x)[:, :channels]
+        return F.conv2d(x, conv.weight[:channels], conv.bias[:channels], padding=1)
+
+    def _check(self, sample: Tensor, text: Tensor | PreparedText, noise_level: Tensor | None) -> None:
+        config, shape, states = self.config, tuple(sample.shape), tuple(text.shape)
         if sample.ndim not in (4, 5) or (config.temporal and sample.ndim == 4) or shape[1] != config.in_channels:
             expected = "(B, C, F, H, W)" if config.temporal else "(B, C, H, W)"
             raise ValueError(f"sample has shape {shape}; this UNet takes {expected} with C = {config.in_channels}.")
         if shape[-1] % config.size_multiple or shape[-2] % config.size_multiple:
             raise ValueError(f"sample is {shape[-1]}x{shape[-2]}; this UNet halves its input several times over, so width and "
                              f"height must be multiples of {config.size_multiple}.")
-        if text.ndim != 3 or text.shape[0] != shape[0] or text.shape[2] != config.text_dim:
-            raise ValueError(f"text has shape {tuple(text.shape)}; this UNet takes ({shape[0]}, tokens, {config.text_dim}).")
+        if len(states) != 3 or states[0] % shape[0] or states[2] != config.text_dim:
+            raise ValueError(f"text has shape {states}; this UNet takes ({shape[0]}, tokens, {config.text_dim}).")
         if (noise_level is not None) != config.takes_noise_level:
             raise ValueError("this UNet needs a noise_level, its input carries added noise." if config.takes_noise_level
                              else "this UNet has no noise level input; call it without noise_level.")

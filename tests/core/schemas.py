@@ -54,7 +54,7 @@ class StandInIo(SimpleNamespace):
 
 
 class StandInHost(ModuleType):
-    """`nodes/host.py`, which is all that touches the host itself."""
+    """`nodes/host`, which is all that touches the host itself."""
 
     SAMPLERS = SCHEDULERS = ["published"]
     DTYPES: dict[str, object] = {}

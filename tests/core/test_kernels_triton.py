@@ -29,7 +29,8 @@ from show1_core.kernels import group_norm as group_norm_call
 from show1_core.kernels.rules import Dtypes, OneOf, Size
 from show1_core.kernels.triton_guard import INTERPRETED, triton
 from show1_core.models.attention import AddedTextAttention
-from show1_core.models.blocks import ResnetBlock, Signal
+from show1_core.models.blocks import ResnetBlock
+from show1_core.models.signal import PreparedText, Signal
 from show1_core.models.temporal import TemporalConv, TemporalTransformer
 
 if triton is None:
@@ -210,14 +211,15 @@ def test_threshold_of_ties_and_of_nothing():
 def test_the_layers_of_the_unet_on_kernels_alone(name, memory_format):
     """`use_backend("triton")` raises where a kernel steps aside, so these layers run on nothing else."""
     torch.manual_seed(0)
-    signal = Signal(noise(1, 16), noise(1, 5, 32), 3)
+    text = noise(1, 5, 32)
+    signal = Signal(noise(1, 16), PreparedText(text.shape, text), 3)
     x = noise(3, 32, 4, 4)
     config = SimpleNamespace(activation="gelu", skip_time_act=False, time_scale_shift=True, norm_groups=8, norm_eps=1e-5,
                              time_embedding_dim=16)
     layer, inputs = {
         "resnet": (lambda: ResnetBlock((32, 64), config, 1.0, nn), (x, signal)),
         "temporal conv": (lambda: TemporalConv(32, nn), (x, 3)),
-        "added text": (lambda: AddedTextAttention(32, 32, 2, 8, True, nn), (x, signal.text, 3)),
+        "added text": (lambda: AddedTextAttention(32, 32, 2, 8, True, nn), (x, signal)),
         "temporal transformer": (lambda: TemporalTransformer(32, 2, 16, 8, nn), (x, 3)),
     }[name]
     module = layer().eval().to(DEVICE)
@@ -226,7 +228,7 @@ def test_the_layers_of_the_unet_on_kernels_alone(name, memory_format):
 
     def half(value):
         if isinstance(value, Signal):
-            return Signal(value.time.half(), value.text.half(), value.frames)
+            return Signal(value.time.half(), PreparedText(value.text.shape, value.text.states.half()), value.frames)
         return value.half() if isinstance(value, torch.Tensor) else value
 
     with use_backend("triton"):

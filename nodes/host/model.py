@@ -1,0 +1,120 @@
+"""A Show-1 UNet as the host's native MODEL."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import comfy.conds
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.supported_models_base
+import comfy.utils
+import torch
+from torch import Tensor
+
+from ...show1_core import schedule as schedules
+from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
+from ...show1_core.kernels.registry import use_backend
+from ...show1_core.models.unet import UNet
+from .text_memory import TextMemory, TextMemoryCond
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
+NOISE_LEVEL, VARIANCE, MEMORY = "show1_noise_level", "show1_variance", "show1_text_memory"
+
+
+class PixelFormat(comfy.latent_formats.LatentFormat):
+    """Clips in pixel space: three channels, shown as they are."""
+
+    latent_channels = 3
+    latent_dimensions = 3
+    latent_rgb_factors = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+
+
+class HostUNet(UNet):
+    """Our UNet under the host's calling convention; learned variance goes to whoever asked for it."""
+
+    backend = "auto"  # which kernels may serve
+
+    def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, transformer_options: dict[str, Any],
+                noise_level: Tensor | None = None, text_memory: TextMemory | None = None, **_: Any) -> Tensor:
+        halves = len(transformer_options["cond_or_uncond"])
+        if self.config.temporal and x.ndim == 4:  # a batch of pictures is one clip for each half of guidance
+            frames = len(x) // halves
+            clips = x.unflatten(0, (halves, frames)).transpose(1, 2)  # (halves, C, F, h, w)
+            out = self.forward(clips, timesteps[::frames], context[::frames], transformer_options, noise_level, text_memory)
+            return out.transpose(1, 2).flatten(0, 1)
+        variance, channels = transformer_options.get(VARIANCE), self.config.sample_channels
+        with use_backend(self.backend):
+            text = context if text_memory is None else text_memory.prepared(context, self.prepare)
+            x, timesteps, noise_level = one_half(halves, x, timesteps, noise_level)
+            out = super().forward(x, timesteps, text, noise_level, channels if variance is None else None)
+        if variance is not None:
+            variance.store(out[:, channels:], transformer_options["cond_or_uncond"])
+        return out[:, :channels]
+
+
+def one_half(halves: int, *inputs: Tensor | None) -> tuple[Tensor | None, ...]:
+    """Inputs (halves * B, ...) as one of their halves (B, ...) where these are the same, otherwise as they are.
+
+    Guidance asks about one clip under several texts; what comes before the text is the same for each.
+    """
+    rows = [value.float().reshape(len(value), -1) for value in inputs if value is not None]
+    first, *others = torch.cat(rows, dim=1).chunk(halves)
+    if not others or not all(torch.equal(first, other) for other in others):
+        return inputs
+    return tuple(value if value is None else value[:len(first)] for value in inputs)
+
+
+class HostModel(comfy.model_base.BaseModel):
+    """A Show-1 UNet as the host's model: text, frames and noise level are ordinary conditioning."""
+
+    def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        conds = super().extra_conds(**kwargs)
+        if NOISE_LEVEL in kwargs:
+            conds["noise_level"] = comfy.conds.CONDRegular(torch.tensor([kwargs[NOISE_LEVEL]]))
+        if not kwargs.get("hooks"):  # they may change the weights from step to step
+            conds["text_memory"] = TextMemoryCond(kwargs.get(MEMORY) or TextMemory())
+        return conds
+
+    def state_dict_for_saving(self, *others: Any, **named: Any) -> dict[str, Tensor]:
+        return {**super().state_dict_for_saving(*others, **named), RECORD: record_tensor(self.show1)}
+
+
+def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any:
+    """A native MODEL of a checkpoint: placed, cast and streamed by the host. `dtype` is auto or one of DTYPES."""
+    identity, first = checkpoint.identity, next(iter(checkpoint.tensors.values()))
+    device, parameters = mm.get_torch_device(), comfy.utils.calculate_parameters(checkpoint.tensors)
+    config = comfy.supported_models_base.BASE({})
+    config.unet_config = {"config": identity.config}  # what UNet is made with, beside dtype, device and operations
+    supported = list(config.supported_inference_dtypes)
+    storage = mm.unet_dtype(device, parameters, supported, first.dtype) if dtype == "auto" else DTYPES[dtype]
+    config.set_inference_dtype(storage, mm.unet_manual_cast(storage, device, supported))
+    latents = identity.config.sample_channels == 4
+    config.latent_format = comfy.latent_formats.SD15(identity.latent_scale) if latents else PixelFormat()
+    model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)
+    model.model_sampling.set_sigmas(schedules.sigma_table(identity.schedule))
+    model.load_model_weights(dict(checkpoint.tensors), "")
+    model.show1, model.diffusion_model.backend = identity, kernels
+    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    loaded = patcher(model, load_device=device, offload_device=mm.unet_offload_device())
+    if identity.schedule.threshold_max is not None:  # part of the model, so that core samplers apply it too
+        loaded.set_model_sampler_post_cfg_function(partial(threshold, identity.schedule))
+    return loaded
+
+
+def identity_of(model: Any) -> Identity | None:
+    """What a MODEL was loaded from; None when it is none of ours."""
+    return getattr(model.model, "show1", None)
+
+
+def kind_of(model: Any) -> str:
+    """The host's name for the kind of a MODEL, such as `SDXL`."""
+    return type(model.model.model_config).__name__
+
+
+def threshold(schedule: schedules.Schedule, args: dict[str, Any]) -> Tensor:
+    """Dynamic thresholding as a post-CFG function."""
+    return schedules.dynamic_threshold(args["denoised"], schedule.threshold_ratio, schedule.threshold_max)

@@ -1,0 +1,48 @@
+"""The latent stage's autoencoder as the host's VAE."""
+
+from __future__ import annotations
+
+from copy import copy
+from types import SimpleNamespace
+from typing import Any
+
+import comfy.sd
+import torch
+from torch import Tensor
+
+from ...show1_core.cascade import Encoded
+
+
+def load_vae(tensors: dict[str, Tensor], config: dict[str, Any]) -> Any:
+    """A VAE of a published `vae/` folder of any width. Raises ValueError for other than four levels."""
+    channels = config["block_out_channels"]
+    if len(channels) != 4:
+        raise ValueError(f"the VAE has {len(channels)} levels; expected 4, which make a latent an eighth of the picture's size.")
+    coder = {
+        "double_z": True, "z_channels": config["latent_channels"], "resolution": 256, "in_channels": 3, "out_ch": 3,
+        "ch": channels[0], "ch_mult": [width // channels[0] for width in channels], "num_res_blocks": config["layers_per_block"],
+        "attn_resolutions": [], "dropout": 0.0}
+    vae = comfy.sd.VAE(sd=dict(tensors), config={"params": {"ddconfig": coder, "embed_dim": config["latent_channels"]}})
+    for norm in vae.first_stage_model.modules():
+        if isinstance(norm, torch.nn.GroupNorm):  # the host builds them with 32 groups, whatever the config says
+            norm.num_groups = config.get("norm_num_groups", 32)
+    return vae
+
+
+def has_posterior(vae: Any) -> bool:
+    """Whether a VAE is one of Stable Diffusion's kind, with a Gaussian posterior over four channels."""
+    return hasattr(vae.first_stage_model, "quant_conv") and vae.latent_channels == 4 and vae.latent_dim == 2
+
+
+def encode_posterior(vae: Any, images: Tensor) -> Encoded:
+    """Mean and standard deviation of each frame's latent (F, C, h, w), by the host's own batching and tiling."""
+    view, model = copy(vae), vae.first_stage_model  # the VAE as it is before it takes the posterior's mode
+    view.first_stage_model = SimpleNamespace(encode=lambda pixels: model.quant_conv(model.encoder(pixels)))
+    view.latent_channels = 2 * vae.latent_channels
+    mean, log_variance = view.encode(images).chunk(2, dim=1)
+    return Encoded(mean, (0.5 * log_variance.clamp(-30.0, 20.0)).exp())
+
+
+def decode(vae: Any, latent: Tensor) -> Tensor:
+    """Latent (1, C, F, h, w) -> IMAGE (F, H, W, 3), clamped by the host."""
+    return vae.decode(latent[0].transpose(0, 1))

@@ -1,0 +1,70 @@
+"""What every layer is told besides its features: the time, the prompt, the number of frames.
+
+A prompt's part of the work depends on nothing but the prompt and the weights, so it is done once and kept in a
+`PreparedText` that lives as long as the run. Rows come text by text: all samples under the first text, then all under
+the second. Until the text enters, both halves of guidance are the same, and the features have one row a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Made = TypeVar("Made")
+
+
+class PreparedText:
+    """Text states, and what layers made of them; drop it when the weights change.
+
+    shape: of the text as it was given, (B, L, D); states (U, L, D'): projected, rows that repeat each other once, so that
+    B is a multiple of U; pooled (U, T) or None.
+    """
+
+    def __init__(self, shape: torch.Size, states: Tensor, pooled: Tensor | None = None) -> None:
+        self.shape, self.rows, self.states, self.pooled = shape, shape[0], states, pooled
+        self._made: dict[nn.Module, object] = {}
+
+    def once(self, layer: nn.Module, make: Callable[[Tensor], Made]) -> Made:
+        """What `layer` makes of the states, made when first asked for."""
+        if layer not in self._made:
+            self._made[layer] = make(self.states)
+        return self._made[layer]  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """time: (B, T): timestep, noise level and pooled text as one vector a row."""
+
+    time: Tensor
+    text: PreparedText
+    frames: int
+
+    @property
+    def rows(self) -> int:
+        """Frames of all rows, once the text has entered."""
+        return self.text.rows * self.frames
+
+
+def without_repeats(rows: Tensor) -> Tensor:
+    """Rows (B, ...) in which each stands for the equally many equal ones that follow it: (U, ...), or as they are."""
+    if len(rows) == 1:
+        return rows
+    fresh = (rows[1:] != rows[:-1]).flatten(1).any(1).tolist()
+    starts = [0, *(index + 1 for index, is_fresh in enumerate(fresh) if is_fresh)]
+    length = len(rows) // len(starts)
+    regular = starts == list(range(0, len(rows), length))
+    return rows[::length] if regular else rows
+
+
+def widen(x: Tensor, rows: int) -> Tensor:
+    """Rows (N, ...) over and over until there are `rows`: a part both halves of guidance share."""
+    return x if len(x) >= rows else x.repeat(rows // len(x), *(1,) * (x.ndim - 1))
+
+
+def per_frame(x: Tensor, frames: int) -> Tensor:
+    """Rows of samples (B, ...) as rows of frames (B*F, ...)."""
+    return x if frames == 1 else x.repeat_interleave(frames, dim=0)
