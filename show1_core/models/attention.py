@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels import group_norm, text_attention
+from .pieces import by_rows
 from .signal import PreparedText, Signal, widen
 
 
@@ -98,7 +99,8 @@ class FeedForward(nn.Module):
         self.net = nn.ModuleList([GatedLinear(dim, 4 * dim, ops, **where), nn.Identity(), ops.Linear(4 * dim, dim, **where)])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net[2](self.net[0](x))
+        rows = by_rows(lambda part: self.net[2](self.net[0](part)), x.flatten(0, -2), growth=8)
+        return rows.reshape(x.shape)
 
 
 class GatedLinear(nn.Module):

@@ -13,12 +13,15 @@ from ..kernels import group_norm
 from .attention import AddedTextAttention, SpatialTransformer
 from .config import Level, UNetConfig
 from .embeddings import activation
+from .pieces import by_rows
 from .signal import Signal, per_frame, widen
 from .temporal import TemporalConv, TemporalTransformer
 
 
 class ResnetBlock(nn.Module):
     """Norm, convolution, time, norm, convolution, added to the input (SPEC 3.4): (B*F, C, H, W) -> (B*F, C', H', W')."""
+
+    growth = 2  # of features inside, in bytes: input and result at once
 
     def __init__(self, channels: tuple[int, int], config: UNetConfig, out_scale: float, ops: ModuleType, **where: Any) -> None:
         super().__init__()
@@ -32,20 +35,36 @@ class ResnetBlock(nn.Module):
         self.conv2 = ops.Conv2d(outputs, outputs, 3, padding=1, **where)
         self.conv_shortcut = ops.Conv2d(inputs, outputs, 1, **where) if inputs != outputs else None
 
-    def forward(self, x: Tensor, signal: Signal) -> Tensor:
-        h = self.resample(group_norm(x, self.norm1, self.act))
-        x = self.resample(x)
-        h = self.conv1(h)
+    def forward(self, x: Tensor, signal: Signal, skip: Tensor | None = None) -> Tensor:
+        """`skip` (B*F, C", H, W) stands for channels behind those of x."""
         time = signal.time if self.skip_time_act else activation(self.act, signal.time)
-        time = widen(per_frame(self.time_emb_proj(time), signal.frames), len(h))  # (B*F, C' or 2C')
-        h = widen(h, len(time))
+        time = widen(per_frame(self.time_emb_proj(time), signal.frames), len(x))  # (B*F, C' or 2C')
+        inputs = [x] if skip is None else [x, widen(skip, len(x))]
+        if len(time) == len(x):
+            return by_rows(self.layers, time, *inputs, size_of=x, growth=self.growth)
+        # here the prompt enters, with the time; what comes before it serves both halves of guidance
+        h, x = (widen(part, len(time)) for part in self.before_time(*inputs))
+        return by_rows(self.after_time, time, h, x, size_of=x)
+
+    def layers(self, time: Tensor, *inputs: Tensor) -> Tensor:
+        """The block on some rows."""
+        return self.after_time(time, *self.before_time(*inputs))
+
+    def before_time(self, x: Tensor, *skip: Tensor) -> tuple[Tensor, Tensor]:
+        """The first half of the layers, and the input beside it."""
+        x = torch.cat([x, *skip], dim=1) if skip else x
+        return self.conv1(self.resample(group_norm(x, self.norm1, self.act))), self.resample(x)
+
+    def after_time(self, time: Tensor, h: Tensor, x: Tensor) -> Tensor:
+        """The second half, and the sum."""
         if self.scale_shift:
             scale, shift = time.chunk(2, dim=1)
             h = group_norm(h, self.norm2, self.act, scale, shift)
         else:
             h = group_norm(h + time[:, :, None, None], self.norm2, self.act)
         h = self.conv2(h)
-        x = widen(x if self.conv_shortcut is None else self.conv_shortcut(x), len(h))
+        if self.conv_shortcut is not None:
+            x = self.conv_shortcut(x)
         return (x + h) if self.out_scale == 1.0 else (x + h) / self.out_scale
 
     def resample(self, x: Tensor) -> Tensor:
@@ -62,6 +81,8 @@ class ResnetDown(ResnetBlock):
 class ResnetUp(ResnetBlock):
     """A resnet that doubles height and width by repeating pixels."""
 
+    growth = 4
+
     def resample(self, x: Tensor) -> Tensor:
         return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
@@ -74,7 +95,7 @@ class ConvDown(nn.Module):
         self.conv = ops.Conv2d(channels, channels, 3, stride=2, padding=1, **where)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
+        return by_rows(self.conv, x)
 
 
 class ConvUp(nn.Module):
@@ -85,7 +106,7 @@ class ConvUp(nn.Module):
         self.conv = ops.Conv2d(channels, channels, 3, padding=1, **where)
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
-        return self.conv(F.interpolate(x, size=size, mode="nearest"))
+        return by_rows(lambda part: self.conv(F.interpolate(part, size=size, mode="nearest")), x, growth=4)
 
 
 class Block(nn.Module):
@@ -106,9 +127,9 @@ class Block(nn.Module):
                                 config.norm_groups, ops, **where)
             for _ in range(attentions if config.temporal else 0))
 
-    def layer(self, index: int, x: Tensor, signal: Signal) -> Tensor:
-        """Run layer `index`: (B*F, C, H, W) -> (B*F, C', H, W)."""
-        x = self.resnets[index](x, signal)
+    def layer(self, index: int, x: Tensor, signal: Signal, skip: Tensor | None = None) -> Tensor:
+        """Run layer `index`, with a skip connection's channels behind x: (B*F, C, H, W) -> (B*F, C', H, W)."""
+        x = self.resnets[index](x, signal, skip)
         if index < len(self.temp_convs):
             x = self.temp_convs[index](x, signal.frames)
         if index < len(self.attentions):
@@ -174,7 +195,7 @@ class UpBlock(Block):
 
     def forward(self, x: Tensor, skips: list[Tensor], signal: Signal) -> Tensor:
         for index in range(len(self.resnets)):
-            x = self.layer(index, torch.cat([x, widen(skips.pop(), len(x))], dim=1), signal)
+            x = self.layer(index, x, signal, skips.pop())
         for sampler in self.upsamplers:
             x = sampler(x, signal) if isinstance(sampler, ResnetUp) else sampler(x, skips[-1].shape[-2:])
         return x

@@ -7,12 +7,15 @@ Features travel as (B*F, C, H, W), frame-major inside each sample. With channels
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels import group_norm, temporal_attention, temporal_conv
 from .attention import Attention, FeedForward
+from .pieces import at_once, by_pixels, clip_norm, divisible
 from .signal import PreparedText
 
 
@@ -53,9 +56,26 @@ class TemporalConv(nn.Module):
             for stage in stages:
                 h = stage(h)
             return x + fold_frames(h)
+        step = at_once(x, pixels := x.shape[-2] * x.shape[-1])
+        if step < pixels and divisible(x, self.conv1[0]):
+            return self.in_pieces(x, frames, step)
         for stage in stages:
             h = temporal_conv(group_norm(h, stage[0], "silu"), stage[-1], clip if stage is self.conv4 else None)
         return fold_frames(h)
+
+    def in_pieces(self, x: Tensor, frames: int, step: int) -> Tensor:
+        """The same, `step` pixels at a time: only the norms' statistics look at the whole clip."""
+        h = clip = unfold_frames(x, frames).flatten(3)  # (B, C, F, S)
+        for stage in (self.conv1, self.conv2, self.conv3, self.conv4):
+            scale, shift = clip_norm(h, cast(nn.GroupNorm, stage[0]))
+
+            def layer(part: Tensor, *residual: Tensor, conv: nn.Module = stage[-1], scale: Tensor = scale,
+                      shift: Tensor = shift) -> Tensor:
+                part = F.silu(torch.addcmul(shift, part, scale))
+                return temporal_conv(part[..., None], conv, *(r[..., None] for r in residual))[..., 0]
+
+            h = by_pixels(layer, h, *([clip] if stage is self.conv4 else []), step=step)
+        return fold_frames(h.unflatten(3, x.shape[-2:]))
 
 
 class TemporalAttention(Attention):
@@ -95,10 +115,19 @@ class TemporalTransformer(nn.Module):
         self.proj_out = ops.Linear(inner, channels, **where)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        h = group_norm(unfold_frames(x, frames), self.norm)  # (B, C, F, H, W)
-        h = h.permute(0, 2, 3, 4, 1).flatten(2, 3)  # (B, F, H*W, C)
-        h = self.proj_in(h)
+        step = at_once(x, pixels := x.shape[-2] * x.shape[-1], growth=2)
+        clip = unfold_frames(x, frames)  # (B, C, F, H, W)
+        if step < pixels and divisible(x, self.norm):
+            scale, shift = clip_norm(clip.flatten(3), self.norm)
+            h = by_pixels(lambda part: part + self.layers(torch.addcmul(shift, part, scale)), clip.flatten(3), step=step)
+        else:
+            h = self.layers(group_norm(clip, self.norm).flatten(3))
+            return x + fold_frames(h).reshape(x.shape)  # x first: the sum lies in memory as it does
+        return fold_frames(h).reshape(x.shape)
+
+    def layers(self, x: Tensor) -> Tensor:
+        """The transformer on some pixels, (B, C, F, S) -> the same."""
+        h = self.proj_in(x.permute(0, 2, 3, 1))  # (B, F, S, C)
         for block in self.transformer_blocks:
             h = block(h)
-        h = self.proj_out(h)
-        return x + h.transpose(2, 3).reshape(x.shape)  # (B, F, C, H*W) -> (B*F, C, H, W)
+        return self.proj_out(h).permute(0, 3, 1, 2)

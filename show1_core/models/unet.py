@@ -14,6 +14,7 @@ from ..kernels.rules import Resident
 from .blocks import DownBlock, MidBlock, UpBlock
 from .config import UNetConfig
 from .embeddings import PooledTextEmbedding, TimestepEmbedding, activation, sinusoid
+from .pieces import by_rows
 from .signal import PreparedText, Signal, per_frame, widen, without_repeats
 from .temporal import TemporalTransformer, fold_frames
 
@@ -65,7 +66,7 @@ class UNet(nn.Module):
         frames = clip.shape[2]
         signal = Signal(self._time(clip, timestep, text, noise_level), text, frames)
 
-        x = self.conv_in(fold_frames(clip))  # (B*F, C0, H, W)
+        x = by_rows(self.conv_in, fold_frames(clip), growth=8)  # (B*F, C0, H, W)
         if self.transformer_in is not None:
             x = self.transformer_in(x, frames)
         skips = [x]
@@ -74,8 +75,7 @@ class UNet(nn.Module):
         x = self.mid_block(skips[-1], signal)
         for block in self.up_blocks:
             x = block(x, skips, signal)
-        x = group_norm(x, self.conv_norm_out, self.config.activation)
-        x = self._first_channels(x, self.config.out_channels if channels is None else channels)
+        x = by_rows(lambda part: self._last_layers(part, self.config.out_channels if channels is None else channels), x)
         return x.unflatten(0, (-1, frames)).transpose(1, 2).reshape(text.rows, -1, *sample.shape[2:])
 
     def prepare(self, text: Tensor) -> PreparedText:
@@ -100,9 +100,9 @@ class UNet(nn.Module):
             time = widen(time, text.rows) + per_frame(text.pooled, text.rows // len(text.pooled))
         return time if self.config.time_embedding_act is None else activation(self.config.time_embedding_act, time)
 
-    def _first_channels(self, x: Tensor, channels: int) -> Tensor:
-        """The first channels of the last convolution; filters nobody asks for rest where their weights lie ready."""
-        conv = self.conv_out
+    def _last_layers(self, x: Tensor, channels: int) -> Tensor:
+        """Features to the first output channels; filters nobody asks for rest where their weights lie ready."""
+        x, conv = group_norm(x, self.conv_norm_out, self.config.activation), self.conv_out
         if channels == self.config.out_channels or Resident("conv").refusal({"x": x, "conv": conv}) is not None:
             return conv(x)[:, :channels]
         return F.conv2d(x, conv.weight[:channels], conv.bias[:channels], padding=1)

@@ -1,0 +1,77 @@
+"""The networks called the way the official code calls them: what every ratio is measured against.
+
+Same blocks, same weights, eager reference functions; the habits that cost time are put back in: the prompt repeated for
+every frame and projected anew in every layer and call, time projected for every frame, both halves of guidance computed
+from the first layer on, 3-D convolutions over time, all output channels, and pairs of keyframes one after the other.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from show1_core.cascade import Condition, Sample  # noqa: E402
+from show1_core.kernels import use_backend  # noqa: E402
+from show1_core.kernels.registry import EAGER  # noqa: E402
+from show1_core.models.blocks import ResnetBlock  # noqa: E402
+from show1_core.models.signal import PreparedText, per_frame, widen  # noqa: E402
+from show1_core.models.unet import UNet  # noqa: E402
+
+
+class PerFrameLinear(nn.Linear):
+    """A layer that works on equal rows for each frame of a sample: (B, T) -> (B, C)."""
+
+    frames = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(per_frame(x, self.frames))[:: self.frames]
+
+
+class OfficialUNet(UNet):
+    """A UNet with the official code's habits (SPEC 3.2, 5); numbers and weights are those of `UNet`."""
+
+    @classmethod
+    def of(cls, unet: UNet) -> OfficialUNet:
+        """The official way over the very weights of `unet`, on the meta device until they are shared."""
+        official = cls(unet.config, unet.dtype, "meta")
+        for block in official.modules():
+            if isinstance(block, ResnetBlock):
+                block.time_emb_proj = PerFrameLinear(block.time_emb_proj.in_features, block.time_emb_proj.out_features)
+        official.load_state_dict(unet.state_dict(), assign=True)
+        return official.eval().requires_grad_(False)
+
+    def forward(self, sample: Tensor, timestep: Tensor, text: Tensor | PreparedText, noise_level: Tensor | None = None,
+                channels: int | None = None) -> Tensor:
+        """As `UNet.forward`; a sample for each text, nothing kept, all channels computed whatever is asked for."""
+        if isinstance(text, PreparedText):
+            raise TypeError("the official code prepares no text; give the states (B, L, D).")
+        frames = sample.shape[2] if sample.ndim == 5 else 1
+        for block in self.modules():
+            if isinstance(block, PerFrameLinear):
+                block.frames = frames
+        with use_backend(EAGER):
+            prepared = self.prepare(text)
+            states = per_frame(prepared.states, len(text) // len(prepared.states) * frames)
+            repeated = PreparedText(text.shape, states, prepared.pooled)
+            out = super().forward(widen(sample, len(text)), timestep, repeated, noise_level)
+        return out[:, :channels]
+
+
+def pairs_apart(sample: Sample) -> Sample:
+    """A sampler that takes the samples of a batch one after the other, as the official code takes pairs of keyframes."""
+
+    def one_by_one(noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
+        clips = []
+        for index in range(len(noise)):
+            one = slice(index, index + 1)
+            frames = None if condition.frames is None else condition.frames[one]
+            begin = None if start is None else start[one]
+            clips.append(sample(noise[one], Condition(frames, condition.noise_level), begin, generator))
+        return torch.cat(clips)
+
+    return one_by_one

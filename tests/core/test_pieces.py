@@ -1,0 +1,115 @@
+"""Large features in pieces, and the official way of calling the networks: all the same numbers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from recording import error
+
+from show1_core import load_unet
+from show1_core.models.pieces import at_once, by_rows, piece_bytes
+from show1_core.models.signal import without_repeats
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+
+from official import OfficialUNet, pairs_apart  # noqa: E402
+
+CALLS = [("base", "show-1-base"), ("base_5f", "show-1-base"), ("interp", "show-1-interpolation"), ("if2", "IF-II-L-v1.0"),
+         ("sr1", "show-1-sr1"), ("sr2", "show-1-sr2")]
+
+
+@pytest.fixture(params=CALLS, ids=[call for call, _ in CALLS])
+def recorded(request, models, golden, texts):
+    """A UNet, the inputs of a recorded call, and what came out."""
+    call, name = request.param
+    inputs = (golden[f"forward.{call}.x"], golden[f"forward.{call}.t"], texts["clip" if call == "sr2" else "t5"],
+              golden.get(f"forward.{call}.noise_level"))
+    return load_unet(models / name / "unet"), inputs, golden[f"forward.{call}.out"]
+
+
+@pytest.mark.parametrize("most", [1, 4096, 65536])
+def test_a_call_in_pieces_equals_the_recording(recorded, most):
+    unet, inputs, expected = recorded
+    with piece_bytes(most):
+        assert error(unet(*inputs), expected) <= 1e-5
+
+
+def test_pieces_of_any_size_give_the_same_numbers(recorded):
+    unet, inputs, _ = recorded
+    outs = []
+    for most in (1024, 16384):
+        with piece_bytes(most):
+            outs.append(unet(*inputs))
+    assert error(outs[0], outs[1]) <= 1e-5
+
+
+def test_the_official_way_equals_the_recording(recorded):
+    unet, inputs, expected = recorded
+    assert error(OfficialUNet.of(unet)(*inputs), expected) <= 1e-5
+
+
+def test_a_sample_under_two_texts_is_two_samples(recorded):
+    """What guidance does: one clip, several texts, everything before the text once."""
+    unet, (x, timestep, text, level), _ = recorded
+    one, several = x[:1], text[:2]
+    together = unet(one, timestep.flatten()[:1], unet.prepare(several), level if level is None else level.flatten()[:1])
+    apart = unet(torch.cat([one, one]), timestep.flatten()[:1].expand(2), several,
+                 level if level is None else level.flatten()[:1].expand(2))
+    assert error(together, apart) <= 1e-5
+
+
+def test_unasked_channels_are_left_out(recorded):
+    unet, inputs, _ = recorded
+    wanted = unet.config.sample_channels
+    out = unet(*inputs, wanted)
+    assert out.shape[1] == wanted and error(out, unet(*inputs)[:, :wanted]) <= 1e-6
+
+
+def test_text_is_projected_once_however_often_the_network_is_called(recorded):
+    unet, (x, timestep, text, level), _ = recorded
+    layers = {name: module for name, module in unet.named_modules()
+              if name.split(".")[-1] in ("add_k_proj", "add_v_proj", "encoder_hid_proj", "pool")
+              or name.endswith(("attn2.to_k", "attn2.to_v")) and "temp" not in name and "transformer_in" not in name}
+    assert layers
+    calls = dict.fromkeys(layers, 0)
+
+    def counting(name):
+        return lambda *_: calls.__setitem__(name, calls[name] + 1)
+
+    handles = [module.register_forward_hook(counting(name)) for name, module in layers.items()]
+    prepared = unet.prepare(text)
+    for _ in range(3):
+        unet(x, timestep, prepared, level)
+    for handle in handles:
+        handle.remove()
+    assert set(calls.values()) == {1}, calls
+
+
+@pytest.mark.parametrize("rows, expected", [
+    ([1, 1, 1, 2, 2, 2], [1, 2]), ([1, 2, 1, 2], [1, 2, 1, 2]), ([1, 1, 2], [1, 1, 2]), ([5], [5]), ([3, 3], [3]),
+    ([1, 1, 2, 2, 2, 2], [1, 1, 2, 2, 2, 2])])
+def test_rows_that_repeat_evenly_are_one(rows, expected):
+    assert without_repeats(torch.tensor(rows)[:, None, None])[:, 0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("most, rows", [(None, 8), (1, 1), (400, 1), (800, 2), (10**9, 8)])
+def test_a_piece_has_as_many_rows_as_fit(most, rows):
+    x, seen = torch.zeros(8, 100), []
+    with piece_bytes(most):
+        assert at_once(x, 8) == rows
+        assert torch.equal(by_rows(lambda part: seen.append(len(part)) or part + 1, x), x + 1)
+    assert max(seen) == rows and sum(seen) == 8
+
+
+def test_pairs_apart_are_pairs_together():
+    def sample(noise, condition, start, generator):
+        return noise * 2 + condition.frames
+
+    from show1_core.cascade import Condition
+
+    noise, frames = torch.randn(3, 3, 5, 2, 2), torch.randn(3, 3, 5, 2, 2)
+    inputs = (noise, Condition(frames), None, torch.Generator())
+    assert torch.equal(pairs_apart(sample)(*inputs), sample(*inputs))
