@@ -17,12 +17,11 @@ from torch import Tensor
 
 from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
-from ...show1_core.kernels.registry import use_backend
-from ...show1_core.models.unet import UNet
+from .network import HostUNet
 from .text_memory import TextMemory, TextMemoryCond
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
-NOISE_LEVEL, VARIANCE, MEMORY = "show1_noise_level", "show1_variance", "show1_text_memory"
+NOISE_LEVEL, MEMORY = "show1_noise_level", "show1_text_memory"  # in CONDITIONING
 
 
 class PixelFormat(comfy.latent_formats.LatentFormat):
@@ -31,41 +30,6 @@ class PixelFormat(comfy.latent_formats.LatentFormat):
     latent_channels = 3
     latent_dimensions = 3
     latent_rgb_factors = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
-
-
-class HostUNet(UNet):
-    """Our UNet under the host's calling convention; learned variance goes to whoever asked for it."""
-
-    backend = "auto"  # which kernels may serve
-
-    def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, transformer_options: dict[str, Any],
-                noise_level: Tensor | None = None, text_memory: TextMemory | None = None, **_: Any) -> Tensor:
-        halves = len(transformer_options["cond_or_uncond"])
-        if self.config.temporal and x.ndim == 4:  # a batch of pictures is one clip for each half of guidance
-            frames = len(x) // halves
-            clips = x.unflatten(0, (halves, frames)).transpose(1, 2)  # (halves, C, F, h, w)
-            out = self.forward(clips, timesteps[::frames], context[::frames], transformer_options, noise_level, text_memory)
-            return out.transpose(1, 2).flatten(0, 1)
-        variance, channels = transformer_options.get(VARIANCE), self.config.sample_channels
-        with use_backend(self.backend):
-            text = context if text_memory is None else text_memory.prepared(context, self.prepare)
-            x, timesteps, noise_level = one_half(halves, x, timesteps, noise_level)
-            out = super().forward(x, timesteps, text, noise_level, channels if variance is None else None)
-        if variance is not None:
-            variance.store(out[:, channels:], transformer_options["cond_or_uncond"])
-        return out[:, :channels]
-
-
-def one_half(halves: int, *inputs: Tensor | None) -> tuple[Tensor | None, ...]:
-    """Inputs (halves * B, ...) as one of their halves (B, ...) where these are the same, otherwise as they are.
-
-    Guidance asks about one clip under several texts; what comes before the text is the same for each.
-    """
-    rows = [value.float().reshape(len(value), -1) for value in inputs if value is not None]
-    first, *others = torch.cat(rows, dim=1).chunk(halves)
-    if not others or not all(torch.equal(first, other) for other in others):
-        return inputs
-    return tuple(value if value is None else value[:len(first)] for value in inputs)
 
 
 class HostModel(comfy.model_base.BaseModel):
@@ -97,7 +61,7 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)
     model.model_sampling.set_sigmas(schedules.sigma_table(identity.schedule))
     model.load_model_weights(dict(checkpoint.tensors), "")
-    model.show1, model.diffusion_model.backend = identity, kernels
+    model.show1, model.show1_dtype, model.diffusion_model.backend = identity, dtype, kernels
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     loaded = patcher(model, load_device=device, offload_device=mm.unet_offload_device())
     if identity.schedule.threshold_max is not None:  # part of the model, so that core samplers apply it too

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import comfy.k_diffusion.sampling
+import comfy.model_management as mm
 import comfy.sample
-import comfy.samplers
 import comfy.utils
 import latent_preview
 import node_helpers
@@ -16,23 +15,45 @@ import torch
 from torch import Tensor
 
 from ...show1_core import schedule as schedules
-from ...show1_core.cascade import Condition, Sample
-from ...show1_core.ddpm import VarianceTap, sample_ddpm
+from ...show1_core.cascade import Condition
+from ...show1_core.models.rescue import NotFinite
 from ..run import Run
-from .model import MEMORY, NOISE_LEVEL, VARIANCE
+from .model import MEMORY, NOISE_LEVEL
+from .samplers import ddpm_sampler, sampler_of, sigmas_of
 from .text_memory import TextMemory
 
-SAMPLERS: list[str] = ["published", *comfy.samplers.KSampler.SAMPLERS]
-SCHEDULERS: list[str] = ["published", *comfy.samplers.KSampler.SCHEDULERS]
+
+class Stopped(RuntimeError):
+    """A run that came to nothing, said in one sentence."""
 
 
-def host_sample(run: Run, progress: Callable[[int, Tensor, Tensor, int], None]) -> Sample:
+class HostSample:
     """`sample` for the cascade, run by the host's samplers; a stage calls it once a window."""
-    schedule: schedules.Schedule = run.model.model.show1.schedule
-    memories = TextMemory(), TextMemory()
 
-    def sample(noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
-        model = run.model.clone()
+    def __init__(self, run: Run, progress: Callable[[int, Tensor, Tensor, int], None]) -> None:
+        self.run, self.progress, self.step = run, progress, 0
+        self.use(run.model)
+
+    def use(self, model: Any) -> None:
+        """Sample with this MODEL from now on; what another made of the text is forgotten."""
+        self.model, self.memories = model, (TextMemory(), TextMemory())
+
+    def __call__(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
+        began = generator.get_state()
+        try:
+            return self.once(noise, condition, start, generator)
+        except Stopped as stopped:
+            safer = safer_model(self.model)
+            if safer is None:
+                raise
+            logging.warning("%s It is done again in %s.", stopped, compute_dtype(safer))
+        self.use(safer)
+        return self.once(noise, condition, start, generator.set_state(began))
+
+    def once(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
+        """One attempt. Raises Stopped naming stage, step and layer when values are no numbers."""
+        run, model = self.run, self.model.clone()
+        schedule: schedules.Schedule = model.model.show1.schedule
         sigmas = sigmas_of(run, schedule)
         ddpm = run.sampler_name == "published" and schedule.solver == "ddpm"
         sampler = ddpm_sampler(run, schedule, generator, model) if ddpm else sampler_of(run)
@@ -40,53 +61,37 @@ def host_sample(run: Run, progress: Callable[[int, Tensor, Tensor, int], None]) 
             # below its largest sigma the host starts from sigma * noise; pure noise at this timestep is a little more
             noise = noise / (schedules.signal_scale(float(sigmas[0])) * sigmas[0])
         texts = (conditioned(text, condition, memory)
-                 for text, memory in zip((run.positive, run.negative), memories, strict=True))
-        clip = comfy.sample.sample_custom(
-            model, noise, run.cfg, sampler, sigmas, *texts, torch.zeros_like(noise) if start is None else start,
-            callback=progress, disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=run.seed)
-        if not bool(torch.isfinite(clip).all()):
-            dtype = model.model.manual_cast_dtype or model.model.get_dtype()
-            raise RuntimeError(f"{model.model.show1.stage.title} made values that are no numbers, computing in {dtype}; "
-                               "load it with dtype bf16 or fp32.")
+                 for text, memory in zip((run.positive, run.negative), self.memories, strict=True))
+        self.step = 0
+        try:
+            clip = comfy.sample.sample_custom(
+                model, noise, run.cfg, sampler, sigmas, *texts, torch.zeros_like(noise) if start is None else start,
+                callback=self.tick, disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=run.seed)
+            if not bool(torch.isfinite(clip).all()):
+                raise NotFinite("the sampler")
+        except NotFinite as error:
+            raise Stopped(f"{model.model.show1.stage.title} stopped in step {self.step + 1} of {len(sigmas) - 1}: {error}, "
+                          f"computing in {compute_dtype(model)}; load it with dtype bf16 or fp32.") from error
         return clip * schedules.signal_scale(float(sigmas[-1]))
 
-    return sample
+    def tick(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
+        """After every step: the bar moves on, and the host looks whether the user has cancelled."""
+        self.step = step + 1
+        self.progress(step, x0, x, steps)
 
 
-def sigmas_of(run: Run, schedule: schedules.Schedule) -> Tensor:
-    """The sigmas the user's scheduler gives, falling; `denoise` keeps their last part, in each scheduler's own way."""
-    if run.scheduler == "published":
-        return schedules.published_sigmas(schedule, run.steps, run.denoise)
-    steps = run.steps if run.denoise > 0.9999 else int(run.steps / run.denoise)
-    sampling = run.model.get_model_object("model_sampling")
-    return comfy.samplers.calculate_sigmas(sampling, run.scheduler, steps)[-(run.steps + 1):].cpu()
+def compute_dtype(model: Any) -> torch.dtype:
+    """What a MODEL computes in."""
+    return model.object_patches.get("manual_cast_dtype") or model.model.manual_cast_dtype or model.model.get_dtype()
 
 
-def sampler_of(run: Run) -> Any:
-    """The host's sampler of that name; `published` is DPM-Solver++(2M), with a first-order end in short runs."""
-    if run.sampler_name != "published":
-        return comfy.samplers.sampler_object(run.sampler_name)
-    if run.scheduler == "published" and schedules.ends_first_order(run.steps):
-        return comfy.samplers.KSAMPLER(dpmpp_2m_first_order_end)
-    return comfy.samplers.sampler_object("dpmpp_2m")
-
-
-def dpmpp_2m_first_order_end(model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, callback: Any = None,
-                             disable: Any = None) -> Tensor:
-    """DPM-Solver++(2M) whose last update is of first order, which in sigma space is an Euler step (SPEC 2.8)."""
-    last = len(sigmas) - 2
-    x = comfy.k_diffusion.sampling.sample_dpmpp_2m(model, x, sigmas[:-1], extra_args, callback, disable)
-    end = None if callback is None else lambda state: callback({**state, "i": last})
-    return comfy.k_diffusion.sampling.sample_euler(model, x, sigmas[-2:], extra_args, end, disable)
-
-
-def ddpm_sampler(run: Run, schedule: schedules.Schedule, generator: torch.Generator, model: Any) -> Any:
-    """The image model's sampler; `model` is made to hand its variance channels over."""
-    tap = VarianceTap()
-    model.model_options["transformer_options"][VARIANCE] = tap
-    timesteps = schedules.published_timesteps(schedule, run.steps, run.denoise)
-    return comfy.samplers.KSAMPLER(partial(
-        sample_ddpm, schedule=schedule, timesteps=timesteps, steps=run.steps, tap=tap, generator=generator))
+def safer_model(model: Any) -> Any:
+    """The same MODEL computing in a dtype of wider range; None when it does already, or when the user chose the dtype."""
+    if model.model.show1_dtype != "auto" or compute_dtype(model) != torch.float16:
+        return None
+    safer = model.clone()
+    safer.set_model_compute_dtype(torch.bfloat16 if mm.should_use_bf16(model.load_device) else torch.float32)
+    return safer
 
 
 def conditioned(conditioning: Any, condition: Condition, memory: TextMemory | None = None) -> Any:

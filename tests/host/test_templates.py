@@ -193,5 +193,5 @@ def test_every_node_says_which_pack_it_is_from(title: str) -> None:
             assert node["properties"]["ver"] and node["properties"]["Node name for S&R"] == node["type"]
 
 
-def test_every_thumbnail_belongs_to_a_template() -> None:
-    assert {file.stem for file in (REPO / "example_workflows").glob("*.jpg")} <= set(FILES)
+def test_every_template_has_a_thumbnail_and_no_other_is_there() -> None:
+    assert {file.stem for file in (REPO / "example_workflows").glob("*.jpg")} == set(FILES)

@@ -1,0 +1,55 @@
+"""Which sampler of the host's runs a stage, over which sigmas."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import comfy.k_diffusion.sampling
+import comfy.samplers
+import torch
+from torch import Tensor
+
+from ...show1_core import schedule as schedules
+from ...show1_core.ddpm import VarianceTap, sample_ddpm
+from ..run import Run
+from .network import VARIANCE
+
+SAMPLERS: list[str] = ["published", *comfy.samplers.KSampler.SAMPLERS]
+SCHEDULERS: list[str] = ["published", *comfy.samplers.KSampler.SCHEDULERS]
+
+
+def sigmas_of(run: Run, schedule: schedules.Schedule) -> Tensor:
+    """The sigmas the user's scheduler gives, falling; `denoise` keeps their last part, in each scheduler's own way."""
+    if run.scheduler == "published":
+        return schedules.published_sigmas(schedule, run.steps, run.denoise)
+    steps = run.steps if run.denoise > 0.9999 else int(run.steps / run.denoise)
+    sampling = run.model.get_model_object("model_sampling")
+    return comfy.samplers.calculate_sigmas(sampling, run.scheduler, steps)[-(run.steps + 1):].cpu()
+
+
+def sampler_of(run: Run) -> Any:
+    """The host's sampler of that name; `published` is DPM-Solver++(2M), with a first-order end in short runs."""
+    if run.sampler_name != "published":
+        return comfy.samplers.sampler_object(run.sampler_name)
+    if run.scheduler == "published" and schedules.ends_first_order(run.steps):
+        return comfy.samplers.KSAMPLER(dpmpp_2m_first_order_end)
+    return comfy.samplers.sampler_object("dpmpp_2m")
+
+
+def dpmpp_2m_first_order_end(model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, callback: Any = None,
+                             disable: Any = None) -> Tensor:
+    """DPM-Solver++(2M) whose last update is of first order, which in sigma space is an Euler step (SPEC 2.8)."""
+    last = len(sigmas) - 2
+    x = comfy.k_diffusion.sampling.sample_dpmpp_2m(model, x, sigmas[:-1], extra_args, callback, disable)
+    end = None if callback is None else lambda state: callback({**state, "i": last})
+    return comfy.k_diffusion.sampling.sample_euler(model, x, sigmas[-2:], extra_args, end, disable)
+
+
+def ddpm_sampler(run: Run, schedule: schedules.Schedule, generator: torch.Generator, model: Any) -> Any:
+    """The image model's sampler; `model` is made to hand its variance channels over."""
+    tap = VarianceTap()
+    model.model_options["transformer_options"][VARIANCE] = tap
+    timesteps = schedules.published_timesteps(schedule, run.steps, run.denoise)
+    return comfy.samplers.KSAMPLER(partial(
+        sample_ddpm, schedule=schedule, timesteps=timesteps, steps=run.steps, tap=tap, generator=generator))

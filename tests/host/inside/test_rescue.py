@@ -1,0 +1,129 @@
+"""What the host's samplers do when memory is short or a layer makes no numbers."""
+
+from __future__ import annotations
+
+import gc
+import logging
+
+import pytest
+import torch
+from recording import error
+
+PUBLISHED = ("published", "published")
+LAYER = "mid_block.resnets.0.conv2"
+
+
+@pytest.fixture
+def keyframes(pack, t5):
+    def draw(model, steps=3, height=8):
+        return pack("nodes.keyframes").Show1KeyframeSampler.execute(model, *t5, 1, steps, 5.0, 2, 8, height, *PUBLISHED).args[0]
+    return draw
+
+
+@pytest.fixture
+def model(pack, models):
+    """A MODEL of its own, for tests that spoil it."""
+    checkpoint = pack("show1_core.checkpoints").read_checkpoint(models / "show-1-base")
+    return lambda dtype="fp32": pack("nodes.host").load_model(checkpoint, dtype)
+
+
+def spoil(model, when):
+    """A layer gives NaN in the calls for which `when(number, output)` holds."""
+    calls = []
+
+    def hook(_module, _inputs, out):
+        calls.append(out.dtype)
+        return torch.full_like(out, float("nan")) if when(len(calls), out) else None
+
+    model.model.diffusion_model.get_submodule(LAYER).register_forward_hook(hook)
+    return calls
+
+
+def test_stage_step_and_layer_are_named(model, keyframes):
+    bad = model()
+    spoil(bad, lambda number, _: number >= 2)  # the third call is the one that looks for the layer
+    with pytest.raises(RuntimeError, match=f"the keyframe model stopped in step 2 of 3: {LAYER} holds .* in torch.float32"):
+        keyframes(bad)
+
+
+def test_half_precision_that_was_not_asked_for_is_tried_once_more_in_a_wider_one(pack, model, keyframes, monkeypatch, caplog):
+    import comfy.model_management
+
+    monkeypatch.setattr(comfy.model_management, "unet_dtype", lambda *_, **__: torch.float16)
+    monkeypatch.setattr(comfy.model_management, "unet_manual_cast", lambda *_, **__: None)
+    automatic = model("auto")
+    calls = spoil(automatic, lambda _, out: out.dtype == torch.float16)
+    with caplog.at_level(logging.WARNING):
+        out = keyframes(automatic)
+    assert torch.float16 in calls and calls[-1] in (torch.float32, torch.bfloat16)
+    assert bool(torch.isfinite(out).all()) and "It is done again in" in caplog.text
+    asked_for = model("fp16")
+    spoil(asked_for, lambda _, out: out.dtype == torch.float16)
+    with pytest.raises(RuntimeError, match="load it with dtype bf16 or fp32"):
+        keyframes(asked_for)
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_short_memory_costs_time_and_nothing_else(pack, model, keyframes, failures):
+    expected = keyframes(model())
+    short, left = model(), [failures]
+
+    def hook(*_):
+        if left[0]:
+            left[0] -= 1
+            raise torch.OutOfMemoryError("injected")
+
+    short.model.diffusion_model.get_submodule(LAYER).register_forward_hook(hook)
+    assert error(keyframes(short), expected) <= 1e-5
+    assert short.model.diffusion_model.rung == failures
+    keyframes(short, height=16)
+    assert short.model.diffusion_model.rung == 0, "another size starts at the top again"
+
+
+def test_too_little_memory_is_one_sentence_with_a_smaller_size(pack, model, keyframes):
+    short = model()
+
+    def hook(*_):
+        raise torch.OutOfMemoryError("injected")
+
+    short.model.diffusion_model.get_submodule(LAYER).register_forward_hook(hook)
+    with pytest.raises(RuntimeError, match="8x8 with 2 frames do not fit .* in pieces.*; try .* half the width") as refused:
+        keyframes(short)
+    assert "\n" not in str(refused.value)
+
+
+def test_text_is_projected_once_a_run_and_nothing_stays(pack, load, t5):
+    """Two windows of several steps: each projection of the prompt is called once, and its memory goes with the run."""
+    model, memories = load("show-1-sr1"), pack("nodes.host.text_memory").TextMemory
+    unet, calls = model.model.diffusion_model, []
+    layers = [module for name, module in unet.named_modules() if name.split(".")[-1] in ("add_k_proj", "encoder_hid_proj")]
+    handles = [layer.register_forward_hook(lambda module, *_: calls.append(module)) for layer in layers]
+    images = torch.rand(10, 8, 8, 3, generator=torch.Generator().manual_seed(0))
+    pack("nodes.pixel_sr").Show1PixelSR.execute(model, *t5, images, 1, 3, 7.0, 250, *PUBLISHED)
+    for handle in handles:
+        handle.remove()
+    assert len(calls) == len(layers) and set(calls) == set(layers)
+    gc.collect()
+    assert not [value for value in gc.get_objects() if isinstance(value, memories)]
+
+
+@pytest.mark.parametrize("node, arguments, calls", [
+    ("keyframes.Show1KeyframeSampler", lambda clip: (1, 75, 9.0, 8, 8, 8), 75),
+    ("interpolation.Show1Interpolator", lambda clip: (clip(8), 1, 75, 4.0), 75),
+    ("pixel_sr.Show1FirstFrameSR", lambda clip: (clip(1), 1, 70, 4.0, 150), 70),
+    ("pixel_sr.Show1PixelSR", lambda clip: (clip(29), 1, 125, 7.0, 250), 500)])
+def test_calls_of_the_published_run(pack, load, t5, node, arguments, calls, monkeypatch):
+    """The network itself is left out: how often it is asked is what counts."""
+    part, name = node.split(".")
+    checkpoint = {"keyframes": "show-1-base", "interpolation": "show-1-interpolation", "pixel_sr": "show-1-sr1"}[part]
+    model = load("IF-II-L-v1.0" if "FirstFrame" in name else checkpoint)
+    unet, counted = pack("show1_core.models.unet").UNet, []
+
+    def quick(self, sample, timestep, text, noise_level=None, channels=None):
+        counted.append(len(sample))
+        return torch.zeros(text.rows, channels, *sample.shape[2:])
+
+    monkeypatch.setattr(unet, "forward", quick)
+    clip = lambda frames: torch.rand(frames, 8, 8, 3, generator=torch.Generator().manual_seed(0))  # noqa: E731
+    getattr(pack(f"nodes.{part}"), name).execute(model, *t5, *arguments(clip), *PUBLISHED)
+    assert len(counted) == calls
