@@ -28,6 +28,12 @@ class PreparedText:
         self.shape, self.rows, self.states, self.pooled = shape, shape[0], states, pooled
         self._made: dict[nn.Module, object] = {}
 
+    def of_samples(self, samples: int) -> PreparedText:
+        """The same texts for another number of samples each; what layers make is shared."""
+        few = PreparedText(torch.Size((samples * len(self.states), *self.shape[1:])), self.states, self.pooled)
+        few._made = self._made
+        return few
+
     def once(self, layer: nn.Module, make: Callable[[Tensor], Made]) -> Made:
         """What `layer` makes of the states, made when first asked for."""
         if layer not in self._made:

@@ -14,7 +14,7 @@ from ..kernels.rules import Resident
 from .blocks import DownBlock, MidBlock, UpBlock
 from .config import UNetConfig
 from .embeddings import PooledTextEmbedding, TimestepEmbedding, activation, sinusoid
-from .pieces import by_rows
+from .pieces import at_once, by_rows
 from .signal import PreparedText, Signal, per_frame, widen, without_repeats
 from .temporal import TemporalTransformer, fold_frames
 
@@ -62,6 +62,10 @@ class UNet(nn.Module):
         """
         self._check(sample, text, noise_level)
         text = text if isinstance(text, PreparedText) else self.prepare(text)
+        texts = text.rows // len(sample)
+        few = at_once(sample, len(sample), growth=texts * self.config.block_out_channels[0] // sample.shape[1])
+        if few < len(sample) and len(text.states) == texts:
+            return self._in_groups(few, sample, timestep, text, noise_level, channels)
         clip = sample if sample.ndim == 5 else sample.unsqueeze(2)  # (B, C, F, H, W)
         frames = clip.shape[2]
         signal = Signal(self._time(clip, timestep, text, noise_level), text, frames)
@@ -77,6 +81,18 @@ class UNet(nn.Module):
             x = block(x, skips, signal)
         x = by_rows(lambda part: self._last_layers(part, self.config.out_channels if channels is None else channels), x)
         return x.unflatten(0, (-1, frames)).transpose(1, 2).reshape(text.rows, -1, *sample.shape[2:])
+
+    def _in_groups(self, few: int, sample: Tensor, timestep: Tensor, text: PreparedText, noise_level: Tensor | None,
+                   channels: int | None) -> Tensor:
+        """`few` samples at a time, which do not see each other; their texts are prepared once for all."""
+        groups = []
+        for start in range(0, len(sample), few):
+            rows = slice(start, start + few)
+            some = sample[rows]
+            level = None if noise_level is None else of_rows(noise_level, rows)
+            out = self.forward(some, of_rows(timestep, rows), text.of_samples(len(some)), level, channels)
+            groups.append(out.unflatten(0, (-1, len(some))))  # (R, few, ...)
+        return torch.cat(groups, dim=1).flatten(0, 1)
 
     def prepare(self, text: Tensor) -> PreparedText:
         """Text states (B, L, D) for many calls: what depends on them and the weights alone is not done again."""
@@ -120,3 +136,8 @@ class UNet(nn.Module):
         if (noise_level is not None) != config.takes_noise_level:
             raise ValueError("this UNet needs a noise_level, its input carries added noise." if config.takes_noise_level
                              else "this UNet has no noise level input; call it without noise_level.")
+
+
+def of_rows(numbers: Tensor, rows: slice) -> Tensor:
+    """Timesteps or noise levels of some rows; one for all, () or (1,), is everybody's."""
+    return numbers if numbers.numel() == 1 else numbers[rows]

@@ -61,6 +61,20 @@ def test_a_sample_under_two_texts_is_two_samples(recorded):
     assert error(together, apart) <= 1e-5
 
 
+def test_samples_in_groups_are_samples_together(recorded):
+    """Three samples under two texts, as pairs of keyframes are under guidance."""
+    unet, (x, timestep, text, level), _ = recorded
+    samples = torch.cat([x[:1], x[:1].flip(-1), x[:1] * 0.5])
+    numbers = [value if value is None else value.flatten()[:1].repeat(3) for value in (timestep, level)]
+    prepared = unet.prepare(text[:2].repeat_interleave(3, dim=0))
+    together = unet(samples, numbers[0], prepared, numbers[1])
+    with piece_bytes(1024):
+        grouped = unet(samples, numbers[0], prepared, numbers[1])
+    assert error(grouped, together) <= 1e-5
+    alone = unet(samples[1:2], numbers[0][:1], unet.prepare(text[:2]), level if level is None else numbers[1][:1])
+    assert error(together[[1, 4]], alone) <= 1e-5
+
+
 def test_unasked_channels_are_left_out(recorded):
     unet, inputs, _ = recorded
     wanted = unet.config.sample_channels

@@ -1,0 +1,109 @@
+"""The same seed again, in other company, with LoRA in between; no network, and no memory that grows."""
+
+from __future__ import annotations
+
+import gc
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from recording import error
+
+PUBLISHED = ("published", "published")
+CLOSE = 1e-3
+
+
+@pytest.fixture
+def keyframes(pack, t5):
+    def draw(model, seed=1, steps=2, text=t5):
+        return pack("nodes.keyframes").Show1KeyframeSampler.execute(model, *text, seed, steps, 5.0, 2, 8, 8, *PUBLISHED).args[0]
+    return draw
+
+
+@pytest.fixture
+def smooth(pack, t5):
+    images = torch.rand(4, 8, 8, 3, generator=torch.Generator().manual_seed(0))
+    return lambda model, seed=1: pack("nodes.interpolation").Show1Interpolator.execute(
+        model, *t5, images, seed, 2, 4.0, *PUBLISHED).args[0]
+
+
+def test_the_same_seed_gives_the_same_bits(load, keyframes, smooth):
+    base, interpolation = load("show-1-base"), load("show-1-interpolation")
+    first, between = keyframes(base), smooth(interpolation)
+    assert torch.equal(keyframes(base), first) and torch.equal(smooth(interpolation), between)
+    assert not torch.equal(keyframes(base, seed=2), first)
+
+
+def test_two_prompts_taken_in_turns_do_not_touch_each_other(load, keyframes, smooth, t5):
+    base, interpolation = load("show-1-base"), load("show-1-interpolation")
+    turned = (t5[1], t5[0])
+    alone = [keyframes(base), keyframes(base, text=turned), smooth(interpolation)]
+    for _ in range(2):
+        assert torch.equal(keyframes(base), alone[0])
+        assert torch.equal(smooth(interpolation), alone[2])
+        assert torch.equal(keyframes(base, text=turned), alone[1])
+
+
+def test_a_run_in_pieces_or_a_sample_at_a_time_is_the_same_run(pack, load, keyframes, smooth):
+    """Other shapes reach other kernels, whose sums are in another order."""
+    pieces, rescue = pack("show1_core.models.pieces").piece_bytes, pack("show1_core.models.rescue")
+    for model, run in ((load("show-1-base"), keyframes), (load("show-1-interpolation"), smooth)):
+        whole, unet = run(model), model.model.diffusion_model
+        with pieces(2048):
+            assert error(run(model), whole) <= CLOSE
+        unet.rung = len(rescue.LADDER) - 1
+        assert error(run(model), whole) <= CLOSE
+        unet.rung = 0
+
+
+def test_a_lora_leaves_no_trace(load, keyframes):
+    import comfy.sd
+
+    model = load("show-1-base")
+    before, plain = {k: v.clone() for k, v in model.model.state_dict().items()}, keyframes(model)
+    name, generator = "diffusion_model.mid_block.attentions.0.to_q", torch.Generator().manual_seed(0)
+    width = before[f"{name}.weight"].shape[0]
+    lora = {f"{name}.lora_up.weight": torch.randn(width, 2, generator=generator),
+            f"{name}.lora_down.weight": torch.randn(2, width, generator=generator), f"{name}.alpha": torch.tensor(2.0)}
+    patched, _ = comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)
+    changed = keyframes(patched)
+    assert not torch.equal(changed, plain), "the LoRA did nothing"
+    assert torch.equal(keyframes(model), plain)
+    assert torch.equal(keyframes(patched), changed)
+    assert torch.equal(keyframes(model), plain)
+    model.unpatch_model()
+    assert all(torch.equal(value, before[key]) for key, value in model.model.state_dict().items())
+
+
+def test_nothing_asks_the_network(pack, models, keyframes, text, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        pytest.fail("the network was asked")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    host = pack("nodes.host")
+    model = host.load_model(pack("show1_core.checkpoints").read_checkpoint(models / "show-1-base"), "auto")
+    encoder = text("show-1-base")
+    prompts = pack("nodes.text").Show1T5Encode.execute(encoder, "A red circle", "").args
+    assert bool(torch.isfinite(keyframes(model, text=prompts)).all())
+
+
+def resident() -> int:
+    """Bytes of this process in memory (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the process's memory as Linux tells it")
+def test_twenty_prompts_take_no_more_memory_than_ten(load, keyframes):
+    model, sizes = load("show-1-base"), []
+    for number in range(30):
+        length = 5 + 3 * (number % 7)
+        states = torch.randn(1, length, 64, generator=torch.Generator().manual_seed(number))
+        keyframes(model, seed=number, text=([[states, {}]], [[states * 0, {}]]))
+        gc.collect()
+        sizes.append(resident())
+    # the first ten fill the allocator's and the libraries' rooms
+    settled, end = sum(sizes[10:15]) / 5, sum(sizes[25:]) / 5
+    print([size >> 20 for size in sizes])
+    assert abs(end / settled - 1) <= 0.01
