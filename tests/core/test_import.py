@@ -1,0 +1,37 @@
+"""What an import of the library needs, and what it does: nothing but torch, and nothing at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+ALONE = """
+import sys
+for name in {blocked!r}:
+    sys.modules[name] = None  # an import of it fails
+sys.path.insert(0, {repo!r})
+import os, socket, threading
+before = (dict(os.environ), threading.active_count(), os.getcwd(), sys.path[:])
+def refuse(*_, **__):
+    raise AssertionError("the network was asked")
+socket.socket.connect = refuse
+import show1_core, show1_core.cascade, show1_core.kernels, show1_core.models.unet, show1_core.checkpoints, show1_core.library
+assert (dict(os.environ), threading.active_count(), os.getcwd(), sys.path[:]) == before, "the import left something behind"
+from show1_core.kernels import FUNCTIONS, demands
+assert all("eager" in demands(function) for function in FUNCTIONS)
+import torch
+assert not torch.cuda.is_initialized()
+print("imported")
+"""
+
+
+@pytest.mark.parametrize("blocked", [
+    ("triton",), ("diffusers", "transformers"), ("comfy", "folder_paths", "nodes"), ("PIL",),
+    ("triton", "diffusers", "transformers", "comfy", "PIL", "torchvision")])
+def test_the_library_is_imported_without(blocked):
+    done = subprocess.run([sys.executable, "-c", ALONE.format(blocked=blocked, repo=str(REPO))], capture_output=True, text=True)
+    assert done.stdout.strip() == "imported", done.stderr[-2000:]
