@@ -33,10 +33,12 @@ def piece_bytes(most: int | None) -> Iterator[None]:
 
 def at_once(x: Tensor, length: int, growth: int = 1) -> int:
     """How many of the `length` rows or pixels that `x` has make a piece, when inside it they are `growth` times as large."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return length
     most, size = _most.get(), x.numel() * x.element_size() * growth
     if most is None:
         most = CPU_PIECE if x.device.type == "cpu" and size > CPU_LARGE else size
-    if size <= most or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if size <= most:
         return length
     return max(1, most * length // size)
 

@@ -56,8 +56,11 @@ class Signal:
 
 
 def without_repeats(rows: Tensor) -> Tensor:
-    """Rows (B, ...) in which each stands for the equally many equal ones that follow it: (U, ...), or as they are."""
-    if len(rows) == 1:
+    """Rows (B, ...) in which each stands for the equally many equal ones that follow it: (U, ...), or as they are.
+
+    In training they are as they are: hardly any repeat, and looking waits for the device.
+    """
+    if len(rows) == 1 or torch.is_grad_enabled():
         return rows
     fresh = (rows[1:] != rows[:-1]).flatten(1).any(1).tolist()
     starts = [0, *(index + 1 for index, is_fresh in enumerate(fresh) if is_fresh)]
