@@ -15,15 +15,20 @@ from ..show1_core.stages import STAGES, Stage
 from . import host
 
 
-def missing(kind: str, name: str, found: Mapping[str, Path], folder: str) -> bool | str:
-    """True when a combo's option is there, or the sentence the host shows before anything runs."""
+def missing(kind: str, name: str | None, found: Mapping[str, Path], folder: str) -> bool | str:
+    """True when a combo's option is there, or the sentence the host shows before anything runs.
+
+    None stands for an option not known yet: it comes from another node, or the host itself says that it is not given.
+    """
     there = ", ".join(found) or "nothing"
-    return name in found or f"{kind} {name!r} is not there; {folder} has {there}. Put the file or folder there and press R."
+    if name is None or name in list(found):
+        return True
+    return f"{kind} {name!r} is not there; {folder} has {there}. Put the file or folder there and press R."
 
 
 def one_of(kind: str, name: str, found: Mapping[str, Path], folder: str) -> Path:
     """The path a combo's option stands for. Raises ValueError when the listing does not have it."""
-    if name not in found:
+    if name not in list(found):
         raise ValueError(missing(kind, name, found, folder))
     return found[name]
 

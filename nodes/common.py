@@ -64,10 +64,10 @@ def noise_level_input(stage: Stage) -> Any:
                                 f"{stage.noise_level}. Higher invents more, lower keeps more.")
 
 
-def wrong_choice(sampler_name: str, scheduler: str) -> str | None:
-    """The sentence for a sampler or scheduler the host does not have, or a pair that does not go together."""
+def wrong_choice(sampler_name: str | None, scheduler: str | None) -> str | None:
+    """The sentence for a sampler or scheduler the host does not have; None stands for one not known before the run."""
     for name, value, options in (("sampler_name", sampler_name, host.SAMPLERS), ("scheduler", scheduler, host.SCHEDULERS)):
-        if value not in options:
+        if value is not None and value not in options:
             return f"{name} {value!r} is unknown here; expected one of {', '.join(options)}."
     return None
 

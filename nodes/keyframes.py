@@ -34,7 +34,7 @@ class Show1KeyframeSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler_name: str, scheduler: str) -> bool | str:
+    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
         return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod

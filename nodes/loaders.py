@@ -50,9 +50,9 @@ class Show1ModelLoader(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model: str, dtype: str, kernels: str) -> bool | str:
+    def validate_inputs(cls, model: str | None = None, dtype: str | None = None, kernels: str | None = None) -> bool | str:
         for name, value, options in (("dtype", dtype, DTYPES), ("kernels", kernels, KERNELS)):
-            if value not in options:
+            if value is not None and value not in options:
                 return f"{name} {value!r} is unknown; expected one of {', '.join(options)}."
         return checks.missing("model", model, models(), "models/show1")
 
@@ -76,7 +76,7 @@ class Show1TextEncoderLoader(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, text_encoder: str) -> bool | str:
+    def validate_inputs(cls, text_encoder: str | None = None) -> bool | str:
         return checks.missing("text_encoder", text_encoder, text_encoders(), "models/show1 and models/text_encoders")
 
     @classmethod
@@ -101,7 +101,7 @@ class Show1VAELoader(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, vae: str) -> bool | str:
+    def validate_inputs(cls, vae: str | None = None) -> bool | str:
         return checks.missing("vae", vae, vaes(), "models/show1")
 
     @classmethod

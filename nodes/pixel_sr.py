@@ -30,7 +30,7 @@ class Show1FirstFrameSR(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler_name: str, scheduler: str) -> bool | str:
+    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
         return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod
@@ -64,7 +64,7 @@ class Show1PixelSR(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler_name: str, scheduler: str) -> bool | str:
+    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
         return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod
