@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from recording import GOLDEN
+from recording import CALLS, GOLDEN
 from safetensors.torch import load_file
+
+from show1_core import load_unet
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -52,6 +54,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def texts(golden: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Recorded text states, negative then positive: (2, 77, 64)."""
     return {name: torch.cat([golden[f"{name}.negative.embeds"], golden[f"{name}.prompt.embeds"]]) for name in ("t5", "clip")}
+
+
+@pytest.fixture(params=CALLS, ids=[call for call, _ in CALLS])
+def recorded(request: pytest.FixtureRequest, models: Path, golden: dict[str, torch.Tensor],
+             texts: dict[str, torch.Tensor]) -> Any:
+    """A UNet, the inputs of a recorded call, and what came out."""
+    call, name = request.param
+    inputs = (golden[f"forward.{call}.x"], golden[f"forward.{call}.t"], texts["clip" if call == "sr2" else "t5"],
+              golden.get(f"forward.{call}.noise_level"))
+    return load_unet(models / name / "unet"), inputs, golden[f"forward.{call}.out"]
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,9 @@ import torch
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 GOLDEN, PUBLISHED = DATA / "golden", DATA / "published"
+# recorded calls of the networks, and whose they are
+CALLS = [("base", "show-1-base"), ("base_5f", "show-1-base"), ("interp", "show-1-interpolation"), ("if2", "IF-II-L-v1.0"),
+         ("sr1", "show-1-sr1"), ("sr2", "show-1-sr2")]
 
 
 def error(result: torch.Tensor, expected: torch.Tensor) -> float:

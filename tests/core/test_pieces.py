@@ -9,25 +9,12 @@ import pytest
 import torch
 from recording import error
 
-from show1_core import load_unet
 from show1_core.models.pieces import at_once, by_rows, piece_bytes
 from show1_core.models.signal import without_repeats
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 from official import OfficialUNet, pairs_apart  # noqa: E402
-
-CALLS = [("base", "show-1-base"), ("base_5f", "show-1-base"), ("interp", "show-1-interpolation"), ("if2", "IF-II-L-v1.0"),
-         ("sr1", "show-1-sr1"), ("sr2", "show-1-sr2")]
-
-
-@pytest.fixture(params=CALLS, ids=[call for call, _ in CALLS])
-def recorded(request, models, golden, texts):
-    """A UNet, the inputs of a recorded call, and what came out."""
-    call, name = request.param
-    inputs = (golden[f"forward.{call}.x"], golden[f"forward.{call}.t"], texts["clip" if call == "sr2" else "t5"],
-              golden.get(f"forward.{call}.noise_level"))
-    return load_unet(models / name / "unet"), inputs, golden[f"forward.{call}.out"]
 
 
 @pytest.mark.parametrize("most", [1, 4096, 65536])

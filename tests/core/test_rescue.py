@@ -7,20 +7,8 @@ import torch
 from recording import error
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from show1_core import load_unet
 from show1_core.models.pieces import piece_bytes
 from show1_core.models.rescue import LADDER, NotFinite, Rung, TooLarge, check_finite, descend, first_not_finite, is_out_of_memory
-
-CALLS = [("base_5f", "show-1-base"), ("interp", "show-1-interpolation"), ("if2", "IF-II-L-v1.0"), ("sr1", "show-1-sr1"),
-         ("sr2", "show-1-sr2")]
-
-
-@pytest.fixture(params=CALLS, ids=[call for call, _ in CALLS])
-def recorded(request, models, golden, texts):
-    call, name = request.param
-    inputs = (golden[f"forward.{call}.x"], golden[f"forward.{call}.t"], texts["clip" if call == "sr2" else "t5"],
-              golden.get(f"forward.{call}.noise_level"))
-    return load_unet(models / name / "unet"), inputs, golden[f"forward.{call}.out"]
 
 
 @pytest.mark.slow

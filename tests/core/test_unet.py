@@ -19,8 +19,6 @@ PARAMETERS = {
     "show-1-sr2": 1_411_233_860,
     "IF-II-L-v1.0": 1_243_277_190,
 }
-CALLS = [("base", "show-1-base"), ("base_5f", "show-1-base"), ("interp", "show-1-interpolation"), ("if2", "IF-II-L-v1.0"),
-         ("sr1", "show-1-sr1"), ("sr2", "show-1-sr2")]
 
 
 def config(folder):
@@ -37,12 +35,9 @@ def test_names_and_shapes_are_the_published_ones(source, name):
         assert sum(parameter.numel() for parameter in unet.parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("call, name", CALLS)
-def test_a_call_equals_the_recording(call, name, models, golden, texts):
-    unet = load_unet(models / name / "unet")
-    out = unet(golden[f"forward.{call}.x"], golden[f"forward.{call}.t"], texts["clip" if call == "sr2" else "t5"],
-               golden.get(f"forward.{call}.noise_level"))
-    assert error(out, golden[f"forward.{call}.out"]) <= 1e-5
+def test_a_call_equals_the_recording(recorded):
+    unet, inputs, expected = recorded
+    assert error(unet(*inputs), expected) <= 1e-5
 
 
 def test_the_image_model_takes_each_frame_of_a_clip_on_its_own(models, golden, texts):
