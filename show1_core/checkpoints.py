@@ -95,15 +95,15 @@ def load_unet(path: str | Path, dtype: torch.dtype = torch.float32, device: torc
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a Show-1 UNet whole and check it: stage, names and shapes. Raises CheckpointError in one sentence."""
     path = Path(path)
-    if not path.is_dir() and not path.is_file():  # a pipe, which would never end, is neither
-        raise CheckpointError(f"{path} is no file and no folder; expected a Show-1 folder (such as show-1-base) or a "
-                              ".safetensors file.")
     if path.is_dir():
         unet = path / "unet" if (path / "unet").is_dir() else path
         config = read_json(unet / "config.json")
         parts = {name: read_json(unet.parent / file) for name, file in PARTS.items() if (unet.parent / file).is_file()}
         files = find_weights(unet, "diffusion_pytorch_model")
         return assemble(path, config, parts, read_tensors(files))
+    if not path.is_file():  # nor is a pipe one, which would never end
+        raise CheckpointError(f"{path} is no file and no folder; expected a Show-1 folder (such as show-1-base) or a "
+                              ".safetensors file.")
     return assemble(path, *read_single(path))
 
 

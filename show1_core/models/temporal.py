@@ -118,12 +118,12 @@ class TemporalTransformer(nn.Module):
         step = at_once(x, pixels := x.shape[-2] * x.shape[-1], growth=2)
         clip = unfold_frames(x, frames)  # (B, C, F, H, W)
         if step < pixels and divisible(x, self.norm):
-            scale, shift = clip_norm(clip.flatten(3), self.norm)
-            h = by_pixels(lambda part: part + self.layers(torch.addcmul(shift, part, scale)), clip.flatten(3), step=step)
-        else:
-            h = self.layers(group_norm(clip, self.norm).flatten(3))
-            return x + fold_frames(h).reshape(x.shape)  # x first: the sum lies in memory as it does
-        return fold_frames(h).reshape(x.shape)
+            flat = clip.flatten(3)
+            scale, shift = clip_norm(flat, self.norm)
+            h = by_pixels(lambda part: part + self.layers(torch.addcmul(shift, part, scale)), flat, step=step)
+            return fold_frames(h).reshape(x.shape)
+        h = self.layers(group_norm(clip, self.norm).flatten(3))
+        return x + fold_frames(h).reshape(x.shape)  # x first: the sum lies in memory as it does
 
     def layers(self, x: Tensor) -> Tensor:
         """The transformer on some pixels, (B, C, F, S) -> the same."""
