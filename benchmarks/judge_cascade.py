@@ -1,6 +1,7 @@
 """Runs prompts through the whole mini cascade in a real ComfyUI and judges the videos.
 
-    python benchmarks/judge_cascade.py [--prompts 64] [--held-out] [--least-right 6] [--output DIR]
+    python benchmarks/judge_cascade.py [--prompts 64] [--held-out] [--least-right 6] [--most-memory 2000]
+                                       [--output DIR]
 
 One ComfyUI serves all prompts, with the settings of the shipped workflow. Prints a line a video, then the judge's
 figures after every stage and the same with the prompts shuffled; judge.json and sheet.png, a picture of all videos, go
@@ -14,7 +15,7 @@ import asyncio
 import json
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import numpy as np  # noqa: E402
 from host_install import ensure  # noqa: E402
 from hosts import continue_under  # noqa: E402
 from judge_sheet import contact_sheet  # noqa: E402
+from measure import resident  # noqa: E402
 from terminal import guarded  # noqa: E402
 
 WORKFLOW = REPO / "example_workflows" / "Show-1 mini text to video (CPU).json"
@@ -35,6 +37,16 @@ WORKFLOW = REPO / "example_workflows" / "Show-1 mini text to video (CPU).json"
 ON_THE_WAY = {"keyframes": "Keyframes", "interpolation": "Interpolation", "sr1": "Upscale"}
 VIDEO = "video"
 Clips = dict[str, list[np.ndarray]]  # of every prompt, by stage
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What is run: every prompt with the seed of its place; `changes` are values by NODE.input."""
+
+    prompts: list[str]
+    workflow: Path = WORKFLOW
+    first_seed: int = 0
+    changes: dict[str, str] = field(default_factory=dict)
 
 
 def video_frames(file: Path) -> np.ndarray:
@@ -68,18 +80,19 @@ def save_on_the_way(api: dict[str, Any], number: int) -> None:
         api[stage] = {"class_type": "SaveImage", "inputs": inputs, "_meta": {"title": stage}}
 
 
-async def run_all(url: str, workflow: Path, prompts: list[str], output: Path) -> Clips:
+async def run_all(url: str, orders: Orders, output: Path) -> Clips:
     """Queue every prompt at a running ComfyUI, one after the other; what each of them showed after every stage."""
     import workflow as workflows
     from host_client import Client
 
-    content = workflows.load(workflow)
+    content = workflows.load(orders.workflow)
     clips: Clips = {stage: [] for stage in (*ON_THE_WAY, VIDEO)}
     async with Client(url) as client:
         info = await client.object_info()
-        for number, prompt in enumerate(prompts):
+        for number, prompt in enumerate(orders.prompts):
             api = workflows.to_api(content, info)
-            workflows.apply([workflows.Setting("Prompt.value", prompt), workflows.Setting("*.seed", str(number))], api, info)
+            values = {"Prompt.value": prompt, "*.seed": str(orders.first_seed + number), **orders.changes}
+            workflows.apply([workflows.Setting(*item) for item in values.items()], api, info)
             save_on_the_way(api, number)
             began = time.monotonic()
             prompt_id = await client.queue(api)
@@ -90,7 +103,7 @@ async def run_all(url: str, workflow: Path, prompts: list[str], output: Path) ->
             for stage in ON_THE_WAY:
                 clips[stage].append(saved_frames([output / file for file in files if file.parent.name == stage]))
             clips[VIDEO].append(video_frames(next(output / file for file in files if file.suffix == ".mp4")))
-            print(f"{number + 1}/{len(prompts)} {prompt}: {time.monotonic() - began:.0f} s", flush=True)
+            print(f"{number + 1}/{len(orders.prompts)} {prompt}: {time.monotonic() - began:.0f} s", flush=True)
     return clips
 
 
@@ -114,6 +127,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--held-out", action="store_true", help="combinations that training never saw")
     parser.add_argument("--least-right", type=int, default=0, help="fail when fewer videos are right")
+    parser.add_argument("--most-memory", type=int, help="fail when the ComfyUI's resident memory was more, in MB")
     parser.add_argument("--workflow", type=Path, default=WORKFLOW)
     parser.add_argument("--output", type=Path, default=REPO / "output" / "judge")
     chosen = parser.parse_args(arguments)
@@ -125,8 +139,13 @@ def main(arguments: list[str]) -> int:
     output.mkdir(parents=True, exist_ok=True)
     prompts = prompts_of(chosen.prompts, chosen.held_out)
     with Server(host, Launch(output=output)) as server:
-        clips = asyncio.run(run_all(server.url, chosen.workflow, prompts, output))
-    return 0 if report(clips, prompts, output) >= chosen.least_right else 1
+        clips = asyncio.run(run_all(server.url, Orders(prompts, chosen.workflow), output))
+        megabytes = None if chosen.most_memory is None else resident("VmHWM", server.pid) // 2**20
+    good = report(clips, prompts, output) >= chosen.least_right
+    if megabytes is not None:
+        print(f"peak resident memory of ComfyUI: {megabytes} MB")
+        good = good and megabytes <= chosen.most_memory
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

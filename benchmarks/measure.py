@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import statistics
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
 
 Call = Callable[[], Tensor]
-RESET_PEAK, PEAK = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+PROCESSES = Path("/proc")
 
 
 @dataclass(frozen=True)
@@ -60,22 +63,52 @@ def peak_of(call: Call, device: str) -> int:
         timed(call, device)
         return torch.cuda.max_memory_allocated() - before
     call()  # libraries keep room of their own from the first call on
-    if not RESET_PEAK.exists():
+    if not PROCESSES.exists():
         return 0
     before = resident("VmRSS")
-    RESET_PEAK.write_text("5")
+    (PROCESSES / "self" / "clear_refs").write_text("5")  # forgets the peak
     call()
     return resident("VmHWM") - before
 
 
-def resident(line: str) -> int:
-    """A size in bytes from the process's status."""
-    return next(int(text.split()[1]) * 1024 for text in PEAK.read_text().splitlines() if text.startswith(line))
+def resident(line: str, process: int | str = "self") -> int:
+    """A size in bytes from a process's status: VmRSS now, VmHWM at most so far."""
+    status = (PROCESSES / str(process) / "status").read_text()
+    return next(int(text.split()[1]) * 1024 for text in status.splitlines() if text.startswith(line))
 
 
 def cpu_attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     """PyTorch counts the attention of GPUs only."""
     return sdpa_flop(query, key, value)
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of the tensors made inside it that live at once; on the meta device at no cost in memory.
+
+    `peak` is the most there were. What a library keeps for itself while it computes is not seen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak, self._now, self._storages = 0, 0, set[int]()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = function(*args, **(kwargs or {}))
+        for value in tree_leaves(out):
+            if isinstance(value, Tensor) and value.untyped_storage()._cdata not in self._storages:
+                self._add(value.untyped_storage())
+        return out
+
+    def _add(self, storage: Any) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        self._storages.add(key)
+        self._now += size
+        self.peak = max(self.peak, self._now)
+        weakref.finalize(storage, self._drop, key, size)
+
+    def _drop(self, key: int, size: int) -> None:
+        self._storages.remove(key)
+        self._now -= size
 
 
 def flops(call: Call) -> int:

@@ -124,23 +124,6 @@ def upscale_group(name: str, values: Values | None = None) -> Group:
         preview("Preview the enlarged frames", link("Upscale", "images"))))
 
 
-def final_group(links: Links) -> Group:
+def final_group(links: Links, values: Values | None = None) -> Group:
     return Group("5 Final size and detail", VIOLET, (
-        vae("show-1-sr2/vae"), model("show-1-sr2"), refine("show-1-sr2", {**clip_links(), **links})))
-
-
-def downloads(*names: str) -> str:
-    """Lines of a note: where each model comes from."""
-    owners = {"IF-II-L-v1.0": "DeepFloyd"}
-    lines = [f"- [{owners.get(name, 'showlab')}/{name}](https://huggingface.co/{owners.get(name, 'showlab')}/{name})"
-             for name in names]
-    return "\n".join(lines)
-
-
-WEIGHTS = """**Models.** `scripts/download.py` of this pack fetches them. Or copy these repositories, folders as they are, \
-into `ComfyUI/models/show1`, and press R:
-
-{downloads}
-
-The weights of Show-1 may not be used commercially (CC BY-NC 4.0)."""
-ANY_T5 = "\n\n**T5.** *Load T5* also lists the `t5xxl_*.safetensors` that you may have in `models/text_encoders`."
+        vae("show-1-sr2/vae"), model("show-1-sr2"), refine("show-1-sr2", {**clip_links(), **links}, values)))

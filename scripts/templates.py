@@ -12,18 +12,27 @@ from pathlib import Path
 
 from graphs import Graph, Group, Json, Node, Pack, to_ui
 from hosts import REPO
+from template_notes import (
+    CORE_READ_ME,
+    DRAFTS_READ_ME,
+    FEW_STEPS,
+    KEYFRAMES_READ_ME,
+    LARGER_READ_ME,
+    MINI_READ_ME,
+    PUBLISHED_STEPS,
+    READ_ME,
+    SMOOTHER_READ_ME,
+    downloads,
+)
 from template_parts import (
-    ANY_T5,
     BLUE,
     GREEN,
     GREY,
     PREVIEW,
     SEED,
     VIOLET,
-    WEIGHTS,
     clip_group,
     clip_links,
-    downloads,
     final_group,
     first_frame_group,
     interpolation_group,
@@ -47,40 +56,29 @@ FOLDER = REPO / "example_workflows"
 # By the beginning of a node type's name: who it comes from, and the version these graphs were made with.
 PACKS = {"": Pack("comfy-core", "0.3.75"), "Show1": Pack("show-1", "0.1.0")}
 
-READ_ME = """## Show-1: text to video
+CASCADE = ("show-1-base", "show-1-interpolation", "IF-II-L-v1.0", "show-1-sr1", "show-1-sr2")
 
-Eight small keyframes are drawn from the prompt, the motion between them is filled in, and 29 frames are enlarged \
-twice: 64x40, 256x160, 576x320, at 8 frames a second.
 
-""" + WEIGHTS + """ DeepFloyd's are under a licence of their own, to be accepted on the model's page. Of \
-show-1-interpolation and show-1-sr1 the `text_encoder`, 11.5 GB, is not needed.""" + ANY_T5 + """
+def text_to_video(title: str, settings: str, steps: tuple[int, ...] = ()) -> Graph:
+    """The whole cascade; `settings` says what its numbers are, `steps` are those of each stage where not the published ones."""
+    keyframes, interpolation, first_frame, upscale, refined = [{"steps": count} for count in steps] or [{}] * len(CASCADE)
+    return Graph(title, (
+        (Group("Start here", GREY, (
+            prompt("A burning lamborghini driving on rainbow."),
+            note(READ_ME.format(downloads=downloads(*CASCADE), settings=settings), 440)), 400),),
+        (t5_text(), clip_group()),
+        (keyframes_group("show-1-base", keyframes),),
+        (interpolation_group("show-1-interpolation",
+                             {"images": link("Keyframes", "images"), "fps": link("Keyframes", "fps")}, interpolation),),
+        (first_frame_group("IF-II-L-v1.0", first_frame),),
+        (upscale_group("show-1-sr1", upscale),),
+        (final_group({"images": link("Upscale", "images")}, refined),),
+        (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}, "video/show-1"),),
+    ))
 
-**Settings** are those of the published run. The same seed gives the same noise on every machine; to try other takes, \
-change the seed of *Keyframes*: it decides what the video shows.
 
-**Without DeepFloyd's model** delete group 3, or give *first_frame* any upscaler's picture of 256x160."""
-
-TEXT_TO_VIDEO = Graph("Show-1 text to video", (
-    (Group("Start here", GREY, (
-        prompt("A burning lamborghini driving on rainbow."),
-        note(READ_ME.format(downloads=downloads(
-            "show-1-base", "show-1-interpolation", "IF-II-L-v1.0", "show-1-sr1", "show-1-sr2")), 420)), 400),),
-    (t5_text(), clip_group()),
-    (keyframes_group("show-1-base"),),
-    (interpolation_group("show-1-interpolation",
-                         {"images": link("Keyframes", "images"), "fps": link("Keyframes", "fps")}),),
-    (first_frame_group("IF-II-L-v1.0"),),
-    (upscale_group("show-1-sr1"),),
-    (final_group({"images": link("Upscale", "images")}),),
-    (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}, "video/show-1"),),
-))
-
-KEYFRAMES_READ_ME = """## Show-1: keyframes only
-
-What the keyframes show decides the whole video, and they are quick to draw. Queue this a few times: the seed changes \
-after every run. Take the seed you like to *Show-1 text to video*.
-
-""" + WEIGHTS + ANY_T5
+TEXT_TO_VIDEO = text_to_video("Show-1 text to video", PUBLISHED_STEPS)
+FEW = text_to_video("Show-1 text to video, few steps", FEW_STEPS, (25, 25, 15, 25, 20))
 
 KEYFRAMES_ONLY = Graph("Show-1 keyframes only", (
     (Group("Start here", GREY, (
@@ -95,21 +93,10 @@ KEYFRAMES_ONLY = Graph("Show-1 keyframes only", (
         Node("Preview the keyframes", "PreviewImage", {"images": link("Keyframes", "images")}, height=420),), 420),),
 ))
 
-DRAFTS_READ_ME = """## Show-1: drafts, pick, then upscale
-
-What the keyframes show decides the whole video, and they are quick to draw.
-
-1. Run. Six takes appear on one contact sheet; all later stages are muted, so they cost nothing.
-2. Like none? Change the seed of *Drafts* and run again. Like one? Set *take* to its number.
-3. Wake the stages: drag over groups 2 to 5 and *Video* with Ctrl held, then Ctrl+M. Run: the takes are not drawn again.
-
-""" + WEIGHTS
-
 DRAFTS = Graph("Show-1 drafts, pick, then upscale", (
     (Group("Start here", GREY, (
         prompt("A burning lamborghini driving on rainbow."),
-        note(DRAFTS_READ_ME.format(downloads=downloads(
-            "show-1-base", "show-1-interpolation", "IF-II-L-v1.0", "show-1-sr1", "show-1-sr2")), 380)), 400),),
+        note(DRAFTS_READ_ME.format(downloads=downloads(*CASCADE)), 380)), 400),),
     (t5_text(), clip_group()),
     (Group("1 Drafts", BLUE, (
         model("show-1-base"),
@@ -125,17 +112,6 @@ DRAFTS = Graph("Show-1 drafts, pick, then upscale", (
     (muted(final_group({"images": link("Upscale", "images")})),),
     (muted(video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}, "video/show-1")),),
 ))
-
-CORE_READ_ME = """## Show-1: keyframes through core samplers
-
-The keyframe model is a native MODEL: LoRA loaders, guiders, samplers and schedulers of ComfyUI work with it. Its \
-latents are the pixels themselves, so *Load VAE* is set to `pixel_space`.
-
-The dynamic threshold of the published run is part of the model, so *cfg* can stay at 9. The timesteps are the core \
-scheduler's, so the video is not the very one that *Show-1 Keyframes* makes. The other stages have nodes for this too: \
-*Show-1 Interpolation Conditioning* and *Show-1 Pixel SR Conditioning*.
-
-""" + WEIGHTS + ANY_T5
 
 CORE_SAMPLERS = Graph("Show-1 keyframes through core samplers", (
     (Group("Start here", GREY, (
@@ -153,29 +129,6 @@ CORE_SAMPLERS = Graph("Show-1 keyframes through core samplers", (
         Node("Decode", "VAEDecode", {"samples": link("Keyframes", "LATENT"), "vae": link("Pixels as they are", "VAE")}),
         Node("Preview the keyframes", "PreviewImage", {"images": link("Decode", "IMAGE")}, height=420)), 420),),
 ))
-
-OWN_VIDEO = """
-
-**Video.** Choose a file in *Load Video*. *Frames* takes the first {frames} of it, so that a first run is quick; \
-set it higher as memory allows."""
-
-SMOOTHER_READ_ME = """## Any video, smoother
-
-Three new frames are drawn between every two, as the prompt describes what moves, and the frame rate rises by as much: \
-n frames become 4n - 3.""" + OWN_VIDEO.format(frames=16) + """
-
-**Size.** The model was trained on 64x40. Larger sizes, in multiples of 8, keep more of the picture and are less \
-certain to move well; *Make any video larger* can follow.
-
-""" + WEIGHTS + ANY_T5
-
-LARGER_READ_ME = """## Any video, larger
-
-The video is scaled to 576x320, and detail that fits the prompt is drawn into it. *denoise* says how much may change: \
-0.8 is the published value for clips that Show-1 made; less keeps more of yours.""" + OWN_VIDEO.format(frames=29) + """
-
-""" + WEIGHTS
-
 
 def own_video(frames: int) -> Group:
     """Frames of a video that the user has."""
@@ -213,14 +166,6 @@ LARGER = Graph("Make any video larger", (
             "audio": link("Take it apart", "audio")}, "video/larger"),),
 ))
 
-MINI_READ_ME = """## Show-1 mini: the whole cascade on a CPU
-
-The same five stages as the real ones, small enough for any computer. It ships with the pack: nothing \
-to download. It has only ever seen coloured shapes that move, so ask for those: *a red circle moving right*, \
-*a blue square moving down*.
-
-29 frames of 192x128, at 8 frames a second."""
-
 MINI = Graph("Show-1 mini text to video (CPU)", (
     (Group("Start here", GREY, (prompt("a red circle moving right"), note(MINI_READ_ME, 180)), 400),),
     (t5_text("show1-mini/keyframes/text_encoder"),),
@@ -243,7 +188,7 @@ MINI_PARTS = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
 def graphs() -> list[Graph]:
     """The templates of this checkout; the mini's only where its models are."""
     shipped = all((REPO / "models" / "show1-mini" / part).is_dir() for part in MINI_PARTS)
-    return [TEXT_TO_VIDEO, KEYFRAMES_ONLY, DRAFTS, CORE_SAMPLERS, SMOOTHER, LARGER, *([MINI] if shipped else [])]
+    return [TEXT_TO_VIDEO, FEW, KEYFRAMES_ONLY, DRAFTS, CORE_SAMPLERS, SMOOTHER, LARGER, *([MINI] if shipped else [])]
 
 
 def text_of(graph: Graph, object_info: Json) -> str:

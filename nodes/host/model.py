@@ -21,6 +21,7 @@ from .network import HostUNet
 from .text_memory import TextMemory, TextMemoryCond
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
+FACTOR_ELEMENTS = 0.01 * 2**20  # of features a pixel: what the host reckons for a memory_usage_factor of 1
 NOISE_LEVEL, MEMORY = "show1_noise_level", "show1_text_memory"  # in CONDITIONING
 
 
@@ -56,6 +57,7 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     supported = list(config.supported_inference_dtypes)
     storage = mm.unet_dtype(device, parameters, supported, first.dtype) if dtype == "auto" else DTYPES[dtype]
     config.set_inference_dtype(storage, mm.unet_manual_cast(storage, device, supported))
+    config.memory_usage_factor = identity.config.peak_elements / FACTOR_ELEMENTS
     latents = identity.config.sample_channels == 4
     config.latent_format = comfy.latent_formats.SD15(identity.latent_scale) if latents else PixelFormat()
     model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)

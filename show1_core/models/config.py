@@ -119,6 +119,16 @@ class UNetConfig:
         halvings = len(self.block_out_channels) - 1
         return 2**halvings if block_kind(self.down_block_types[0])[1] == "resnet" else 1
 
+    @property
+    def peak_elements(self) -> int:
+        """Elements of features that live at once in a call, for each pixel of each row; measured, with some room (SPEC 4).
+
+        The peak lies at the finest resolution, so the first level's channels set it: 8 times as many inside a
+        feed-forward, beside its input, its result and the skip connections; fewer where blocks hold convolutions alone.
+        """
+        transformers = block_kind(self.mid_block_type)[0] == "transformer"
+        return self.block_out_channels[0] * (30 if transformers else 20)
+
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> UNetConfig:
         """Read a published `config.json`. Raises ConfigError in one sentence for anything Show-1 does not have."""

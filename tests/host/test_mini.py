@@ -15,7 +15,7 @@ JUDGE = REPO / "benchmarks" / "judge_cascade.py"
 
 @pytest.mark.slow
 def test_most_of_eight_prompts_are_seen_in_their_videos(host: Host, tmp_path: Path) -> None:
-    command = [str(host.python), str(JUDGE), "--prompts", str(PROMPTS), "--output", str(tmp_path)]
+    command = [str(host.python), str(JUDGE), "--prompts", str(PROMPTS), "--most-memory", "2000", "--output", str(tmp_path)]
     done = subprocess.run(command, env=environment(host), capture_output=True, text=True)
     print(done.stdout)
     assert done.returncode == 0, done.stderr[-5000:]

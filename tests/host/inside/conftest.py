@@ -82,6 +82,14 @@ def text(pack, models):
 
 
 @pytest.fixture(scope="session")
+def vae(pack, models):
+    """The miniature's VAE."""
+    weights, folder = pack("show1_core.weights"), models / "show-1-sr2" / "vae"
+    tensors = weights.read_tensors(weights.find_weights(folder, "diffusion_pytorch_model"))
+    return pack("nodes.host").load_vae(tensors, weights.read_json(folder / "config.json"))
+
+
+@pytest.fixture(scope="session")
 def t5(golden):
     """Recorded text of the pixel stages as CONDITIONING: positive, negative."""
     return tuple([[golden[f"t5.{name}.embeds"], {}]] for name in ("prompt", "negative"))

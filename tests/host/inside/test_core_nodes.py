@@ -18,13 +18,6 @@ def core():
     return nodes
 
 
-@pytest.fixture(scope="module")
-def vae(pack, models):
-    weights, folder = pack("show1_core.weights"), models / "show-1-sr2" / "vae"
-    tensors = weights.read_tensors(weights.find_weights(folder, "diffusion_pytorch_model"))
-    return pack("nodes.host").load_vae(tensors, weights.read_json(folder / "config.json"))
-
-
 @pytest.mark.parametrize("frames, denoise", [(1, 1.0), (3, 0.8)])
 def test_the_latent_stage_between_the_core_vae_nodes(core, load, clip, vae, frames, denoise):
     images = torch.rand(frames, 64, 72, 3, generator=torch.Generator().manual_seed(0))

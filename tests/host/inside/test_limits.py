@@ -10,13 +10,6 @@ CHECKPOINTS = ("show-1-base", "show-1-interpolation", "IF-II-L-v1.0", "show-1-sr
 
 
 @pytest.fixture
-def vae(pack, models):
-    weights, folder = pack("show1_core.weights"), models / "show-1-sr2" / "vae"
-    tensors = weights.read_tensors(weights.find_weights(folder, "diffusion_pytorch_model"))
-    return pack("nodes.host").load_vae(tensors, weights.read_json(folder / "config.json"))
-
-
-@pytest.fixture
 def stages(pack, t5, clip, vae):
     """Each stage's node as a function of a MODEL and frames, at one step."""
     keyframes, interpolation = pack("nodes.keyframes").Show1KeyframeSampler, pack("nodes.interpolation").Show1Interpolator

@@ -107,23 +107,47 @@ def test_text_is_projected_once_a_run_and_nothing_stays(pack, load, t5):
     assert not [value for value in gc.get_objects() if isinstance(value, memories)]
 
 
-@pytest.mark.parametrize("node, arguments, calls", [
-    ("keyframes.Show1KeyframeSampler", lambda clip: (1, 75, 9.0, 8, 8, 8), 75),
-    ("interpolation.Show1Interpolator", lambda clip: (clip(8), 1, 75, 4.0), 75),
-    ("pixel_sr.Show1FirstFrameSR", lambda clip: (clip(1), 1, 70, 4.0, 150), 70),
-    ("pixel_sr.Show1PixelSR", lambda clip: (clip(29), 1, 125, 7.0, 250), 500)])
-def test_calls_of_the_published_run(pack, load, t5, node, arguments, calls, monkeypatch):
-    """The network itself is left out: how often it is asked is what counts."""
-    part, name = node.split(".")
-    checkpoint = {"keyframes": "show-1-base", "interpolation": "show-1-interpolation", "pixel_sr": "show-1-sr1"}[part]
-    model = load("IF-II-L-v1.0" if "FirstFrame" in name else checkpoint)
-    unet, counted = pack("show1_core.models.unet").UNet, []
+@pytest.fixture
+def counted(pack, monkeypatch):
+    """Calls of a network that computes nothing: how often it is asked is what counts."""
+    calls = []
 
     def quick(self, sample, timestep, text, noise_level=None, channels=None):
-        counted.append(len(sample))
+        calls.append(len(sample))
         return torch.zeros(text.rows, channels, *sample.shape[2:])
 
-    monkeypatch.setattr(unet, "forward", quick)
-    clip = lambda frames: torch.rand(frames, 8, 8, 3, generator=torch.Generator().manual_seed(0))  # noqa: E731
-    getattr(pack(f"nodes.{part}"), name).execute(model, *t5, *arguments(clip), *PUBLISHED)
+    monkeypatch.setattr(pack("show1_core.models.unet").UNet, "forward", quick)
+    return calls
+
+
+def images(frames, height=8, width=8):
+    return torch.rand(frames, height, width, 3, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("checkpoint, node, arguments, calls", [
+    ("show-1-base", "keyframes.Show1KeyframeSampler", (1, 75, 9.0, 8, 8, 8), 75),
+    ("show-1-interpolation", "interpolation.Show1Interpolator", (images(8), 1, 75, 4.0), 75),
+    ("IF-II-L-v1.0", "pixel_sr.Show1FirstFrameSR", (images(1), 1, 70, 4.0, 150), 70),
+    ("show-1-sr1", "pixel_sr.Show1PixelSR", (images(29), 1, 125, 7.0, 250), 500)])
+def test_calls_of_the_published_run(pack, load, t5, counted, checkpoint, node, arguments, calls):
+    part, name = node.split(".")
+    getattr(pack(f"nodes.{part}"), name).execute(load(checkpoint), *t5, *arguments, *PUBLISHED)
     assert len(counted) == calls
+
+
+def test_calls_of_the_published_last_stage(pack, load, clip, vae, counted):
+    pack("nodes.latent_sr").Show1LatentSR.execute(
+        load("show-1-sr2"), vae, *clip, images(29, 64, 64), 1, 50, 15.0, 0.8, 64, 64, *PUBLISHED)
+    assert counted == [1] * 40
+
+
+@pytest.mark.parametrize("checkpoint", ["show-1-base", "show-1-interpolation", "show-1-sr1", "show-1-sr2"])
+def test_the_host_is_told_what_a_call_needs(load, monkeypatch, checkpoint):
+    """On a GPU; without flash attention, as on a CPU, the host reckons with more by itself."""
+    import comfy.model_management as mm
+
+    monkeypatch.setattr(mm, "pytorch_attention_flash_attention", lambda: True)
+    model = load(checkpoint).model
+    config = model.show1.config
+    declared = model.memory_required([2, config.in_channels, 8, 40, 64])
+    assert declared == pytest.approx(2 * 8 * 40 * 64 * config.peak_elements * 4)

@@ -20,13 +20,6 @@ def images(pack):
     return pack("show1_core.cascade").to_images
 
 
-@pytest.fixture
-def vae(pack, models):
-    weights, folder = pack("show1_core.weights"), models / "show-1-sr2" / "vae"
-    tensors = weights.read_tensors(weights.find_weights(folder, "diffusion_pytorch_model"))
-    return pack("nodes.host").load_vae(tensors, weights.read_json(folder / "config.json"))
-
-
 def test_keyframes(nodes, load, t5, golden, recipe, images):
     made = recipe["keyframes"]
     out, fps = nodes["keyframes"].Show1KeyframeSampler.execute(
