@@ -27,7 +27,6 @@ import numpy as np  # noqa: E402
 from host_install import ensure  # noqa: E402
 from hosts import continue_under  # noqa: E402
 from judge_sheet import contact_sheet  # noqa: E402
-from measure import resident  # noqa: E402
 from terminal import guarded  # noqa: E402
 
 WORKFLOW = REPO / "example_workflows" / "Show-1 mini text to video (CPU).json"
@@ -134,6 +133,7 @@ def main(arguments: list[str]) -> int:
     host = ensure()
     continue_under(host)
     from host_server import Launch, Server
+    from measure import resident
 
     output = chosen.output.resolve()
     output.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ def missing(kind: str, name: str | None, found: Mapping[str, Path], folder: str)
 def one_of(kind: str, name: str, found: Mapping[str, Path], folder: str) -> Path:
     """The path a combo's option stands for. Raises ValueError when the listing does not have it."""
     if name not in list(found):
-        raise ValueError(missing(kind, name, found, folder))
+        raise ValueError(missing(kind, str(name), found, folder))
     return found[name]
 
 
@@ -47,7 +47,10 @@ def stage_model(model: Any, stage: Stage) -> Identity:
 
 
 def text(conditioning: Any, name: str, identity: Identity) -> None:
-    """CONDITIONING of the width the model was trained with. Raises ValueError."""
+    """CONDITIONING of the width the model was trained with, and no frames with it. Raises ValueError."""
+    if any(host.has_frames(values) for _, values in conditioning):
+        raise ValueError(f"{name} carries frames for a core sampler, from Show-1 Interpolation or Pixel SR Conditioning; "
+                         f"{identity.stage.node} takes the text alone, from before that node.")
     width, expected = conditioning[0][0].shape[-1], identity.config.text_dim
     if width != expected:
         encoder = "CLIP Text Encode with the text encoder of show-1-sr2" if identity.stage is STAGES[-1] else "Show-1 T5 Encode"
@@ -61,11 +64,16 @@ def frames(images: Tensor, name: str, minimum: int = 1, multiple: int = 1) -> Te
         raise ValueError(f"{name} has shape {tuple(images.shape)}; expected frames of height, width and 3 colours.")
     count, height, width, _ = images.shape
     if count < minimum:
-        raise ValueError(f"{name} has {count} frame{'' if count == 1 else 's'}; expected at least {minimum}.")
+        raise ValueError(f"{name} has {counted(count)}; expected at least {minimum}.")
     size(height, width, multiple, name)
     if not bool(torch.isfinite(images).all()):
         raise ValueError(f"{name} holds values that are no numbers (NaN or infinite); look at the node it comes from.")
     return images[..., :3]
+
+
+def counted(frames: int) -> str:
+    """A number of frames in words."""
+    return f"{frames} frame{'' if frames == 1 else 's'}"
 
 
 def size(height: int, width: int, multiple: int, name: str) -> None:

@@ -68,7 +68,9 @@ class Show1PickDraft(io.ComfyNode):
     @classmethod
     def execute(cls, images: Any, take: int, frames: int) -> io.NodeOutput:
         count, rest = divmod(len(images), frames)
-        if rest or not 1 <= take <= count:
-            raise ValueError(f"take is {take} of {len(images)} frames, {frames} a take; expected a take from 1 to "
-                             f"{max(count, 1)}, and frames as set on Show-1 Keyframe Drafts.")
+        if rest or not count:
+            raise ValueError(f"images has {checks.counted(len(images))}, which is no number of takes of {frames}; set frames as "
+                             "on Show-1 Keyframe Drafts.")
+        if not 1 <= take <= count:
+            raise ValueError(f"take is {take}; images has {count} take{'' if count == 1 else 's'}.")
         return io.NodeOutput(images[(take - 1) * frames:take * frames], KEYFRAME_FPS)

@@ -51,8 +51,8 @@ class VideoSize(NamedTuple):
 
 
 def seeded(seed: int) -> torch.Generator:
-    """A fresh CPU random stream."""
-    return torch.Generator("cpu").manual_seed(seed)
+    """A fresh CPU random stream; after the largest seed of 64 bits comes 0."""
+    return torch.Generator("cpu").manual_seed(seed % 2**64)
 
 
 def keyframes(sample: Sample, size: VideoSize, seed: int, start: Tensor | None = None) -> Tensor:

@@ -16,11 +16,14 @@ from torch import Tensor
 
 from ...show1_core import schedule as schedules
 from ...show1_core.cascade import Condition
-from ...show1_core.models.rescue import NotFinite
+from ...show1_core.models.rescue import NotFinite, TooLarge
 from ..run import Run
 from .model import MEMORY, NOISE_LEVEL
 from .samplers import ddpm_sampler, sampler_of, sigmas_of
 from .text_memory import TextMemory
+
+
+LARGEST_SEED = 2**64 - 1  # some of the host's samplers count one on
 
 
 class Stopped(RuntimeError):
@@ -42,13 +45,15 @@ class HostSample:
         began = generator.get_state()
         try:
             return self.once(noise, condition, start, generator)
+        except TooLarge as error:
+            raise RuntimeError(str(error)) from error  # the host shows users the names of classes that are not Python's
         except Stopped as stopped:
             safer = safer_model(self.model)
             if safer is None:
-                raise
+                raise RuntimeError(str(stopped)) from stopped
             logging.warning("%s It is done again in %s.", stopped, compute_dtype(safer))
         self.use(safer)
-        return self.once(noise, condition, start, generator.set_state(began))
+        return self(noise, condition, start, generator.set_state(began))
 
     def once(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
         """One attempt. Raises Stopped naming stage, step and layer when values are no numbers."""
@@ -66,13 +71,22 @@ class HostSample:
         try:
             clip = comfy.sample.sample_custom(
                 model, noise, run.cfg, sampler, sigmas, *texts, torch.zeros_like(noise) if start is None else start,
-                callback=self.tick, disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=run.seed)
+                callback=self.tick, disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+                seed=run.seed % LARGEST_SEED)
             if not bool(torch.isfinite(clip).all()):
-                raise NotFinite("the sampler")
+                raise NotFinite("the sampler's result", of_network=False)
         except NotFinite as error:
             raise Stopped(f"{model.model.show1.stage.title} stopped in step {self.step + 1} of {len(sigmas) - 1}: {error}, "
-                          f"computing in {compute_dtype(model)}; load it with dtype bf16 or fp32.") from error
+                          f"computing in {compute_dtype(model)}; {self.advice(error)}") from error
         return clip * schedules.signal_scale(float(sigmas[-1]))
+
+    def advice(self, error: NotFinite) -> str:
+        """What may help against values that are no numbers."""
+        if not error.of_network:
+            return f"try another sampler than {self.run.sampler_name} with scheduler {self.run.scheduler}, or more steps."
+        if compute_dtype(self.model) == torch.float16:
+            return "load it with dtype bf16 or fp32."
+        return "its file may be damaged, or a LoRA too strong."
 
     def tick(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
         """After every step: the bar moves on, and the host looks whether the user has cancelled."""
@@ -99,6 +113,11 @@ def conditioned(conditioning: Any, condition: Condition, memory: TextMemory | No
     memory = memory if len(conditioning) == 1 else None  # several texts would need one each: the model makes them
     values = {"noise_concat": condition.frames, NOISE_LEVEL: condition.noise_level, MEMORY: memory}
     return node_helpers.conditioning_set_values(conditioning, {k: v for k, v in values.items() if v is not None})
+
+
+def has_frames(values: dict[str, Any]) -> bool:
+    """Whether a conditioning's values hold frames for the network, as `conditioned` adds them."""
+    return "noise_concat" in values
 
 
 def progress_bar(total: int) -> Any:

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from .pieces import piece_bytes
 
 MEGABYTE = 2**20
+FROM_OUTSIDE = "the input of conv_in"
 
 
 class NotFinite(RuntimeError):
-    """A network made NaN or infinite values; `module` is the layer they came from first."""
+    """NaN or infinite values in a run; `module` is what they came from first, a layer where they are `of_network`."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, of_network: bool = True) -> None:
         super().__init__(f"{module} holds values that are no numbers (NaN or infinite)")
-        self.module = module
+        self.module, self.of_network = module, of_network
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def check_finite(out: Tensor, network: nn.Module, again: Callable[[], Tensor]) -> None:
     """Raises NotFinite naming the first layer at fault, found by doing the call `again`, when `out` holds NaN or inf."""
     if not bool(torch.isfinite(out).all()):
-        raise NotFinite(first_not_finite(network, again))
+        module = first_not_finite(network, again)
+        raise NotFinite(module, of_network=module != FROM_OUTSIDE)
 
 
 def first_not_finite(network: nn.Module, call: Callable[[], Tensor]) -> str:

@@ -66,6 +66,11 @@ class UNet(nn.Module):
         few = at_once(sample, len(sample), growth=texts * self.config.block_out_channels[0] // sample.shape[1])
         if few < len(sample) and len(text.states) == texts:
             return self._in_groups(few, sample, timestep, text, noise_level, channels)
+        return self.network(sample, timestep, text, noise_level, channels)
+
+    def network(self, sample: Tensor, timestep: Tensor, text: PreparedText, noise_level: Tensor | None,
+                channels: int | None) -> Tensor:
+        """The layers, on inputs as in `forward` that are known to be right."""
         clip = sample if sample.ndim == 5 else sample.unsqueeze(2)  # (B, C, F, H, W)
         frames = clip.shape[2]
         signal = Signal(self._time(clip, timestep, text, noise_level), text, frames)
@@ -90,7 +95,7 @@ class UNet(nn.Module):
             rows = slice(start, start + few)
             some = sample[rows]
             level = None if noise_level is None else of_rows(noise_level, rows)
-            out = self.forward(some, of_rows(timestep, rows), text.of_samples(len(some)), level, channels)
+            out = self.network(some, of_rows(timestep, rows), text.of_samples(len(some)), level, channels)
             groups.append(out.unflatten(0, (-1, len(some))))  # (R, few, ...)
         return torch.cat(groups, dim=1).flatten(0, 1)
 

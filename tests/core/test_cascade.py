@@ -126,3 +126,9 @@ def test_without_a_first_frame_the_first_window_sees_noised_frames_only():
 def test_images_and_clips_are_the_same_numbers():
     images = torch.rand(5, 4, 6, 3) * 3 - 1  # overshoot is kept between pixel stages
     assert torch.allclose(cascade.to_images(cascade.to_clip(images)), images, atol=1e-6)
+
+
+def test_after_the_largest_seed_comes_the_first() -> None:
+    """Takes of drafts count on from a seed, which may be the largest."""
+    drawn = cascade.drafts(lambda noise, *_: noise, cascade.VideoSize(1, 8, 8), 2**64 - 1, 2)
+    assert torch.equal(drawn[1:], cascade.keyframes(lambda noise, *_: noise, cascade.VideoSize(1, 8, 8), 0))

@@ -62,6 +62,12 @@ class Driver:
 
         return asyncio.run(ask())
 
+    def interrupt(self) -> None:
+        """Cancel what is running, as the user's button does."""
+        request = urllib.request.Request(f"{self.url}/interrupt", data=b"{}", method="POST")
+        request.add_header("Content-Type", "application/json")
+        urllib.request.urlopen(request).close()
+
     def fetch(self, file: PurePosixPath) -> bytes:
         """A file of the output folder, over HTTP."""
         query = urllib.parse.urlencode(
@@ -80,9 +86,7 @@ class Driver:
                 outcome.interrupted_after = time.monotonic() - asked[0]
             if not asked and interrupt_when(event):
                 asked.append(time.monotonic())
-                request = urllib.request.Request(f"{self.url}/interrupt", data=b"{}", method="POST")
-                request.add_header("Content-Type", "application/json")
-                urllib.request.urlopen(request).close()
+                self.interrupt()
 
         async with Client(self.url) as client:
             prompt_id = await client.queue(prompt)

@@ -64,6 +64,13 @@ def test_text_of_another_width_is_refused(load, pack, place):
         pack("nodes.checks").text(wide, "positive", identity)
 
 
+@pytest.mark.parametrize("place", CHECKPOINTS)
+def test_text_that_carries_frames_for_core_samplers_is_refused(pack, load, clip, t5, place):
+    carrying = pack("nodes.natives").Show1InterpolationConditioning.execute(*t5, frames(2)).args[0]
+    with pytest.raises(ValueError, match="positive carries frames .* takes the text alone"):
+        pack("nodes.checks").text(carrying, "positive", load(place).model.show1)
+
+
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 10, 15, 16, 29, 36])
 def test_any_number_of_frames_is_enlarged_whole(load, stages, count):
     out = stages["show-1-sr1"](load("show-1-sr1"), frames(count))

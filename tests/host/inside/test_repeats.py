@@ -45,16 +45,17 @@ def test_two_prompts_taken_in_turns_do_not_touch_each_other(load, keyframes, smo
         assert torch.equal(keyframes(base, text=turned), alone[1])
 
 
-def test_a_run_in_pieces_or_a_sample_at_a_time_is_the_same_run(pack, load, keyframes, smooth):
+@pytest.mark.parametrize("most, apart", [(2048, False), (2048, True)])
+def test_a_run_in_pieces_or_a_sample_at_a_time_is_the_same_run(pack, load, keyframes, smooth, monkeypatch, most, apart):
     """Other shapes reach other kernels, whose sums are in another order."""
-    pieces, rescue = pack("show1_core.models.pieces").piece_bytes, pack("show1_core.models.rescue")
-    for model, run in ((load("show-1-base"), keyframes), (load("show-1-interpolation"), smooth)):
-        whole, unet = run(model), model.model.diffusion_model
-        with pieces(2048):
-            assert error(run(model), whole) <= CLOSE
-        unet.rung = len(rescue.LADDER) - 1
-        assert error(run(model), whole) <= CLOSE
-        unet.rung = 0
+    rescue, unet = pack("show1_core.models.rescue"), pack("show1_core.models.unet").UNet
+    runs = ((load("show-1-base"), keyframes), (load("show-1-interpolation"), smooth))
+    whole, calls, once = [run(model) for model, run in runs], [], unet.network
+    monkeypatch.setattr(unet, "network", lambda *inputs: calls.append(len(inputs[1])) or once(*inputs))
+    monkeypatch.setattr(rescue, "LADDER", (rescue.Rung(most, apart),))
+    for (model, run), expected in zip(runs, whole, strict=True):
+        assert error(run(model), expected) <= CLOSE
+    assert calls == [1] * len(calls) and len(calls) == 2 * (1 + 3) * (2 if apart else 1), "pairs, and halves, each on their own"
 
 
 def test_a_lora_leaves_no_trace(load, keyframes):

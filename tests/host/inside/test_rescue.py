@@ -42,8 +42,20 @@ def spoil(model, when):
 def test_stage_step_and_layer_are_named(model, keyframes):
     bad = model()
     spoil(bad, lambda number, _: number >= 2)  # the third call is the one that looks for the layer
-    with pytest.raises(RuntimeError, match=f"the keyframe model stopped in step 2 of 3: {LAYER} holds .* in torch.float32"):
+    with pytest.raises(RuntimeError, match=f"keyframe model stopped in step 2 of 3: {LAYER} holds .* in torch.float32; its file"):
         keyframes(bad)
+
+
+def test_a_sampler_that_makes_no_numbers_is_told_from_a_network_that_does(model, keyframes, monkeypatch):
+    import comfy.k_diffusion.sampling
+
+    def lost(network, x, sigmas, extra_args, *_, **__):
+        return network(x * float("nan"), sigmas[:1].expand(len(x)), **extra_args)
+
+    monkeypatch.setattr(comfy.k_diffusion.sampling, "sample_dpmpp_2m", lost)
+    with pytest.raises(RuntimeError, match="the input of conv_in holds .*; try another sampler than published") as refused:
+        keyframes(model())
+    assert refused.type is RuntimeError, "the host shows users the names of other classes"
 
 
 def test_half_precision_that_was_not_asked_for_is_tried_once_more_in_a_wider_one(pack, model, keyframes, monkeypatch, caplog):
@@ -89,7 +101,7 @@ def test_too_little_memory_is_one_sentence_with_a_smaller_size(pack, model, keyf
     short.model.diffusion_model.get_submodule(LAYER).register_forward_hook(hook)
     with pytest.raises(RuntimeError, match="8x8 with 2 frames do not fit .* in pieces.*; try .* half the width") as refused:
         keyframes(short)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refused.value) and refused.type is RuntimeError
 
 
 def test_text_is_projected_once_a_run_and_nothing_stays(pack, load, t5):
