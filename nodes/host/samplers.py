@@ -20,7 +20,21 @@ SCHEDULERS: list[str] = ["published", *comfy.samplers.KSampler.SCHEDULERS]
 
 
 def sigmas_of(run: Run, schedule: schedules.Schedule) -> Tensor:
-    """The sigmas the user's scheduler gives, falling; `denoise` keeps their last part, in each scheduler's own way."""
+    """The sigmas the user's scheduler gives, falling; `denoise` keeps their last part, in each scheduler's own way.
+
+    Raises ValueError when that leaves no step, or no numbers: some of the host's schedulers cannot do a single step.
+    """
+    sigmas = run_sigmas(run, schedule)
+    if len(sigmas) < 2:
+        raise ValueError(f"steps is {run.steps} and denoise {run.denoise:g}, which leaves no step to take; raise one of them.")
+    if not bool(torch.isfinite(sigmas).all()):
+        raise ValueError(f"scheduler {run.scheduler} makes no numbers of {run.steps} step{'' if run.steps == 1 else 's'}; take "
+                         "more steps or another scheduler.")
+    return sigmas
+
+
+def run_sigmas(run: Run, schedule: schedules.Schedule) -> Tensor:
+    """As `sigmas_of`, not looked at."""
     if run.scheduler == "published":
         return schedules.published_sigmas(schedule, run.steps, run.denoise)
     steps = run.steps if run.denoise > 0.9999 else int(run.steps / run.denoise)

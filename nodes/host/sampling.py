@@ -22,7 +22,6 @@ from .model import MEMORY, NOISE_LEVEL
 from .samplers import ddpm_sampler, sampler_of, sigmas_of
 from .text_memory import TextMemory
 
-
 LARGEST_SEED = 2**64 - 1  # some of the host's samplers count one on
 
 

@@ -100,7 +100,12 @@ class UNet(nn.Module):
         return torch.cat(groups, dim=1).flatten(0, 1)
 
     def prepare(self, text: Tensor) -> PreparedText:
-        """Text states (B, L, D) for many calls: what depends on them and the weights alone is not done again."""
+        """Text states (B, L, D) for many calls: what depends on them and the weights alone is not done again.
+
+        Raises ValueError for text of another width.
+        """
+        if text.ndim != 3 or text.shape[2] != self.config.text_dim:
+            raise ValueError(f"text has shape {tuple(text.shape)}; this UNet takes ({len(text)}, tokens, {self.config.text_dim}).")
         states = without_repeats(text)
         pooled = None if self.add_embedding is None else self.add_embedding(states)
         projected = states if self.encoder_hid_proj is None else self.encoder_hid_proj(states)
@@ -136,7 +141,7 @@ class UNet(nn.Module):
         if shape[-1] % config.size_multiple or shape[-2] % config.size_multiple:
             raise ValueError(f"sample is {shape[-1]}x{shape[-2]}; this UNet halves its input several times over, so width and "
                              f"height must be multiples of {config.size_multiple}.")
-        if len(states) != 3 or states[0] % shape[0] or states[2] != config.text_dim:
+        if states[0] % shape[0]:
             raise ValueError(f"text has shape {states}; this UNet takes ({shape[0]}, tokens, {config.text_dim}).")
         if (noise_level is not None) != config.takes_noise_level:
             raise ValueError("this UNet needs a noise_level, its input carries added noise." if config.takes_noise_level

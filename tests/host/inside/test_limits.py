@@ -112,3 +112,16 @@ def test_frames_a_stage_cannot_take_are_one_sentence(load, stages, monkeypatch, 
     with pytest.raises(ValueError, match=sentence) as refused:
         stages[place](load(place), bad)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("steps, denoise, scheduler, sentence", [
+    (1, 0.8, "published", "steps is 1 and denoise 0.8, which leaves no step"),
+    (3, 0.01, "published", "leaves no step"),
+    (1, 1.0, "kl_optimal", "scheduler kl_optimal makes no numbers of 1 step; take more")])
+def test_steps_that_come_to_nothing_are_one_sentence(pack, load, clip, vae, monkeypatch, steps, denoise, scheduler, sentence):
+    import comfy.sample
+
+    monkeypatch.setattr(comfy.sample, "sample_custom", lambda *_, **__: pytest.fail("sampling had begun"))
+    with pytest.raises(ValueError, match=sentence):
+        pack("nodes.latent_sr").Show1LatentSR.execute(
+            load("show-1-sr2"), vae, *clip, frames(2), 1, steps, 15.0, denoise, 64, 64, "published", scheduler)
