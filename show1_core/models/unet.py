@@ -104,8 +104,9 @@ class UNet(nn.Module):
 
         Raises ValueError for text of another width.
         """
-        if text.ndim != 3 or text.shape[2] != self.config.text_dim:
-            raise ValueError(f"text has shape {tuple(text.shape)}; this UNet takes ({len(text)}, tokens, {self.config.text_dim}).")
+        shape = tuple(text.shape)
+        if text.ndim != 3 or shape[2] != self.config.text_dim:
+            raise ValueError(f"text has shape {shape}; this UNet takes ({shape[0]}, tokens, {self.config.text_dim}).")
         states = without_repeats(text)
         pooled = None if self.add_embedding is None else self.add_embedding(states)
         projected = states if self.encoder_hid_proj is None else self.encoder_hid_proj(states)

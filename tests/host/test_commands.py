@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
+from commands import command, is_sampling, run, wait_until
 from driver import processes_naming
-from hosts import MODELS, REPO, Host
+from hosts import REPO, Host
 
 Json = dict[str, Any]
-COMFY = [sys.executable, str(REPO / "scripts" / "comfy.py")]
-
-
-def run(workflow: Json, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`comfy.py run` on a workflow; results go to folder/out."""
-    return subprocess.run(command(workflow, folder, *arguments), capture_output=True, text=True, timeout=300)
-
-
-def command(workflow: Json, folder: Path, *arguments: str) -> list[str]:
-    file = folder / "workflow.json"
-    file.write_text(json.dumps(workflow), encoding="utf-8")
-    return [*COMFY, "run", str(file), "--output", str(folder / "out"), "--models", str(MODELS), *arguments]
 
 
 def test_run_prints_a_line_for_each_file(host: Host, keyframes: Json, tmp_path: Path) -> None:
@@ -117,26 +102,6 @@ def test_nothing_is_left_behind_when_it_is_stopped(
     assert started.returncode != 0
     assert "Traceback" not in said
     wait_until(lambda: processes_naming(str(tmp_path)) == [])
-
-
-def is_sampling(folder: Path) -> bool:
-    """Whether the server whose results go to this folder has begun its prompt."""
-    lines = [line for line in processes_naming(str(folder)) if "--port" in line]
-    if not lines:
-        return False
-    port = lines[0][lines[0].index("--port") + 1]
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/queue", timeout=2) as answer:
-            return bool(json.load(answer)["queue_running"])
-    except OSError:
-        return False  # it does not listen yet
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.1)
 
 
 UI_WORKFLOW: Json = {
