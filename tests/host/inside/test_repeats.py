@@ -58,6 +58,38 @@ def test_a_run_in_pieces_or_a_sample_at_a_time_is_the_same_run(pack, load, keyfr
     assert calls == [1] * len(calls) and len(calls) == 2 * (1 + 3) * (2 if apart else 1), "pairs, and halves, each on their own"
 
 
+def test_pairs_at_once_and_one_after_the_other_are_the_same(pack, load, smooth, t5):
+    """A batch reaches other kernels than one sample, whose sums are in another order."""
+    images = torch.rand(4, 8, 8, 3, generator=torch.Generator().manual_seed(0))  # those of `smooth`
+    model, node = load("show-1-interpolation"), pack("nodes.interpolation").Show1Interpolator
+    together = smooth(model)
+    for first in range(3):
+        alone = node.execute(model, *t5, images[first:first + 2], 1, 2, 4.0, *PUBLISHED).args[0]
+        assert error(together[4 * first:4 * first + 4], alone[:4]) <= CLOSE
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_first_or_second_in_a_batch_is_the_same_take(pack, load, keyframes, t5, place):
+    takes = pack("nodes.drafts").Show1KeyframeDrafts.execute(load("show-1-base"), *t5, 5, 2, 5.0, 2, 2, 8, 8, *PUBLISHED).args[0]
+    assert error(takes[2 * place:2 * place + 2], keyframes(load("show-1-base"), seed=5 + place)) <= CLOSE
+
+
+@pytest.mark.parametrize("name", ["show-1-base", "show-1-interpolation"])
+def test_weights_that_stay_behind_give_the_same_run(pack, models, keyframes, smooth, monkeypatch, name):
+    """As on a GPU with little memory. Weights that come when they are used go through layers, not through our convolutions."""
+    from comfy.model_patcher import ModelPatcher
+
+    run = keyframes if name == "show-1-base" else smooth
+    checkpoint = pack("show1_core.checkpoints").read_checkpoint(models / name)
+    expected = run(pack("nodes.host").load_model(checkpoint, "fp32"))
+    load, one_byte = ModelPatcher.load, 1
+    monkeypatch.setattr(ModelPatcher, "load", lambda self, device_to=None, *_, **__: load(self, device_to, one_byte))
+    model = pack("nodes.host").load_model(checkpoint, "fp32")
+    assert error(run(model), expected) <= 1e-5
+    layers = [layer for layer in model.model.diffusion_model.modules() if getattr(layer, "comfy_cast_weights", False)]
+    assert model.model.model_lowvram and len(layers) > 50, "they were loaded after all"
+
+
 def test_a_lora_leaves_no_trace(load, keyframes):
     import comfy.sd
 
