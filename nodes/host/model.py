@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -62,13 +63,22 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     config.latent_format = comfy.latent_formats.SD15(identity.latent_scale) if latents else PixelFormat()
     model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)
     model.model_sampling.set_sigmas(schedules.sigma_table(identity.schedule))
-    model.load_model_weights(dict(checkpoint.tensors), "")
+    load_weights(model, checkpoint.tensors)
     model.show1, model.show1_dtype, model.diffusion_model.backend = identity, dtype, kernels
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     loaded = patcher(model, load_device=device, offload_device=mm.unet_offload_device())
     if identity.schedule.threshold_max is not None:  # part of the model, so that core samplers apply it too
         loaded.set_model_sampler_post_cfg_function(partial(threshold, identity.schedule))
     return loaded
+
+
+def load_weights(model: HostModel, tensors: Mapping[str, Tensor]) -> None:
+    """Copy a checkpoint's tensors into the network, which reads them from disk; the user's cancel stops it between layers."""
+    hooks = [layer.register_load_state_dict_pre_hook(lambda *_: mm.throw_exception_if_processing_interrupted())
+             for layer in model.diffusion_model.modules()]
+    model.load_model_weights(dict(tensors), "")
+    for hook in hooks:
+        hook.remove()
 
 
 def identity_of(model: Any) -> Identity | None:

@@ -51,13 +51,14 @@ def tensors() -> int:
 
 
 @pytest.mark.parametrize("checkpoint, steps", [
-    ("show-1-base", 3), ("show-1-interpolation", 3), ("IF-II-L-v1.0", 3), ("show-1-sr1", 6)])
-def test_cancel_at_every_step_stops_within_a_layer(pack, load, t5, checkpoint, steps):
+    ("show-1-base", 3), ("show-1-interpolation", 3), ("IF-II-L-v1.0", 3), ("show-1-sr1", 6), ("show-1-sr2", 3)])
+def test_cancel_at_every_step_stops_within_a_layer(pack, load, t5, clip, vae, checkpoint, steps):
     import comfy.model_management as mm
 
     images = torch.rand(10, 8, 8, 3, generator=torch.Generator().manual_seed(0))  # two windows of the upscaler
     model, pixel = load(checkpoint), pack("nodes.pixel_sr")
     keyframes, interpolation = pack("nodes.keyframes").Show1KeyframeSampler, pack("nodes.interpolation").Show1Interpolator
+    latent = pack("nodes.latent_sr").Show1LatentSR
 
     def run():
         return {
@@ -65,6 +66,7 @@ def test_cancel_at_every_step_stops_within_a_layer(pack, load, t5, checkpoint, s
             "show-1-interpolation": lambda: interpolation.execute(model, *t5, images, 1, 3, 4.0, *PUBLISHED),
             "IF-II-L-v1.0": lambda: pixel.Show1FirstFrameSR.execute(model, *t5, images, 1, 3, 4.0, 150, *PUBLISHED),
             "show-1-sr1": lambda: pixel.Show1PixelSR.execute(model, *t5, images, 1, 3, 7.0, 250, *PUBLISHED),
+            "show-1-sr2": lambda: latent.execute(model, vae, *clip, images, 1, 3, 15.0, 1.0, 64, 64, *PUBLISHED),
         }[checkpoint]().args[0]
 
     whole, unet = run(), model.model.diffusion_model
@@ -90,3 +92,26 @@ def test_cancel_at_every_step_stops_within_a_layer(pack, load, t5, checkpoint, s
         assert tensors() <= before
     later.remove()
     assert torch.equal(run(), whole)
+
+
+@pytest.mark.parametrize("layer", [1, 2, 30, 100])
+def test_cancel_while_loading_stops_before_the_next_layer(pack, models, monkeypatch, layer):
+    import comfy.model_management as mm
+
+    checkpoint, load = pack("show1_core.checkpoints").read_checkpoint(models / "show-1-base"), pack("nodes.host").load_model
+    load(checkpoint, "fp32")
+    before, looked, look = tensors(), [], mm.throw_exception_if_processing_interrupted
+
+    def cancelled_then():
+        looked.append(None)
+        if len(looked) == layer:
+            mm.interrupt_current_processing(True)
+        look()
+
+    monkeypatch.setattr(mm, "throw_exception_if_processing_interrupted", cancelled_then)
+    with pytest.raises(mm.InterruptProcessingException):
+        load(checkpoint, "fp32")
+    assert len(looked) == layer
+    mm.interrupt_current_processing(False)
+    assert tensors() <= before
+    load(checkpoint, "fp32")
