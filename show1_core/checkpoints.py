@@ -45,6 +45,7 @@ FOREIGN: tuple[tuple[str, str], ...] = (
     ("text_model.", "a CLIP text encoder; load it with Show-1 Text Encoder Loader"),
     ("decoder.up_blocks.", "a VAE; load it with Show-1 VAE Loader"),
     ("decoder.up.", "a VAE; load it with the core Load VAE"),
+    ("temp_convs.", "a UNet of Show-1"),
 )
 
 

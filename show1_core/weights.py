@@ -152,6 +152,15 @@ def is_archive(path: Path) -> bool:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, short and in plain characters: it may quote the file."""
-    line = next(iter(str(error).splitlines()), type(error).__name__)[:160]
-    return "".join(character if character.isprintable() else "?" for character in line)
+    """The beginning of what an error says, short and in plain characters: it may quote the file."""
+    return plain(next(iter(str(error).splitlines()), type(error).__name__))
+
+
+def last_line(error: Exception) -> str:
+    """The end of what an error says, likewise: PyTorch's list of what does not fit begins with a heading."""
+    return plain(next(iter(reversed(str(error).splitlines())), type(error).__name__))
+
+
+def plain(line: str) -> str:
+    """At most 160 printable characters of a line."""
+    return "".join(character if character.isprintable() else "?" for character in line.strip()[:160])

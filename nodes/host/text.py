@@ -16,6 +16,7 @@ from comfy import sd1_clip
 from torch import Tensor
 
 from ...show1_core.text_encoders import is_t5, t5_numbers
+from ...show1_core.weights import last_line
 
 
 def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
@@ -41,9 +42,12 @@ def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
 
 
 def load_clip(target: Any, tensors: dict[str, Tensor], options: dict[str, Any]) -> Any:
-    """The host's CLIP object around an encoder. Raises ValueError when weights are missing."""
+    """The host's CLIP object around an encoder. Raises ValueError when weights are missing or do not fit."""
     clip = comfy.sd.CLIP(target, parameters=comfy.utils.calculate_parameters(tensors), model_options=options)
-    missing, _ = clip.load_sd(tensors)
+    try:
+        missing, _ = clip.load_sd(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"the text encoder does not fit its sizes ({last_line(error)}); download it again.") from error
     if missing:
         raise ValueError(f"the text encoder lacks {len(missing)} tensors (such as {missing[0]}); download it again.")
     return clip

@@ -6,15 +6,20 @@ from copy import copy
 from types import SimpleNamespace
 from typing import Any
 
+import comfy.diffusers_convert
 import comfy.sd
 import torch
 from torch import Tensor
 
 from ...show1_core.cascade import Encoded
+from ...show1_core.checkpoints import foreign
+from ...show1_core.weights import last_line
 
 
 def load_vae(tensors: dict[str, Tensor], config: dict[str, Any]) -> Any:
-    """A VAE of a published `vae/` folder of any width. Raises ValueError for other than four levels."""
+    """A VAE of a published `vae/` folder of any width. Raises ValueError for what is none, not whole, or not of four levels."""
+    if not any(name.startswith("decoder.up_blocks.") for name in tensors):
+        raise ValueError(f"this file is {foreign(tensors)}; expected a VAE in the published layout, such as show-1-sr2/vae.")
     channels = config["block_out_channels"]
     if len(channels) != 4:
         raise ValueError(f"the VAE has {len(channels)} levels; expected 4, which make a latent an eighth of the picture's size.")
@@ -22,7 +27,14 @@ def load_vae(tensors: dict[str, Tensor], config: dict[str, Any]) -> Any:
         "double_z": True, "z_channels": config["latent_channels"], "resolution": 256, "in_channels": 3, "out_ch": 3,
         "ch": channels[0], "ch_mult": [width // channels[0] for width in channels], "num_res_blocks": config["layers_per_block"],
         "attn_resolutions": [], "dropout": 0.0}
-    vae = comfy.sd.VAE(sd=dict(tensors), config={"params": {"ddconfig": coder, "embed_dim": config["latent_channels"]}})
+    try:
+        vae = comfy.sd.VAE(sd=dict(tensors), config={"params": {"ddconfig": coder, "embed_dim": config["latent_channels"]}})
+    except RuntimeError as error:
+        raise ValueError(f"the VAE does not fit its config.json ({last_line(error)}); download it again.") from error
+    given = comfy.diffusers_convert.convert_vae_state_dict(dict(tensors))
+    missing = sorted(vae.first_stage_model.state_dict().keys() - given.keys())
+    if missing:  # which the host would leave as they happen to be
+        raise ValueError(f"the VAE lacks {len(missing)} tensors (such as {missing[0]}); download it again.")
     for norm in vae.first_stage_model.modules():
         if isinstance(norm, torch.nn.GroupNorm):  # the host builds them with 32 groups, whatever the config says
             norm.num_groups = config.get("norm_num_groups", 32)
