@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .models.config import ConfigError, UNetConfig
+from .models.config import UNetConfig
+from .models.config_check import ConfigError
 from .models.unet import UNet
 from .schedule import Schedule
 from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, NOISING, PIXEL_SR, STAGES, Stage
@@ -143,6 +144,8 @@ def assemble(path: Path, config: dict[str, Any], parts: dict[str, Any], tensors:
         numbers = UNetConfig.from_dict(config)
         schedules = {name: Schedule.from_dict(record) for name, record in parts.items() if name != "vae"}
         latent_scale = float(parts.get("vae", {}).get("scaling_factor", SD_LATENT_SCALE))
+        if not 0 < latent_scale < float("inf"):
+            raise ValueError(f"the vae's scaling_factor is {latent_scale}; expected a number above 0")
     except (ConfigError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: {first_line(error)}") from error
     stage = stage_of(numbers)
@@ -157,7 +160,10 @@ def assemble(path: Path, config: dict[str, Any], parts: dict[str, Any], tensors:
 
 def check_tensors(path: Path, stage: Stage, config: UNetConfig, tensors: dict[str, Tensor]) -> None:
     """Compare names and shapes with the UNet the config describes. Raises CheckpointError."""
-    expected = {name: tuple(tensor.shape) for name, tensor in UNet(config, device="meta").state_dict().items()}
+    try:
+        expected = {name: tuple(tensor.shape) for name, tensor in UNet(config, device="meta").state_dict().items()}
+    except (ValueError, RuntimeError, ZeroDivisionError) as error:  # channels that groups or heads do not divide
+        raise CheckpointError(f"{path} has a config.json of no network ({first_line(error)}); download it again.") from error
     missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if len(missing) > len(expected) // 2:
         raise CheckpointError(f"{path} has the config of {stage.title} but its weights are {foreign(tensors)}.")

@@ -14,6 +14,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+SOLVERS: Mapping[str, Literal["dpm++", "ddpm"]] = {"DPMSolverMultistepScheduler": "dpm++", "DDPMScheduler": "ddpm"}
+ALLOWED: Mapping[str, tuple[Any, ...]] = {
+    "_class_name": tuple(SOLVERS), "prediction_type": ("epsilon",), "num_train_timesteps": (1000,),
+    "algorithm_type": ("dpmsolver++",), "solver_order": (2,), "solver_type": ("midpoint",), "use_karras_sigmas": (False,),
+    "beta_schedule": ("squaredcos_cap_v2", "scaled_linear", "linear")}
+RANGES: Mapping[str, tuple[float, float]] = {
+    "beta_start": (0, 1), "beta_end": (0, 1), "dynamic_thresholding_ratio": (0, 1), "sample_max_value": (1, 1000),
+    "lambda_min_clipped": (-float("inf"), 0)}
 FIRST_ORDER_BELOW = 15  # runs of fewer steps end with a first-order update (SPEC 2.8)
 
 
@@ -37,14 +45,8 @@ class Schedule:
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Schedule:
         """Read a published scheduler config. Raises ValueError in one sentence for a sampler Show-1 does not use."""
-        kind = str(config.get("_class_name"))
-        solvers: dict[str, Literal["dpm++", "ddpm"]] = {"DPMSolverMultistepScheduler": "dpm++", "DDPMScheduler": "ddpm"}
-        for key, allowed in {"_class_name": tuple(solvers), "prediction_type": ("epsilon",), "num_train_timesteps": (1000,),
-                             "algorithm_type": ("dpmsolver++",), "solver_order": (2,), "solver_type": ("midpoint",),
-                             "beta_schedule": ("squaredcos_cap_v2", "scaled_linear", "linear"),
-                             "use_karras_sigmas": (False,)}.items():
-            if key in config and config[key] not in allowed:
-                raise ValueError(f"scheduler key {key} is {config[key]!r}; a Show-1 stage has {' or '.join(map(repr, allowed))}.")
+        check(config)
+        kind = config["_class_name"]
         return cls(
             beta_schedule=config.get("beta_schedule", "linear"),
             beta_start=float(config.get("beta_start", 1e-4)),
@@ -52,9 +54,20 @@ class Schedule:
             lambda_min_clipped=float(config.get("lambda_min_clipped", -float("inf"))),
             threshold_max=float(config.get("sample_max_value", 1.0)) if config.get("thresholding") else None,
             threshold_ratio=float(config.get("dynamic_thresholding_ratio", 0.995)),
-            solver=solvers[kind],
+            solver=SOLVERS[kind],
             learned_variance=kind == "DDPMScheduler" and config.get("variance_type") == "learned_range",
         )
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse samplers that Show-1 does not use and numbers that are none of a schedule. Raises ValueError."""
+    for key, allowed in ALLOWED.items():
+        if (key in config or key == "_class_name") and config.get(key) not in allowed:
+            raise ValueError(f"scheduler key {key} is {config.get(key)!r}; a Show-1 stage has {' or '.join(map(repr, allowed))}.")
+    for key, (least, most) in RANGES.items():
+        value = config.get(key, most)
+        if type(value) not in (int, float) or not least <= value <= most:
+            raise ValueError(f"scheduler key {key} is {value!r}; expected a number from {least} to {most}.")
 
 
 def signal_variance(schedule: Schedule) -> Tensor:

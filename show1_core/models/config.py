@@ -4,56 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Attention = Literal["none", "added_kv", "transformer"]
-Sampler = Literal["none", "resnet", "conv"]
-
-# published block name without its 2D/3D ending -> (attention of each layer, how the block changes resolution)
-BLOCKS: Mapping[str, tuple[Attention, Sampler]] = {
-    "ResnetDownsampleBlock": ("none", "resnet"),
-    "SimpleCrossAttnDownBlock": ("added_kv", "resnet"),
-    "CrossAttnDownBlock": ("transformer", "conv"),
-    "DownBlock": ("none", "conv"),
-    "ResnetUpsampleBlock": ("none", "resnet"),
-    "SimpleCrossAttnUpBlock": ("added_kv", "resnet"),
-    "CrossAttnUpBlock": ("transformer", "conv"),
-    "UpBlock": ("none", "conv"),
-    "UNetMidBlock2DCrossAttn": ("transformer", "none"),
-    "UNetMidBlock2DSimpleCrossAttn": ("added_kv", "none"),
-    "UNetMidBlock3DSimpleCrossAttn": ("added_kv", "none"),
-    "UNetMidBlock3DCrossAttn": ("transformer", "none"),
-}
-
-# keys whose other values would change the arithmetic in ways no Show-1 checkpoint uses
-REQUIRED: Mapping[str, tuple[Any, ...]] = {
-    "act_fn": ("gelu", "silu", "swish"),
-    "addition_embed_type": ("text", None),
-    "center_input_sample": (False,),
-    "class_embed_type": ("timestep", None),
-    "class_embeddings_concat": (False,),
-    "conv_in_kernel": (3,),
-    "conv_out_kernel": (3,),
-    "cross_attention_norm": ("group_norm", None),
-    "dual_cross_attention": (False,),
-    "encoder_hid_dim_type": ("text_proj", None),
-    "flip_sin_to_cos": (True,),
-    "freq_shift": (0,),
-    "num_attention_heads": (None,),
-    "only_cross_attention": (False,),
-    "mid_block_only_cross_attention": (None, False),
-    "resnet_time_scale_shift": ("scale_shift", "default"),
-    "time_cond_proj_dim": (None,),
-    "time_embedding_act_fn": ("gelu", "silu", "swish", None),
-    "time_embedding_type": ("positional",),
-    "timestep_post_act": (None,),
-    "transformer_layers_per_block": (1,),
-    "upcast_attention": (False,),
-}
-
-
-class ConfigError(ValueError):
-    """A UNet config that no Show-1 stage has, or that is not a UNet config at all."""
+from .config_check import Attention, Sampler, block_kind, check
 
 
 @dataclass(frozen=True)
@@ -199,38 +152,7 @@ class UNetConfig:
         return Level(inputs, channels, attention, sampler if resamples else "none", heads, channels // heads, head_number)
 
 
-def block_kind(name: str) -> tuple[Attention, Sampler]:
-    """Attention and resampling of a published block name such as `SimpleCrossAttnDownBlock3D`."""
-    kind = BLOCKS.get(name) or BLOCKS.get(name.removesuffix("2D").removesuffix("3D"))
-    if kind is None:
-        raise ConfigError(f"block type {name!r} is in no Show-1 UNet; known are {', '.join(BLOCKS)} (with 2D or 3D behind).")
-    return kind
-
-
 def per_level(config: Mapping[str, Any], key: str, levels: int, default: int) -> tuple[int, ...]:
     """A number that stands for every level, or one number a level."""
     value = config.get(key, default)
-    numbers = tuple(int(v) for v in value) if isinstance(value, (list, tuple)) else (int(value),) * levels
-    if len(numbers) != levels or min(numbers) < 1:
-        raise ConfigError(f"{key} is {value!r}; expected a positive number, or {levels}, one for each of block_out_channels.")
-    return numbers
-
-
-def check(config: Mapping[str, Any]) -> None:
-    """Refuse what is not a UNet config, and arithmetic that no Show-1 UNet has. Raises ConfigError."""
-    needed = ("in_channels", "out_channels", "block_out_channels", "down_block_types", "mid_block_type", "up_block_types",
-              "cross_attention_dim")
-    missing = [key for key in needed if config.get(key) is None]
-    if missing:
-        raise ConfigError(f"the config lacks {', '.join(missing)}; expected the config.json of a Show-1 unet folder.")
-    for key, allowed in REQUIRED.items():
-        if key in config and config[key] not in allowed:
-            raise ConfigError(f"config key {key} is {config[key]!r}; a Show-1 UNet has {' or '.join(map(repr, allowed))}.")
-    levels = len(config["block_out_channels"])
-    kinds = [*config["down_block_types"], config["mid_block_type"], *config["up_block_types"]]
-    if len(kinds) != 2 * levels + 1:
-        raise ConfigError(f"the config names {len(kinds)} blocks for {levels} levels; expected {2 * levels + 1}.")
-    for kind in kinds:
-        block_kind(kind)
-    if len({"2D" in kind for kind in kinds}) > 1:
-        raise ConfigError(f"the config mixes 2D and 3D blocks ({', '.join(kinds)}); expected one kind throughout.")
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,) * levels
