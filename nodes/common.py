@@ -37,7 +37,7 @@ def strength_inputs(stage: Stage) -> list[Any]:
     """Steps and guidance, at the published values."""
     return [
         io.Int.Input("steps", default=stage.steps, min=1, max=1000,
-                     tooltip=f"Official: {stage.steps}. Fewer are faster and rougher."),
+                     tooltip=f"Official: {stage.steps}. Fewer are faster and rougher; the few-step template: {stage.few_steps}."),
         io.Float.Input("cfg", default=stage.guidance, min=1.0, max=100.0, step=0.1,
                        tooltip=f"How strongly the prompt is followed. Official: {stage.guidance:g}."),
     ]

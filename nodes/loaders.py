@@ -14,6 +14,7 @@ from .common import CATEGORY
 
 DTYPES = ["auto", *host.DTYPES]
 KERNELS = ["auto", "eager"]
+COMPILE = ["off", "blocks"]
 
 
 def models() -> dict[str, Path]:
@@ -45,21 +46,27 @@ class Show1ModelLoader(io.ComfyNode):
                                tooltip="auto: what the device does best. fp8_e4m3fn halves fp16's memory and costs accuracy."),
                 io.Combo.Input("kernels", options=KERNELS, default="auto",
                                tooltip="auto: the fastest that serves here. eager: plain PyTorch, for comparison."),
+                io.Combo.Input("compile", options=COMPILE, default="off", optional=True,
+                               tooltip="blocks: torch.compile, minutes at the first run. Slower on CPUs, not yet timed on GPUs."),
             ],
             outputs=[io.Model.Output()],
         )
 
     @classmethod
-    def validate_inputs(cls, model: str | None = None, dtype: str | None = None, kernels: str | None = None) -> bool | str:
-        for name, value, options in (("dtype", dtype, DTYPES), ("kernels", kernels, KERNELS)):
+    def validate_inputs(cls, model: str | None = None, dtype: str | None = None, kernels: str | None = None,
+                        compile: str | None = None) -> bool | str:
+        for name, value, options in (("dtype", dtype, DTYPES), ("kernels", kernels, KERNELS), ("compile", compile, COMPILE)):
             if value is not None and value not in options:
                 return f"{name} {value!r} is unknown; expected one of {', '.join(options)}."
         return checks.missing("model", model, models(), "models/show1")
 
     @classmethod
-    def execute(cls, model: str, dtype: str, kernels: str) -> io.NodeOutput:
+    def execute(cls, model: str, dtype: str, kernels: str, compile: str = "off") -> io.NodeOutput:
         path = checks.one_of("model", model, models(), "models/show1")
-        return io.NodeOutput(host.load_model(read_checkpoint(path), dtype, kernels))
+        loaded = host.load_model(read_checkpoint(path), dtype, kernels)
+        if compile == "blocks":
+            host.compile_blocks(loaded)
+        return io.NodeOutput(loaded)
 
 
 class Show1TextEncoderLoader(io.ComfyNode):

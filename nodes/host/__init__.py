@@ -3,7 +3,7 @@
 Everything is composed from the host's own extension points; what differs between hosts is asked for, not assumed.
 """
 
-from .model import DTYPES, identity_of, kind_of, load_model
+from .model import DTYPES, compile_blocks, identity_of, kind_of, load_model
 from .places import files, folders, register_folders
 from .samplers import SAMPLERS, SCHEDULERS
 from .sampling import HostSample, conditioned, has_frames, previewer, progress_bar
@@ -11,7 +11,7 @@ from .text import encode_t5, load_text, masked_t5
 from .vae import decode, encode_posterior, has_posterior, load_vae
 
 __all__ = [
-    "DTYPES", "SAMPLERS", "SCHEDULERS", "conditioned", "decode", "encode_posterior", "encode_t5", "files", "folders",
-    "HostSample", "has_frames", "has_posterior", "identity_of", "kind_of", "load_model", "load_text", "load_vae", "masked_t5",
-    "previewer", "progress_bar", "register_folders",
+    "compile_blocks", "conditioned", "decode", "DTYPES", "encode_posterior", "encode_t5", "files", "folders", "has_frames",
+    "has_posterior", "HostSample", "identity_of", "kind_of", "load_model", "load_text", "load_vae", "masked_t5", "previewer",
+    "progress_bar", "register_folders", "SAMPLERS", "SCHEDULERS",
 ]

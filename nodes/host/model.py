@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
+from ...show1_core.models.regional import compile_regions, many_shapes
 from .network import HostUNet
 from .text_memory import TextMemory, TextMemoryCond
 
@@ -70,6 +71,13 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     if identity.schedule.threshold_max is not None:  # part of the model, so that core samplers apply it too
         loaded.set_model_sampler_post_cfg_function(partial(threshold, identity.schedule))
     return loaded
+
+
+def compile_blocks(model: Any) -> None:
+    """Let the blocks of a MODEL be compiled when they are first called. Raises ValueError where there is no compiler."""
+    unet = model.model.diffusion_model
+    compile_regions(unet)
+    unet.shapes = many_shapes
 
 
 def load_weights(model: HostModel, tensors: Mapping[str, Tensor]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,9 @@ class HostUNet(UNet):
 
     backend = "auto"  # which kernels may serve
     rung, shape = 0, None  # of the memory ladder, where the last call of that shape came out
+    shapes: Callable[[], Any] = nullcontext  # around a call; `many_shapes` where blocks are compiled
 
+    @torch.compiler.disable  # it looks at numbers, and may take several attempts; what is compiled is the blocks inside
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, transformer_options: dict[str, Any],
                 noise_level: Tensor | None = None, text_memory: TextMemory | None = None, **_: Any) -> Tensor:
         halves = len(transformer_options["cond_or_uncond"])
@@ -34,7 +37,7 @@ class HostUNet(UNet):
             out = self.forward(clips, timesteps[::frames], context[::frames], transformer_options, noise_level, text_memory)
             return out.transpose(1, 2).flatten(0, 1)
         variance, channels = transformer_options.get(VARIANCE), self.config.sample_channels
-        with use_backend(self.backend):
+        with use_backend(self.backend), self.shapes():
             text = context if text_memory is None else text_memory.prepared(context, self.prepare)
             calls = Calls(super().forward, (x, timesteps, context, noise_level), halves, text,
                           channels if variance is None else self.config.out_channels)

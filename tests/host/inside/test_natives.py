@@ -101,7 +101,8 @@ def test_a_draft_is_the_keyframes_of_its_seed(pack, load, t5, seed, count):
 
 
 @pytest.mark.parametrize("take, frames, sentence", [
-    (3, 3, "take is 3; images has 2 takes"), (0, 3, "take is 0; images has 2"), (1, 4, "6 frames, which is no number of takes of 4"),
+    (3, 3, "take is 3; images has 2 takes"), (0, 3, "take is 0; images has 2"),
+    (1, 4, "6 frames, which is no number of takes of 4"),
     (1, 7, "6 frames, which is no")])
 def test_a_take_that_is_not_there_is_refused(pack, take, frames, sentence):
     with pytest.raises(ValueError, match=sentence):

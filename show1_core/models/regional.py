@@ -1,0 +1,40 @@
+"""torch.compile by region: each kind of block on its own, so that many blocks share what was compiled once.
+
+A choice, and not the default: on CPUs it loses (benchmarks/RESULTS.md), and nobody has timed it on a GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from .attention import AddedTextAttention, SpatialTransformer
+from .blocks import ResnetBlock
+from .temporal import TemporalConv, TemporalTransformer
+from .unet import UNet
+
+REGIONS = (ResnetBlock, TemporalConv, TemporalTransformer, AddedTextAttention, SpatialTransformer)
+SHAPES = 64  # that the code of a kind of block may be compiled for: channels of every level, sizes, with a skip or without
+
+
+def compile_regions(unet: UNet) -> None:
+    """Let every block be compiled when it is first called. Raises ValueError when this machine has no compiler for it."""
+    cuda = torch.cuda.is_available()
+    compilers = [importlib.util.find_spec("triton")] if cuda else [shutil.which(name) for name in ("g++", "clang++", "cl")]
+    if not any(compilers):
+        raise ValueError(f"compile is set to blocks, but {'Triton is not installed' if cuda else 'there is no C++ compiler'}; "
+                         "install it or set compile to off.")
+    for block in unet.modules():
+        if isinstance(block, REGIONS):
+            block.compile()
+
+
+@contextmanager
+def many_shapes() -> Iterator[None]:
+    """Inside, a block's code is compiled anew for as many shapes as a network has; PyTorch gives up after 8."""
+    with torch._dynamo.config.patch(recompile_limit=SHAPES):
+        yield

@@ -1,0 +1,58 @@
+"""Compiled: the loader's own way gives the same numbers, and the core node's way does no harm."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from recording import error
+
+PACK = Path(__file__).resolve().parents[3]
+PUBLISHED = ("published", "published")
+needs_compiler = pytest.mark.skipif(not (shutil.which("g++", path="/usr/bin:/bin") or shutil.which("clang++")),
+                                    reason="there is no C++ compiler")
+
+
+@pytest.fixture
+def keyframes(pack, t5):
+    return lambda model: pack("nodes.keyframes").Show1KeyframeSampler.execute(
+        model, *t5, 1, 2, 5.0, 2, 8, 8, *PUBLISHED).args[0]
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_compiled_blocks_give_the_same_numbers(pack, vae, monkeypatch):
+    """With the mini, whose network is the smallest there is."""
+    import torch
+    import torch._dynamo
+
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    torch._dynamo.utils.counters.clear()
+    checkpoint, host = pack("show1_core.checkpoints").read_checkpoint(PACK / "models/show1-mini/sr2"), pack("nodes.host")
+    texts = torch.randn(2, 1, 9, checkpoint.identity.config.text_dim, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    plain, compiled = (host.load_model(checkpoint, "fp32") for _ in range(2))
+    host.compile_blocks(compiled)
+    expected, found = (pack("nodes.latent_sr").Show1LatentSR.execute(
+        model, vae, [[texts[0], {}]], [[texts[1], {}]], images, 1, 2, 4.0, 1.0, 64, 64, *PUBLISHED).args[0]
+        for model in (plain, compiled))
+    assert error(found, expected) <= 1e-5
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 5, "hardly anything was compiled"
+
+
+def test_without_a_compiler_the_choice_is_refused(pack, models, monkeypatch):
+    host = pack("nodes.host")
+    model = host.load_model(pack("show1_core.checkpoints").read_checkpoint(models / "show-1-base"), "fp32")
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(ValueError, match="there is no C.. compiler; install it or set compile to off"):
+        host.compile_blocks(model)
+
+
+def test_the_core_compile_node_does_no_harm(load, keyframes):
+    """It compiles a network as a whole, which ours does not let itself be; the run is the plain one."""
+    import torch
+    from comfy_extras.nodes_torch_compile import TorchCompileModel
+
+    model = load("show-1-base")
+    assert torch.equal(keyframes(TorchCompileModel.execute(model, "inductor").args[0]), keyframes(model))
