@@ -1,5 +1,5 @@
 """Makes the pictures under which the templates are listed, by running each of them with the Show-1 mini models:
-`python scripts/thumbnails.py`.
+`python scripts/thumbnails.py [TITLE ...]`.
 
 The graphs are the templates' own; where one names a published model the mini's of the same stage takes its place, at the
 mini's sizes. Templates that want the user's video get a rendered one.
@@ -58,6 +58,7 @@ class Run:
 
 RUNS = {
     "Show-1 text to video": Run("a yellow circle moving right", "Refine"),
+    "Show-1 text to video, few steps": Run("a green circle moving up", "Refine"),
     "Show-1 mini text to video (CPU)": Run("a red circle moving right", "Refine"),
     "Show-1 keyframes only": Run("a purple circle moving left", "Keyframes"),
     "Show-1 keyframes through core samplers": Run("a green circle growing", "Decode"),
@@ -117,15 +118,16 @@ def card(frames: list[Any]) -> Any:
     return picture
 
 
-async def paint(url: str, videos: Path, output: Path) -> None:
-    """Run every template at a server and save its picture."""
+async def paint(url: str, videos: Path, output: Path, titles: list[str]) -> None:
+    """Run templates at a server and save their pictures."""
     import workflow
     from host_client import Client
     from PIL import Image
 
     async with Client(url) as client:
         info = await client.object_info()
-        for title, run in RUNS.items():
+        for title in titles:
+            run = RUNS[title]
             content = json.loads((FOLDER / f"{title}.json").read_text(encoding="utf-8"))
             write_video(videos / VIDEO, run.prompt)
             prompt_id = await client.queue(fitted(workflow.to_api(content, info), run))
@@ -138,7 +140,7 @@ async def paint(url: str, videos: Path, output: Path) -> None:
             say(f"{title}: {len(frames)} frames")
 
 
-def run_all(host: Host) -> None:
+def run_all(host: Host, titles: list[str]) -> None:
     """Start a server for the runs; the rendered video is taken away again."""
     import tempfile
 
@@ -148,16 +150,19 @@ def run_all(host: Host) -> None:
     videos = BASE / "input"
     try:
         with tempfile.TemporaryDirectory() as scratch, Server(host, Launch(output=Path(scratch))) as server:
-            asyncio.run(paint(server.url, videos, Path(scratch)))
+            asyncio.run(paint(server.url, videos, Path(scratch), titles))
     finally:
         (videos / VIDEO).unlink(missing_ok=True)
 
 
 def main(arguments: list[str]) -> int:
     """The command line."""
+    unknown = [title for title in arguments if title not in RUNS]
+    if unknown:
+        raise Failure(f"there is no template {unknown[0]!r}; there are {', '.join(RUNS)}.")
     host = ensure()
     continue_under(host)
-    run_all(host)
+    run_all(host, arguments or list(RUNS))
     return 0
 
 
