@@ -74,7 +74,7 @@ def wrong_choice(sampler_name: str | None, scheduler: str | None) -> str | None:
 
 def checked(run: Run, stage: Stage) -> Identity:
     """Refuse a run before it starts. Raises ValueError in one sentence; returns what the model is."""
-    sentence = wrong_choice(run.sampler_name, run.scheduler)
+    sentence = wrong_choice(str(run.sampler_name), str(run.scheduler))  # the host lets a null pass
     if sentence:
         raise ValueError(sentence)
     identity = checks.stage_model(run.model, stage)

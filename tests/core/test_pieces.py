@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from plain_sampler import plain_sample
 from recording import error
 
+from show1_core import cascade, load_unet, read_checkpoint
 from show1_core.models.pieces import at_once, by_rows, piece_bytes
 from show1_core.models.signal import without_repeats
 
@@ -105,12 +107,9 @@ def test_a_piece_has_as_many_rows_as_fit(most, rows):
     assert max(seen) == rows and sum(seen) == 8
 
 
-def test_pairs_apart_are_pairs_together():
-    def sample(noise, condition, start, generator):
-        return noise * 2 + condition.frames
-
-    from show1_core.cascade import Condition
-
-    noise, frames = torch.randn(3, 3, 5, 2, 2), torch.randn(3, 3, 5, 2, 2)
-    inputs = (noise, Condition(frames), None, torch.Generator())
-    assert torch.equal(pairs_apart(sample)(*inputs), sample(*inputs))
+def test_the_official_way_through_all_pairs_equals_the_recording(models, texts, golden, recipe):
+    checkpoint, made = read_checkpoint(models / "show-1-interpolation"), recipe["interpolate"]
+    unet = OfficialUNet.of(load_unet(models / "show-1-interpolation"))
+    sample = plain_sample(unet, checkpoint.identity.schedule, texts["t5"], made["guidance"], made["steps"])
+    clip = cascade.interpolate(pairs_apart(sample), golden["cascade.keyframes"], recipe["seed"])
+    assert error(clip, golden["cascade.interpolated"]) <= 3e-5

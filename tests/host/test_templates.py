@@ -17,6 +17,8 @@ from driver import Driver, failure_of
 from host_server import Server
 from hosts import BASE, PACK_FOLDER, REPO, Host
 
+from show1_core.stages import STAGES
+
 Json = dict[str, Any]
 FILES = {file.stem: file for file in sorted((REPO / "example_workflows").glob("*.json"))}
 OFFICIAL: dict[str, Json] = {
@@ -136,6 +138,21 @@ def test_text_to_video_is_the_official_run(object_info: Json) -> None:
         sampling = SAMPLING if "steps" in expected else {}
         found = nodes[title]["inputs"]
         assert {name: found[name] for name in {**expected, **sampling}} == {**expected, **sampling}, title
+
+
+def test_few_steps_are_the_preset_and_nothing_else_changes(object_info: Json) -> None:
+    official, few = (by_title(workflow.to_api(read(title), object_info))
+                     for title in ("Show-1 text to video", "Show-1 text to video, few steps"))
+    steps = {stage.node: stage.few_steps for stage in STAGES}
+    assert official.keys() == few.keys()
+    for title, node in official.items():
+        preset = {"steps": steps[node["class_type"]]} if "steps" in node["inputs"] else {}
+        assert wires(few[title]) == wires(node) and plain(few[title]) == plain(node) | preset, title
+
+
+def plain(node: Json) -> Json:
+    """A node's values, without the links."""
+    return {name: value for name, value in node["inputs"].items() if not isinstance(value, list)}
 
 
 def test_text_to_video_has_the_wires_of_its_miniature_twin(object_info: Json) -> None:
