@@ -1,6 +1,7 @@
 """One table: every UNet call and the whole cascade, the official way and ours.
 
-    python benchmarks/run.py [--size mini quarter published] [--stage keyframes ...] [--device cpu] [--dtype fp32] [--record]
+    python benchmarks/run.py [--size mini quarter published] [--stage keyframes ...] [--device cpu] [--dtype fp32]
+                             [--kernels auto] [--record]
 
 Both ways run the same weights in turns in one process. A row is one guided step of a stage; the interpolation's holds all
 seven pairs. `cascade` adds the steps of the published run up. --record puts the table into benchmarks/RESULTS.md.
@@ -22,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import measure  # noqa: E402
 from cases import SIZES, STAGES, Size, case, steps  # noqa: E402
 
+from show1_core.kernels.registry import use_backend  # noqa: E402
 from show1_core.stages import Stage  # noqa: E402
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -101,9 +103,12 @@ def main() -> int:
     parser.add_argument("--stage", nargs="+", choices=names, default=list(names))
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if cuda else "cpu")
     parser.add_argument("--dtype", choices=DTYPES, default="bf16" if cuda else "fp32")
+    parser.add_argument("--kernels", choices=("auto", "any", "eager"), default="auto",
+                        help="any: with those that nobody has timed; official is always eager")
     parser.add_argument("--record", action="store_true", help=f"put the table into {RESULTS.name}")
     chosen = parser.parse_args()
-    text = table(chosen.size, [names[name] for name in chosen.stage], chosen.device, chosen.dtype)
+    with use_backend(chosen.kernels):
+        text = table(chosen.size, [names[name] for name in chosen.stage], chosen.device, chosen.dtype)
     if chosen.record:
         before, after = RESULTS.read_text().split(MARK, 1)
         RESULTS.write_text(f"{before}{MARK}\n\n{text}\n{after}")

@@ -13,7 +13,7 @@ from . import checks, host
 from .common import CATEGORY
 
 DTYPES = ["auto", *host.DTYPES]
-KERNELS = ["auto", "eager"]
+KERNELS = ["auto", "eager", "any"]
 COMPILE = ["off", "blocks"]
 
 
@@ -45,7 +45,8 @@ class Show1ModelLoader(io.ComfyNode):
                 io.Combo.Input("dtype", options=DTYPES, default="auto",
                                tooltip="auto: what the device does best. fp8_e4m3fn halves fp16's memory and costs accuracy."),
                 io.Combo.Input("kernels", options=KERNELS, default="auto",
-                               tooltip="auto: the fastest that serves here. eager: plain PyTorch, for comparison."),
+                               tooltip="auto: the fastest that serves here. eager: plain PyTorch, for comparison. any: also "
+                                       "Triton kernels that nobody has timed yet."),
                 io.Combo.Input("compile", options=COMPILE, default="off", optional=True,
                                tooltip="blocks: torch.compile, minutes at the first run. Slower on CPUs, not yet timed on GPUs."),
             ],

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-AUTO, EAGER, TRITON, CPU = "auto", "eager", "triton", "cpu"
+AUTO, ANY, EAGER, TRITON, CPU = "auto", "any", "eager", "triton", "cpu"
 _wanted: ContextVar[str] = ContextVar("show1_backend", default=AUTO)
 
 
@@ -35,7 +35,7 @@ class Rule(Protocol):
 class Backend:
     """One implementation. `run` takes the function's parameters by position.
 
-    One that nobody has `measured` on the hardware it is for serves only when it is asked for by name.
+    One that nobody has `measured` on the hardware it is for serves only when it, or any, is asked for by name.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Backend:
 
     def takes(self, wanted: str) -> bool:
         """Whether this backend may serve under `use_backend(wanted)`."""
-        return wanted == self.name or (wanted == AUTO and self.measured)
+        return wanted in (self.name, ANY) or (wanted == AUTO and self.measured)
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ def demands(function: Function) -> dict[str, tuple[str, ...]]:
 def use_backend(name: str) -> Iterator[None]:
     """Inside this context, and in this thread or task alone, every function runs on the backend of that name.
 
-    `eager` is the reference, for tests and bug reports; `auto` the fastest that has been measured; any other name raises
-    where that one cannot serve.
+    `eager` is the reference, for tests and bug reports; `auto` the fastest that has been measured; `any` the first that
+    can serve, measured or not; another name raises where that one cannot serve.
     """
-    if name not in (AUTO, EAGER, TRITON, CPU):
-        raise ValueError(f"there is no backend {name!r}; there are {AUTO}, {EAGER}, {TRITON} and {CPU}.")
+    if name not in (AUTO, ANY, EAGER, TRITON, CPU):
+        raise ValueError(f"there is no backend {name!r}; there are {AUTO}, {ANY}, {EAGER}, {TRITON} and {CPU}.")
     token = _wanted.set(name)
     try:
         yield

@@ -104,6 +104,20 @@ def test_the_first_backend_that_takes_the_inputs_runs_and_its_errors_are_errors(
         assert len(function(torch.ones(3), 1)) == 3
 
 
+def test_what_nobody_has_measured_serves_only_when_it_or_any_is_asked_for():
+    untimed = Backend("triton", lambda x: "untimed", (rules.Size("x", (0,), 3, "rows"),), measured=False)
+    function = Function("f", ("x",), (untimed, Backend("eager", lambda x: "eager")))
+    few, many = torch.ones(3), torch.ones(4)
+    assert function(few) == "eager"
+    for wanted, answer in (("any", "untimed"), ("triton", "untimed"), ("eager", "eager")):
+        with use_backend(wanted):
+            assert function(few) == answer
+    with use_backend("any"):
+        assert function(many) == "eager", "where it cannot serve, another does"
+    with use_backend("triton"), pytest.raises(NoBackend):
+        function(many)
+
+
 class Cast(GroupNorm):
     """A layer of a host that casts its weights as they are used."""
 
