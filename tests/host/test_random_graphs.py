@@ -57,5 +57,6 @@ def test_every_graph_comes_to_an_end(driver: Driver) -> None:
         outcomes[outcome] += 1
         if outcome == "execution_error" and end.data["node_type"].startswith("Show1"):
             assert end.data["exception_type"] in PLAIN and "\n" not in failure(end), (number, prompt, failure(end))
-    print(dict(outcomes))
+        if (number + 1) % 100 == 0:
+            print(number + 1, dict(outcomes), flush=True)
     assert outcomes["execution_success"] >= GRAPHS // 10, "hardly any graph runs: the test says little"
