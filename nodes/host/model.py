@@ -78,6 +78,8 @@ def compile_blocks(model: Any) -> None:
     unet = model.model.diffusion_model
     compile_regions(unet)
     unet.shapes = many_shapes
+    for level in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):  # compiling takes long enough for a user to cancel
+        level.register_forward_pre_hook(lambda *_: mm.throw_exception_if_processing_interrupted())
 
 
 def load_weights(model: HostModel, tensors: Mapping[str, Tensor]) -> None:

@@ -15,7 +15,7 @@ from hosts import MODELS, Host
 from random_graphs import CORE, ENDS, Grower
 from terminal import Failure
 
-GRAPHS = int(os.environ.get("SHOW1_RANDOM_GRAPHS", "200"))
+GRAPHS = int(os.environ.get("SHOW1_RANDOM_GRAPHS", "100"))
 PATIENCE = 5.0  # seconds, then a run is cancelled
 ADDRESSES = 12 * 2**30  # bytes: a graph at its maximum is to be short of memory, not this machine
 PLAIN = ("ValueError", "RuntimeError")  # what a node of ours raises on purpose

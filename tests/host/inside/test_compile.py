@@ -41,6 +41,22 @@ def test_compiled_blocks_give_the_same_numbers(pack, vae, monkeypatch):
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 5, "hardly anything was compiled"
 
 
+def test_a_cancel_stops_before_the_next_level_is_compiled(pack, models, keyframes, monkeypatch):
+    import comfy.model_management as mm
+    import torch._dynamo
+
+    monkeypatch.setattr(shutil, "which", lambda name, **_: name)
+    host = pack("nodes.host")
+    model = host.load_model(pack("show1_core.checkpoints").read_checkpoint(models / "show-1-base"), "fp32")
+    host.compile_blocks(model)
+    torch._dynamo.utils.counters.clear()
+    model.model.diffusion_model.conv_in.register_forward_hook(lambda *_: mm.interrupt_current_processing(True))
+    with pytest.raises(mm.InterruptProcessingException):
+        keyframes(model)
+    mm.interrupt_current_processing(False)
+    assert not torch._dynamo.utils.counters["stats"]["unique_graphs"]
+
+
 def test_without_a_compiler_the_choice_is_refused(pack, models, monkeypatch):
     host = pack("nodes.host")
     model = host.load_model(pack("show1_core.checkpoints").read_checkpoint(models / "show-1-base"), "fp32")
