@@ -84,7 +84,7 @@ def prompt_of(graph: Json, object_info: Json, own_video: str) -> Json:
 
 def test_the_files_are_what_the_generator_writes(object_info: Json) -> None:
     written = {graph.title: templates.text_of(graph, object_info) for graph in templates.graphs()}
-    assert list(FILES) == sorted(written)
+    assert sorted(FILES) == sorted(written)
     for title, text in written.items():
         assert FILES[title].read_text(encoding="utf-8") == text, f"{title}: run scripts/templates.py"
 
