@@ -64,16 +64,16 @@ def frames(images: Tensor, name: str, minimum: int = 1, multiple: int = 1) -> Te
         raise ValueError(f"{name} has shape {tuple(images.shape)}; expected frames of height, width and 3 colours.")
     count, height, width, _ = images.shape
     if count < minimum:
-        raise ValueError(f"{name} has {counted(count)}; expected at least {minimum}.")
+        raise ValueError(f"{name} has {counted(count, 'frame')}; expected at least {minimum}.")
     size(height, width, multiple, name)
     if not bool(torch.isfinite(images).all()):
         raise ValueError(f"{name} holds values that are no numbers (NaN or infinite); look at the node it comes from.")
     return images[..., :3]
 
 
-def counted(frames: int) -> str:
-    """A number of frames in words."""
-    return f"{frames} frame{'' if frames == 1 else 's'}"
+def counted(count: int, noun: str) -> str:
+    """1 frame, 2 frames."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def size(height: int, width: int, multiple: int, name: str) -> None:

@@ -69,8 +69,8 @@ class Show1PickDraft(io.ComfyNode):
     def execute(cls, images: Any, take: int, frames: int) -> io.NodeOutput:
         count, rest = divmod(len(images), frames)
         if rest or not count:
-            raise ValueError(f"images has {checks.counted(len(images))}, which is no number of takes of {frames}; set frames as "
-                             "on Show-1 Keyframe Drafts.")
+            raise ValueError(f"images has {checks.counted(len(images), 'frame')}, which is no number of takes of {frames}; set "
+                             "frames as on Show-1 Keyframe Drafts.")
         if not 1 <= take <= count:
-            raise ValueError(f"take is {take}; images has {count} take{'' if count == 1 else 's'}.")
+            raise ValueError(f"take is {take}; images has {checks.counted(count, 'take')}.")
         return io.NodeOutput(images[(take - 1) * frames:take * frames], KEYFRAME_FPS)

@@ -69,8 +69,8 @@ class Show1JoinPairs(io.ComfyNode):
     @classmethod
     def execute(cls, images: Any) -> io.NodeOutput:
         if len(images) % PAIR_FRAMES:
-            raise ValueError(f"images has {checks.counted(len(images))}; expected {PAIR_FRAMES} for each pair, as VAE Decode "
-                             "gives them.")
+            raise ValueError(f"images has {checks.counted(len(images), 'frame')}; expected {PAIR_FRAMES} for each pair, as VAE "
+                             "Decode gives them.")
         pairs = images.unflatten(0, (-1, PAIR_FRAMES)).permute(0, 4, 1, 2, 3)  # (n-1, C, 5, H, W)
         return io.NodeOutput(cascade.join_pairs(pairs)[0].movedim(0, -1))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch import Tensor
 from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
 from ...show1_core.models.regional import compile_regions, many_shapes
+from .loading import cancellable
 from .network import HostUNet
 from .text_memory import TextMemory, TextMemoryCond
 
@@ -64,7 +64,8 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     config.latent_format = comfy.latent_formats.SD15(identity.latent_scale) if latents else PixelFormat()
     model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)
     model.model_sampling.set_sigmas(schedules.sigma_table(identity.schedule))
-    load_weights(model, checkpoint.tensors)
+    with cancellable(model.diffusion_model):
+        model.load_model_weights(dict(checkpoint.tensors), "")
     model.show1, model.show1_dtype, model.diffusion_model.backend = identity, dtype, kernels
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     loaded = patcher(model, load_device=device, offload_device=mm.unet_offload_device())
@@ -80,15 +81,6 @@ def compile_blocks(model: Any) -> None:
     unet.shapes = many_shapes
     for level in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):  # compiling takes long enough for a user to cancel
         level.register_forward_pre_hook(lambda *_: mm.throw_exception_if_processing_interrupted())
-
-
-def load_weights(model: HostModel, tensors: Mapping[str, Tensor]) -> None:
-    """Copy a checkpoint's tensors into the network, which reads them from disk; the user's cancel stops it between layers."""
-    hooks = [layer.register_load_state_dict_pre_hook(lambda *_: mm.throw_exception_if_processing_interrupted())
-             for layer in model.diffusion_model.modules()]
-    model.load_model_weights(dict(tensors), "")
-    for hook in hooks:
-        hook.remove()
 
 
 def identity_of(model: Any) -> Identity | None:

@@ -28,8 +28,8 @@ def sigmas_of(run: Run, schedule: schedules.Schedule) -> Tensor:
     if len(sigmas) < 2:
         raise ValueError(f"steps is {run.steps} and denoise {run.denoise:g}, which leaves no step to take; raise one of them.")
     if not bool(torch.isfinite(sigmas).all()):
-        raise ValueError(f"scheduler {run.scheduler} makes no numbers of {run.steps} step{'' if run.steps == 1 else 's'}; take "
-                         "more steps or another scheduler.")
+        raise ValueError(f"scheduler {run.scheduler} makes no numbers when steps is {run.steps}; take more steps or another "
+                         "scheduler.")
     return sigmas
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ...show1_core.text_encoders import is_t5, t5_numbers
 from ...show1_core.weights import last_line
+from .loading import cancellable
 
 
 def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
@@ -45,7 +46,8 @@ def load_clip(target: Any, tensors: dict[str, Tensor], options: dict[str, Any]) 
     """The host's CLIP object around an encoder. Raises ValueError when weights are missing or do not fit."""
     clip = comfy.sd.CLIP(target, parameters=comfy.utils.calculate_parameters(tensors), model_options=options)
     try:
-        missing, _ = clip.load_sd(tensors)
+        with cancellable(clip.cond_stage_model):
+            missing, _ = clip.load_sd(tensors)
     except RuntimeError as error:
         raise ValueError(f"the text encoder does not fit its sizes ({last_line(error)}); download it again.") from error
     if missing:

@@ -94,12 +94,15 @@ def test_cancel_at_every_step_stops_within_a_layer(pack, load, t5, clip, vae, ch
     assert torch.equal(run(), whole)
 
 
-@pytest.mark.parametrize("layer", [1, 2, 30, 100])
-def test_cancel_while_loading_stops_before_the_next_layer(pack, models, monkeypatch, layer):
+@pytest.mark.parametrize("what, layer", [
+    ("model", 1), ("model", 2), ("model", 30), ("model", 100), ("t5", 1), ("t5", 20), ("clip", 1), ("clip", 20)])
+def test_cancel_while_loading_stops_before_the_next_layer(pack, models, text, monkeypatch, what, layer):
     import comfy.model_management as mm
 
-    checkpoint, load = pack("show1_core.checkpoints").read_checkpoint(models / "show-1-base"), pack("nodes.host").load_model
-    load(checkpoint, "fp32")
+    checkpoint = pack("show1_core.checkpoints").read_checkpoint(models / "show-1-base")
+    load = {"model": lambda: pack("nodes.host").load_model(checkpoint, "fp32"),
+            "t5": lambda: text("show-1-base"), "clip": lambda: text("show-1-sr2")}[what]
+    load()
     before, looked, look = tensors(), [], mm.throw_exception_if_processing_interrupted
 
     def cancelled_then():
@@ -110,8 +113,8 @@ def test_cancel_while_loading_stops_before_the_next_layer(pack, models, monkeypa
 
     monkeypatch.setattr(mm, "throw_exception_if_processing_interrupted", cancelled_then)
     with pytest.raises(mm.InterruptProcessingException):
-        load(checkpoint, "fp32")
+        load()
     assert len(looked) == layer
     mm.interrupt_current_processing(False)
     assert tensors() <= before
-    load(checkpoint, "fp32")
+    load()
