@@ -22,9 +22,7 @@ sys.path[:0] = [str(REPO / "scripts"), str(REPO / "benchmarks")]
 
 import judge  # noqa: E402
 import numpy as np  # noqa: E402
-from host_install import ensure  # noqa: E402
-from hosts import continue_under  # noqa: E402
-from judge_cascade import Clips, Orders, prompts_of, run_all  # noqa: E402
+from judge_cascade import Clips, Orders, prompts_of, run_all, serving  # noqa: E402
 from terminal import guarded  # noqa: E402
 
 # The workflow's titles of the stages, in their order.
@@ -78,16 +76,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--prompts", type=int, default=12)
     parser.add_argument("--output", type=Path, default=REPO / "output" / "few-steps")
     chosen = parser.parse_args(arguments)
-    host = ensure()
-    continue_under(host)
-    from host_server import Launch, Server
-
     output = chosen.output.resolve()
-    output.mkdir(parents=True, exist_ok=True)
-    prompts = prompts_of(chosen.prompts, held_out=False)
     found: dict[str, Clips] = {}
     seconds: dict[str, float] = {}
-    with Server(host, Launch(output=output)) as server:
+    with serving(output) as server:
+        prompts = prompts_of(chosen.prompts, held_out=False)
         for way, orders in ways(prompts).items():
             began = time.monotonic()
             found[way] = asyncio.run(run_all(server.url, orders, output))

@@ -15,6 +15,8 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,18 @@ async def run_all(url: str, orders: Orders, output: Path) -> Clips:
     return clips
 
 
+@contextmanager
+def serving(output: Path) -> Iterator[Any]:
+    """A ComfyUI, set up as far as it is not, whose results go to `output`; the program goes on under its Python."""
+    host = ensure()
+    continue_under(host)
+    from host_server import Launch, Server
+
+    output.mkdir(parents=True, exist_ok=True)
+    with Server(host, Launch(output=output)) as server:
+        yield server
+
+
 def report(clips: Clips, prompts: list[str], output: Path) -> int:
     """Print and write the figures of every stage; returns how many videos are right in both colour and direction."""
     found: dict[str, Any] = {}
@@ -130,15 +144,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--workflow", type=Path, default=WORKFLOW)
     parser.add_argument("--output", type=Path, default=REPO / "output" / "judge")
     chosen = parser.parse_args(arguments)
-    host = ensure()
-    continue_under(host)
-    from host_server import Launch, Server
-    from measure import resident
-
     output = chosen.output.resolve()
-    output.mkdir(parents=True, exist_ok=True)
-    prompts = prompts_of(chosen.prompts, chosen.held_out)
-    with Server(host, Launch(output=output)) as server:
+    with serving(output) as server:
+        from measure import resident
+
+        prompts = prompts_of(chosen.prompts, chosen.held_out)
         clips = asyncio.run(run_all(server.url, Orders(prompts, chosen.workflow), output))
         megabytes = None if chosen.most_memory is None else resident("VmHWM", server.pid) // 2**20
     good = report(clips, prompts, output) >= chosen.least_right

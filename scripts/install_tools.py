@@ -17,8 +17,9 @@ from steps import Attempt, Step, last_line, locked, pip, run_steps
 from terminal import Failure
 
 INSTALL_TOOLS = HOME / "install-tools"
-# aiohttp and pyyaml are imported by Manager but not listed by it; ruff is what `comfy node validate` calls.
-PACKAGES = ("comfyui-manager==4.3", "comfy-cli==1.23.0", "comfy-test==0.4.15", "aiohttp", "pyyaml", "ruff")
+# aiohttp and pyyaml are imported by Manager but not listed by it; ruff is what `comfy node validate` calls; vermin finds
+# what a Python is too old for.
+PACKAGES = ("comfyui-manager==4.3", "comfy-cli==1.23.0", "comfy-test==0.4.15", "aiohttp", "pyyaml", "ruff", "vermin")
 
 
 def ensure_install_tools() -> Path:

@@ -21,6 +21,7 @@ USUAL = {"steps": 3, "width": 64, "height": 64, "frames": 9, "count": 3, "batch_
 SIZES = (8, 16, 64)
 TEXT, TEXTS = "a red circle", ("", "x" * 9999, "\x00", "../..", "{}", "\u202e")
 DEPTH = 5
+WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Grower:
                 if group == "optional" and chance < 0.5 or chance > 0.999:
                     continue
                 options = more[0] if more else {}
-                if isinstance(kind, str) and kind.isupper() and kind not in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"):
+                if is_link(kind):
                     inputs[key] = self.link(kind, depth - 1, name)
                 else:
                     inputs[key] = self.value(key, kind, options)
@@ -104,4 +105,9 @@ class Grower:
 def links_of(node: Json) -> list[str]:
     """The inputs of a node that only another node can give."""
     return [key for key, (kind, *_) in node["input"].get("required", {}).items()
-            if isinstance(kind, str) and kind not in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")]
+            if is_link(kind)]
+
+
+def is_link(kind: Any) -> bool:
+    """Whether an input of this type takes another node's output; what is chosen from comes as a list."""
+    return isinstance(kind, str) and kind not in WIDGETS

@@ -35,7 +35,7 @@ def host() -> Host:
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
-    """Manager, comfy-cli, comfy-test and ruff."""
+    """Manager, comfy-cli, comfy-test, ruff and vermin."""
     if os.environ.get(SKIP) == "1":
         pytest.skip(f"{SKIP} is 1; without it ComfyUI-Manager and comfy-cli are set up (600 MB)")
     if not shutil.which("git"):

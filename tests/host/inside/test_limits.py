@@ -117,7 +117,7 @@ def test_frames_a_stage_cannot_take_are_one_sentence(load, stages, monkeypatch, 
 @pytest.mark.parametrize("steps, denoise, scheduler, sentence", [
     (1, 0.8, "published", "steps is 1 and denoise 0.8, which leaves no step"),
     (3, 0.01, "published", "leaves no step"),
-    (1, 1.0, "kl_optimal", "scheduler kl_optimal makes no numbers of 1 step; take more")])
+    (1, 1.0, "kl_optimal", "scheduler kl_optimal makes no numbers when steps is 1; take more")])
 def test_steps_that_come_to_nothing_are_one_sentence(pack, load, clip, vae, monkeypatch, steps, denoise, scheduler, sentence):
     import comfy.sample
 
