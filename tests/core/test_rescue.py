@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
+from collections.abc import Hashable
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
-from recording import error
+from recording import CALLS, error
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from show1_core import load_unet
 from show1_core.models.pieces import piece_bytes
 from show1_core.models.rescue import LADDER, NotFinite, Rung, TooLarge, check_finite, descend, first_not_finite, is_out_of_memory
 
-# Every so many layers, and every ten times as many operations, are tried; 1 takes hours.
-EVERY = int(os.environ.get("SHOW1_SWEEP", "30"))
+# "1": every layer and every operation, which takes hours; else one of each kind of layer, and one of each place in the code
+EVERY = os.environ.get("SHOW1_SWEEP") == "1"
+
+
+def chosen(kinds: list[tuple[Hashable, Any]]) -> list[Any]:
+    """The first of each kind, or all, of things with their kinds."""
+    return [thing for _, thing in kinds] if EVERY else list(dict(reversed(kinds)).values())
+
+
+@pytest.fixture(params=[call for call in CALLS if call[0] != "base_5f"], ids=lambda call: call[0])
+def small(request, models, golden, texts):
+    """Each stage's UNet and inputs that are quickly done: a corner of the recorded call's first frames."""
+    call, name = request.param
+    x = golden[f"forward.{call}.x"]
+    corner = (x if x.ndim == 4 else x[:, :, :3])[..., :16, :16].contiguous()
+    return load_unet(models / name / "unet"), (
+        corner, golden[f"forward.{call}.t"], texts["clip" if call == "sr2" else "t5"], golden.get(f"forward.{call}.noise_level"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bad, first", [(float("nan"), 0), (float("inf"), 3)])
-def test_the_layer_that_went_wrong_is_named(recorded, bad, first):
-    """Layers of every stage are spoilt, each once, and found."""
-    unet, inputs, _ = recorded
+def test_the_layer_that_went_wrong_is_named(small):
+    """Layers of every stage are spoilt, each once, with NaN and infinity in turns, and found."""
+    unet, inputs = small
     called = []
     hooks = [module.register_forward_hook(lambda *_, name=name: called.append(name)) for name, module in unet.named_modules()
              if not list(module.children()) and name]
@@ -29,9 +49,11 @@ def test_the_layer_that_went_wrong_is_named(recorded, bad, first):
         hook.remove()
     # PyTorch's attention for CPUs answers queries and keys that are no numbers with zeros: nothing is left to be found
     layers = [name for name in dict.fromkeys(called) if not name.endswith(("to_q", "to_k", "add_k_proj"))]
-    assert len(layers) > 100
-    for name in layers[first * EVERY // 10::EVERY]:
-        spoil = unet.get_submodule(name).register_forward_hook(lambda _module, _inputs, out: torch.full_like(out, bad))
+    names = chosen([(re.sub(r"\d+", "", name), name) for name in layers])
+    assert len(names) > 40
+    for number, name in enumerate(names):
+        bad = float("inf") if number % 2 else float("nan")
+        spoil = unet.get_submodule(name).register_forward_hook(lambda _module, _inputs, out, bad=bad: torch.full_like(out, bad))
         with pytest.raises(NotFinite) as refused:
             check_finite(unet(*inputs), unet, lambda: unet(*inputs))
         spoil.remove()
@@ -45,37 +67,52 @@ def test_bad_input_is_not_blamed_on_a_layer(recorded):
     assert first_not_finite(unet, lambda: unet(bad, *others)).startswith("the input of conv_in")
 
 
-class Shortage(TorchDispatchMode):
-    """Memory runs out at operation number `at`, once; counts the operations."""
+class Places(TorchDispatchMode):
+    """Notes where in the code each operation is asked for."""
 
-    def __init__(self, at: int = -1) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.at, self.count = at, 0
+        self.found: list[tuple[str, str, int]] = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.count += 1
-        if self.count == self.at:
+        frame = sys._getframe(1)
+        while frame.f_back and f"{os.sep}show1_core{os.sep}" not in frame.f_code.co_filename:
+            frame = frame.f_back
+        self.found.append((str(func), frame.f_code.co_filename, frame.f_lineno))
+        return func(*args, **kwargs or {})
+
+
+class Shortage(TorchDispatchMode):
+    """Memory runs out after so many operations."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if not self.left:
             raise torch.OutOfMemoryError("injected")
+        self.left -= 1
         return func(*args, **kwargs or {})
 
 
 @pytest.mark.slow
-def test_memory_that_runs_out_anywhere_is_recovered_from(recorded):
-    """At operations of every stage; the result is that of the rung below, within rounding."""
-    unet, inputs, expected = recorded
-    with Shortage() as whole:
-        unet(*inputs)
-    assert whole.count > 200
+def test_memory_that_runs_out_anywhere_is_recovered_from(small):
+    """At every place in the code that asks for memory; the result is that of the rung above, within rounding."""
+    unet, inputs = small
+    with Places() as places:
+        expected = unet(*inputs)
+    operations = chosen([(place, number) for number, place in enumerate(places.found)])
+    assert len(operations) > 50
     relieved: list[bool] = []
+    for left in operations:
+        def attempt(rung: Rung, left: int = left) -> torch.Tensor:
+            with Shortage(left) if rung is LADDER[0] else nullcontext():
+                return unet(*inputs)
 
-    def relief() -> None:
-        relieved.append(True)
-
-    for at in range(1, whole.count + 1, 10 * EVERY):
-        with Shortage(at):
-            out, number = descend(lambda rung: unet(*inputs), 0, relief, "it")
+        out, number = descend(attempt, 0, lambda: relieved.append(True), "it")
         assert number == 1 and error(out, expected) <= 1e-5
-    assert len(relieved) == len(range(1, whole.count + 1, 10 * EVERY))
+    assert len(relieved) == len(operations)
 
 
 @pytest.mark.parametrize("failures", [0, 1, 2, 3])
