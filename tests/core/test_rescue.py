@@ -33,8 +33,11 @@ def small(request, models, golden, texts):
     call, name = request.param
     x = golden[f"forward.{call}.x"]
     corner = (x if x.ndim == 4 else x[:, :, :3])[..., :16, :16].contiguous()
-    return load_unet(models / name / "unet"), (
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so little work is done sooner by one
+    yield load_unet(models / name / "unet"), (
         corner, golden[f"forward.{call}.t"], texts["clip" if call == "sr2" else "t5"], golden.get(f"forward.{call}.noise_level"))
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.slow
