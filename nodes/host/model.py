@@ -18,7 +18,7 @@ from torch import Tensor
 from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
 from ...show1_core.models.regional import compile_regions, many_shapes
-from .loading import cancellable
+from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
 from .text_memory import TextMemory, TextMemoryCond
 
@@ -80,7 +80,7 @@ def compile_blocks(model: Any) -> None:
     compile_regions(unet)
     unet.shapes = many_shapes
     for level in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):  # compiling takes long enough for a user to cancel
-        level.register_forward_pre_hook(lambda *_: mm.throw_exception_if_processing_interrupted())
+        level.register_forward_pre_hook(stop_if_cancelled)
 
 
 def identity_of(model: Any) -> Identity | None:
