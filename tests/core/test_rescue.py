@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from recording import CALLS, error
+from recording import error
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from show1_core import load_unet
 from show1_core.models.pieces import piece_bytes
 from show1_core.models.rescue import LADDER, NotFinite, Rung, TooLarge, check_finite, descend, first_not_finite, is_out_of_memory
 
@@ -27,16 +26,14 @@ def chosen(kinds: list[tuple[Hashable, Any]]) -> list[Any]:
     return [thing for _, thing in kinds] if EVERY else list(dict(reversed(kinds)).values())
 
 
-@pytest.fixture(params=[call for call in CALLS if call[0] != "base_5f"], ids=lambda call: call[0])
-def small(request, models, golden, texts):
-    """Each stage's UNet and inputs that are quickly done: a corner of the recorded call's first frames."""
-    call, name = request.param
-    x = golden[f"forward.{call}.x"]
+@pytest.fixture
+def small(recorded):
+    """A UNet and inputs that are quickly done: a corner of the recorded call's first frames."""
+    unet, (x, *others), _ = recorded
     corner = (x if x.ndim == 4 else x[:, :, :3])[..., :16, :16].contiguous()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # so little work is done sooner by one
-    yield load_unet(models / name / "unet"), (
-        corner, golden[f"forward.{call}.t"], texts["clip" if call == "sr2" else "t5"], golden.get(f"forward.{call}.noise_level"))
+    yield unet, (corner, *others)
     torch.set_num_threads(threads)
 
 
@@ -52,6 +49,7 @@ def test_the_layer_that_went_wrong_is_named(small):
         hook.remove()
     # PyTorch's attention for CPUs answers queries and keys that are no numbers with zeros: nothing is left to be found
     layers = [name for name in dict.fromkeys(called) if not name.endswith(("to_q", "to_k", "add_k_proj"))]
+    assert len(layers) > 100
     names = chosen([(re.sub(r"\d+", "", name), name) for name in layers])
     assert len(names) > 40
     for number, name in enumerate(names):
@@ -105,6 +103,7 @@ def test_memory_that_runs_out_anywhere_is_recovered_from(small):
     unet, inputs = small
     with Places() as places:
         expected = unet(*inputs)
+    assert len(places.found) > 200
     operations = chosen([(place, number) for number, place in enumerate(places.found)])
     assert len(operations) > 50
     relieved: list[bool] = []
