@@ -104,8 +104,7 @@ class Grower:
 
 def links_of(node: Json) -> list[str]:
     """The inputs of a node that only another node can give."""
-    return [key for key, (kind, *_) in node["input"].get("required", {}).items()
-            if is_link(kind)]
+    return [key for key, (kind, *_) in node["input"].get("required", {}).items() if is_link(kind)]
 
 
 def is_link(kind: Any) -> bool:
