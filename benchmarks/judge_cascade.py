@@ -68,7 +68,7 @@ def saved_frames(files: list[Path]) -> np.ndarray:
 def prompts_of(count: int, held_out: bool) -> list[str]:
     """Prompts spread over all kinds of clips, or over those that training never saw."""
     sys.path.insert(0, str(REPO))
-    from show1_core.training.shapes import judged_prompts
+    from mini.shapes import judged_prompts
 
     return judged_prompts(count, held_out)
 

@@ -89,7 +89,7 @@ def write_video(path: Path, prompt: str) -> None:
     import numpy as np
 
     sys.path.insert(0, str(REPO))
-    from show1_core.training import shapes
+    from mini import shapes
 
     kind = next(kind for held_out in (True, False) for kind in shapes.kinds(held_out) if kind.caption == prompt)
     scene = shapes.scene_of(np.random.default_rng(0), kind)

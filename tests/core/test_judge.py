@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from show1_core.training.shapes import Kind, draw, frame_times, keyframe_times, render, scene_of
+from mini.shapes import Kind, draw, frame_times, keyframe_times, render, scene_of
 
 JUDGE = Path(__file__).parents[2] / "benchmarks" / "judge.py"
 

@@ -76,7 +76,7 @@ def test_the_archive_holds_what_a_user_needs_and_nothing_else(archive: Path, clo
         sizes = {entry.filename: entry.file_size for entry in packed.infolist() if not entry.is_dir()}
     shipped = SHIPPED | ({"models"} if (clone / "models").is_dir() else set())
     assert {name.split("/")[0] for name in sizes} == shipped | FILES
-    assert not [name for name in sizes if name.startswith("show1_core/training/")]
+    assert not [name for name in sizes if name.startswith("mini/")]
     assert {name for name in sizes if name.endswith((".safetensors", ".pt", ".bin"))} <= {
         name for name in sizes if name.startswith("models/")
     }

@@ -7,7 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from show1_core import load_unet, read_checkpoint
-from show1_core.training.recipes import (
+from mini.recipes import (
     FIRST_FRAME_UNET,
     INTERPOLATION_UNET,
     KEYFRAMES_UNET,

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models.temporal import TemporalConv, TemporalTransformer
-from ..models.unet import UNet
+from show1_core.models.temporal import TemporalConv, TemporalTransformer
+from show1_core.models.unet import UNet
 
 
 @torch.no_grad()

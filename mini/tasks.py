@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, autocast, nn
 
-from ..models.config import UNetConfig
-from ..models.unet import UNet
-from ..schedule import signal_variance
-from ..stages import LATENT_SR
-from . import objectives as goal
+from show1_core.models.config import UNetConfig
+from show1_core.models.unet import UNet
+from show1_core.schedule import signal_variance
+from show1_core.stages import LATENT_SR
+from show1_core.tuning import objectives as goal
 from . import operations
 from .recipes import LOW, MIDDLE, UNetRecipe, unet_config
 from .shapes import FRAMES, KEYFRAMES, Scene, caption, draw, frame_times, keyframe_times, render

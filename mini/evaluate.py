@@ -1,6 +1,6 @@
 """Sample the mini cascade without a host and judge it, stage by stage.
 
-    python -m show1_core.training.evaluate models/show1-mini --tokenizer DIR --prompts 16 [--stages keyframes ...]
+    python -m mini.evaluate models/show1-mini --tokenizer DIR --prompts 16 [--stages keyframes ...]
 
 Prints the judge's figures after each stage, and the same with the prompts shuffled: what chance would give.
 """
@@ -22,9 +22,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .. import cascade
-from ..checkpoints import load_unet
-from ..stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, Stage
+from show1_core import cascade
+from show1_core.checkpoints import load_unet
+from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, Stage
 from .export import WEIGHTS
 from .recipes import HIGH, LOW
 from .sampling import Run
@@ -56,7 +56,7 @@ SETTINGS: dict[str, Setting] = {
 
 def judge_module() -> ModuleType:
     """benchmarks/judge.py, which is no part of the package."""
-    path = Path(__file__).parents[2] / "benchmarks" / "judge.py"
+    path = Path(__file__).parents[1] / "benchmarks" / "judge.py"
     spec = importlib.util.spec_from_file_location("judge", path)
     if spec is None or spec.loader is None:
         raise FileNotFoundError(f"{path} is missing: the judge comes with the repository, not with the package")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from show1_core.training import restore
-from show1_core.training.loop import Plan, Trainer
-from show1_core.training.mini import part
-from show1_core.training.t5 import TextEncoder
+from mini import restore
+from mini.loop import Plan, Trainer
+from mini.train import part
+from mini.t5 import TextEncoder
 
 MINI = Path(__file__).resolve().parents[2] / "models" / "show1-mini"
 STAGES = ["keyframes", "interpolation", "first-frame", "sr1", "sr2", "vae"]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, autocast, nn
 
-from . import objectives as goal
+from show1_core.tuning import objectives as goal
 from .recipes import HIGH, UNetRecipe, VaeRecipe, vae_config
 from .shapes import caption, draw
 from .t5 import TextEncoder

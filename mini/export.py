@@ -1,6 +1,6 @@
 """Write the trained mini cascade in the published folder layout.
 
-    python -m show1_core.training.export models/show1-mini --tokenizer DIR
+    python -m mini.export models/show1-mini --tokenizer DIR
 
 Weights are the averaged ones, in half precision. A stage that has not been trained yet is left out.
 """
@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..schedule import Schedule
-from ..stages import FIRST_FRAME, PIXEL_SR
-from .mini import Workshop, load, part
+from show1_core.schedule import Schedule
+from show1_core.stages import FIRST_FRAME, PIXEL_SR
+from .train import Workshop, load, part
 from .recipes import (
     FIRST_FRAME_UNET,
     INTERPOLATION_UNET,

@@ -1,6 +1,6 @@
 """Train one stage of the mini cascade; continue where the last run was stopped.
 
-    python -m show1_core.training.mini --stage keyframes --tokenizer DIR
+    python -m mini.train --stage keyframes --tokenizer DIR
 
 DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: keyframes, vae, then interpolation,
 first-frame, sr1 and sr2, which take the text encoder (and some their first weights) from the stages before.

@@ -1,6 +1,6 @@
 """Compare the latent expert, trained on timesteps 0-899, with the same model trained on all 1000 (paper, figure 6).
 
-    python -m show1_core.training.expert --tokenizer DIR [--clips 16] [--picture FILE.png]
+    python -m mini.expert --tokenizer DIR [--clips 16] [--picture FILE.png]
 
 Both redraw held-out clips, enlarged from the middle size, and are measured against the rendered originals; so are the
 clips merely enlarged and merely sent through the autoencoder. Their training must have reached the same step.
@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import cascade
-from ..stages import LATENT_SR
-from .mini import Workshop, load, part
-from .objectives import psnr
+from show1_core import cascade
+from show1_core.stages import LATENT_SR
+from .train import Workshop, load, part
+from show1_core.tuning.objectives import psnr
 from .recipes import HIGH, LATENT_SR_UNET, MIDDLE, VAE_RECIPE
 from .sampling import Run
 from .shapes import draw, frame_times, render

@@ -9,13 +9,13 @@ from torch import nn
 from show1_core.models.config import UNetConfig
 from show1_core.models.unet import UNet
 from show1_core.schedule import Schedule, signal_variance
-from show1_core.training import operations
-from show1_core.training.loop import Plan, Trainer, average_weight, learning_rate
-from show1_core.training.objectives import noise_prediction, noised, timesteps
-from show1_core.training.recipes import FIRST_FRAME_UNET, INTERPOLATION_UNET, KEYFRAMES_UNET, PIXEL_SR_UNET, unet_config
-from show1_core.training.shapes import draw, keyframe_times
-from show1_core.training.start import inherit
-from show1_core.training.tasks import build_unet, clips
+from mini import operations
+from mini.loop import Plan, Trainer, average_weight, learning_rate
+from show1_core.tuning.objectives import noise_prediction, noised, timesteps
+from mini.recipes import FIRST_FRAME_UNET, INTERPOLATION_UNET, KEYFRAMES_UNET, PIXEL_SR_UNET, unet_config
+from mini.shapes import draw, keyframe_times
+from mini.start import inherit
+from mini.tasks import build_unet, clips
 
 TINY = replace(KEYFRAMES_UNET, channels=(32, 32), levels="RS")
 PLAN = Plan(steps=6, batch=2, learning_rate=1e-3, warmup=2)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..cascade import Condition
-from ..models.unet import UNet
-from ..schedule import (
+from show1_core.cascade import Condition
+from show1_core.models.unet import UNet
+from show1_core.schedule import (
     ddpm,
     dynamic_threshold,
     ends_first_order,
@@ -21,7 +21,7 @@ from ..schedule import (
     signal_scale,
     signal_variance,
 )
-from ..stages import Stage
+from show1_core.stages import Stage
 
 
 @dataclass(frozen=True)

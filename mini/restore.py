@@ -1,6 +1,6 @@
 """Make a training folder of exported weights, so that a checkout can train them further.
 
-    python -m show1_core.training.restore models/show1-mini --tokenizer DIR
+    python -m mini.restore models/show1-mini --tokenizer DIR
 
 Averages and steps of the optimizer are not exported: a stage starts at step 0 of a new plan, from these weights.
 """
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .export import UNETS, WEIGHTS
 from .latent import Autoencoder
 from .loop import Trainer
-from .mini import load
+from .train import load
 from .recipes import PLANS, T5_RECIPE, VAE_RECIPE
 from .t5 import TextEncoder, Tokenizer
 from .tasks import build_unet

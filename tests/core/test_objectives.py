@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from show1_core.schedule import Schedule, signal_variance
-from show1_core.training import objectives as goal
+from show1_core.tuning import objectives as goal
 
 ABAR = signal_variance(Schedule("squaredcos_cap_v2"))
 

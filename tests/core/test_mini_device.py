@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from show1_core.training import latent, recipes, tasks
-from show1_core.training.latent import Autoencoder, Bank, LatentSR
-from show1_core.training.objectives import noised
-from show1_core.training.tasks import FirstFrame, Interpolation, KeyframeOptions, Keyframes, PixelSR
+from mini import latent, recipes, tasks
+from mini.latent import Autoencoder, Bank, LatentSR
+from show1_core.tuning.objectives import noised
+from mini.tasks import FirstFrame, Interpolation, KeyframeOptions, Keyframes, PixelSR
 
 ELSEWHERE = torch.device("meta")
 

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from show1_core.training.latent import Bank, build_vae, encode, standardise
-from show1_core.training.objectives import psnr
-from show1_core.training.recipes import VAE_RECIPE
-from show1_core.training.shapes import draw
-from show1_core.training.tasks import clips
+from mini.latent import Bank, build_vae, encode, standardise
+from show1_core.tuning.objectives import psnr
+from mini.recipes import VAE_RECIPE
+from mini.shapes import draw
+from mini.tasks import clips
 
 
 def frames(count=4):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from show1_core.training.shapes import (
+from mini.shapes import (
     BACKGROUNDS,
     COLOURS,
     MOTIONS,

@@ -1,0 +1,1 @@
+"""How Show-1 mini is made: the small cascade that ships with the pack."""
