@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cases import SIZES, STAGES, TOKENS, Size  # noqa: E402
 from measure import LiveBytes  # noqa: E402
 
+from show1_core.models.conditioning import PreparedText  # noqa: E402
 from show1_core.models.config import UNetConfig  # noqa: E402
-from show1_core.models.signal import PreparedText  # noqa: E402
 from show1_core.models.unet import UNet  # noqa: E402
 from show1_core.stages import Stage  # noqa: E402
 

@@ -19,7 +19,7 @@ from show1_core.cascade import Condition, Sample  # noqa: E402
 from show1_core.kernels import use_backend  # noqa: E402
 from show1_core.kernels.registry import EAGER  # noqa: E402
 from show1_core.models.blocks import ResnetBlock  # noqa: E402
-from show1_core.models.signal import PreparedText, per_frame, widen  # noqa: E402
+from show1_core.models.conditioning import PreparedText, per_frame, widen  # noqa: E402
 from show1_core.models.unet import UNet  # noqa: E402
 
 
@@ -33,7 +33,7 @@ class PerFrameLinear(nn.Linear):
 
 
 class OfficialUNet(UNet):
-    """A UNet with the official code's habits (SPEC 3.2, 5); numbers and weights are those of `UNet`."""
+    """A UNet with the official code's habits (numerics 3.2, 5); numbers and weights are those of `UNet`."""
 
     @classmethod
     def of(cls, unet: UNet) -> OfficialUNet:

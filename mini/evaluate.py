@@ -25,6 +25,7 @@ from torch import Tensor
 from show1_core import cascade
 from show1_core.checkpoints import load_unet
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, Stage
+
 from .export import WEIGHTS
 from .recipes import HIGH, LOW
 from .sampling import Run

@@ -21,12 +21,13 @@ from torch import Tensor
 
 from show1_core import cascade
 from show1_core.stages import LATENT_SR
-from .train import Workshop, load, part
 from show1_core.tuning.objectives import psnr
+
 from .recipes import HIGH, LATENT_SR_UNET, MIDDLE, VAE_RECIPE
 from .sampling import Run
 from .shapes import draw, frame_times, render
 from .tasks import WINDOW, build_unet
+from .train import Workshop, load, part
 
 STEPS = 20
 DENOISE = (0.3, 0.5, 0.8)

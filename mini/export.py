@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from show1_core.schedule import Schedule
 from show1_core.stages import FIRST_FRAME, PIXEL_SR
-from .train import Workshop, load, part
+
 from .recipes import (
     FIRST_FRAME_UNET,
     INTERPOLATION_UNET,
@@ -34,6 +34,7 @@ from .recipes import (
 )
 from .t5 import config_of
 from .tasks import build_unet
+from .train import Workshop, load, part
 
 UNETS: dict[str, UNetRecipe] = {
     "keyframes": KEYFRAMES_UNET,

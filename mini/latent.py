@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, autocast, nn
 
 from show1_core.tuning import objectives as goal
+
 from .recipes import HIGH, UNetRecipe, VaeRecipe, vae_config
 from .shapes import caption, draw
 from .t5 import TextEncoder

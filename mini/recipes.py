@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, Stage
+
 from .loop import Plan
 from .t5 import T5Recipe
 
 LOW, MIDDLE, HIGH = (16, 24), (64, 96), (128, 192)  # height, width of the cascade's three sizes
-SR_SCALE = 1.4142271248762552  # the published number, not the square root of two (SPEC T14)
+SR_SCALE = 1.4142271248762552  # the published number, not the square root of two (numerics T14)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def unet_config(recipe: UNetRecipe) -> dict[str, Any]:
         "use_linear_projection": not pixels,
     }
     if recipe.temporal:
-        config["transfromer_in_opt"] = False  # spelled so in the published files (SPEC T17)
+        config["transfromer_in_opt"] = False  # spelled so in the published files (numerics T17)
     return config
 
 

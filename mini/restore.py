@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from .export import UNETS, WEIGHTS
 from .latent import Autoencoder
 from .loop import Trainer
-from .train import load
 from .recipes import PLANS, T5_RECIPE, VAE_RECIPE
 from .t5 import TextEncoder, Tokenizer
 from .tasks import build_unet
+from .train import load
 
 
 class Weights(nn.Module):

@@ -66,7 +66,7 @@ class Run:
         return torch.cat([guided, along[:, channels:]], dim=1)
 
     def _dpm_solver(self, noise: Tensor, condition: Condition, start: Tensor | None) -> Tensor:
-        """DPM-Solver++(2M) in sigma space (SPEC 2.8)."""
+        """DPM-Solver++(2M) in sigma space (numerics 2.8)."""
         schedule = self.stage.schedule
         times = published_timesteps(schedule, self.steps, self.denoise)
         sigmas = published_sigmas(schedule, self.steps, self.denoise).tolist()
@@ -88,7 +88,7 @@ class Run:
         return x * signal_scale(sigmas[-1]) / self.latent_scale
 
     def _ddpm(self, noise: Tensor, condition: Condition, generator: torch.Generator) -> Tensor:
-        """Ancestral sampling with learnt variances (SPEC 2.9)."""
+        """Ancestral sampling with learnt variances (numerics 2.9)."""
         scheduler = ddpm(self.stage.schedule)
         scheduler.set_timesteps(self.steps)
         x = noise

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .shapes import BACKGROUNDS, PLAIN, STATED, kinds
 
-TOKENS = 77  # every prompt is padded to this length (SPEC 2.1)
+TOKENS = 77  # every prompt is padded to this length (numerics 2.1)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from show1_core.models.unet import UNet
 from show1_core.schedule import signal_variance
 from show1_core.stages import LATENT_SR
 from show1_core.tuning import objectives as goal
+
 from . import operations
 from .recipes import LOW, MIDDLE, UNetRecipe, unet_config
 from .shapes import FRAMES, KEYFRAMES, Scene, caption, draw, frame_times, keyframe_times, render
@@ -159,7 +160,7 @@ class SuperResolution(DiffusionTask):
 
 
 class FirstFrame(SuperResolution):
-    """Stage 3a: one frame four times as large (SPEC 2.6); the variance channels learn their own divergence."""
+    """Stage 3a: one frame four times as large (numerics 2.6); the variance channels learn their own divergence."""
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch)
@@ -176,7 +177,7 @@ class FirstFrame(SuperResolution):
 
 
 class PixelSR(SuperResolution):
-    """Stage 3: eight frames four times as large, mostly given the first of them (SPEC 2.5, T11)."""
+    """Stage 3: eight frames four times as large, mostly given the first of them (numerics 2.5, T11)."""
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch)

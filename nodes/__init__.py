@@ -5,12 +5,12 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import host
+from .core_samplers import Show1EmptyPixelLatent, Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning
 from .drafts import Show1KeyframeDrafts, Show1PickDraft
 from .interpolation import Show1Interpolator
 from .keyframes import Show1KeyframeSampler
 from .latent_sr import Show1LatentSR
 from .loaders import Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader
-from .natives import Show1EmptyPixelLatent, Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning
 from .pixel_sr import Show1FirstFrameSR, Show1PixelSR
 from .text import Show1T5Encode
 

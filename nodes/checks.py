@@ -67,7 +67,7 @@ def frames(images: Tensor, name: str, minimum: int = 1, multiple: int = 1) -> Te
         raise ValueError(f"{name} has {counted(count, 'frame')}; expected at least {minimum}.")
     size(height, width, multiple, name)
     if not bool(torch.isfinite(images).all()):
-        raise ValueError(f"{name} holds values that are no numbers (NaN or infinite); look at the node it comes from.")
+        raise ValueError(f"{name} holds NaN or infinity; look at the node it comes from.")
     return images[..., :3]
 
 

@@ -1,4 +1,4 @@
-"""What happens to a prompt before the tokenizer (SPEC 2.1)."""
+"""What happens to a prompt before the tokenizer (numerics 2.1)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What each stage does around sampling: draws, conditions, pairs, windows, hand-over.
 
-Clips are (1, C, F, H, W) in [-1, 1], overshoot allowed and kept between pixel stages (SPEC T2). Every function
+Clips are (1, C, F, H, W) in [-1, 1], overshoot allowed and kept between pixel stages (numerics T2). Every function
 takes `sample`, which runs the diffusion itself, so the same code serves a host's samplers and a plain loop.
-Noise is drawn on the CPU from the stage's seed in the official order (SPEC 1), whatever device computes.
+Noise is drawn on the CPU from the stage's seed in the official order (numerics 1), whatever device computes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def keyframes(sample: Sample, size: VideoSize, seed: int, start: Tensor | None = None) -> Tensor:
-    """Stage 1: draw the keyframes (1, 3, F, H, W), or redraw `start` (SPEC 1.1)."""
+    """Stage 1: draw the keyframes (1, 3, F, H, W), or redraw `start` (numerics 1.1)."""
     generator = seeded(seed)
     noise = torch.randn((1, 3, *size), generator=generator)
     return sample(noise, Condition(), start, generator)
@@ -69,7 +69,7 @@ def drafts(sample: Sample, size: VideoSize, seed: int, count: int) -> Tensor:
 
 
 def interpolate(sample: Sample, clip: Tensor, seed: int, redraw: bool = False) -> Tensor:
-    """Stage 2: fill in three frames between neighbours: (1, 3, n, H, W) -> (1, 3, 4n-3, H, W) (SPEC 1.2, T10).
+    """Stage 2: fill in three frames between neighbours: (1, 3, n, H, W) -> (1, 3, 4n-3, H, W) (numerics 1.2, T10).
 
     All pairs form one batch; they share one draw of noise and do not see each other, so this is the official loop
     in one run. With `redraw` sampling starts from the linear blend instead of pure noise.
@@ -89,7 +89,7 @@ def join_pairs(pairs: Tensor) -> Tensor:
 
 
 def interpolation_condition(clip: Tensor) -> Tensor:
-    """For every pair of neighbours the linear blend of the two and a mask that is 1 on the ends (SPEC 2.4).
+    """For every pair of neighbours the linear blend of the two and a mask that is 1 on the ends (numerics 2.4).
 
     (1, 3, n, H, W) -> (n-1, 4, 5, H, W)
     """
@@ -101,7 +101,7 @@ def interpolation_condition(clip: Tensor) -> Tensor:
 
 
 def first_frame(sample: Sample, image: Tensor, schedule: Schedule, noise_level: int, seed: int, redraw: bool = False) -> Tensor:
-    """Stage 3a: enlarge one frame four times with the image model: (1, 3, 1, H, W) -> (1, 3, 1, 4H, 4W) (SPEC 1.3)."""
+    """Stage 3a: enlarge one frame four times with the image model: (1, 3, 1, H, W) -> (1, 3, 1, 4H, 4W) (numerics 1.3)."""
     generator, large = seeded(seed), enlarge(image, 4)
     noise = torch.randn(large.shape, generator=generator)
     condition = add_noise(schedule, large, torch.randn(large.shape, generator=generator), noise_level)
@@ -110,10 +110,10 @@ def first_frame(sample: Sample, image: Tensor, schedule: Schedule, noise_level: 
 
 def upscale(sample: Sample, clip: Tensor, first: Tensor | None, schedule: Schedule, noise_level: int, seed: int,
             redraw: bool = False) -> Tensor:
-    """Stage 3: enlarge a clip four times, window after window: (1, 3, F, H, W) -> (1, 3, F, 4H, 4W) (SPEC 1.4).
+    """Stage 3: enlarge a clip four times, window after window: (1, 3, F, H, W) -> (1, 3, F, 4H, 4W) (numerics 1.4).
 
     `first` is the enlarged first frame (1, 3, 1, 4H, 4W); without it the first window makes up its own. Every
-    later window takes the frame it shares with the one before as its first (SPEC T11).
+    later window takes the frame it shares with the one before as its first (numerics T11).
     """
     large = enlarge(clip, 4)
     result = torch.empty_like(large)
@@ -132,7 +132,7 @@ def upscale(sample: Sample, clip: Tensor, first: Tensor | None, schedule: Schedu
 def windows(frames: int) -> list[tuple[int, int]]:
     """Spans of at most 8 frames that share one frame with their neighbour; the last is moved back to end with the clip.
 
-    The official loop leaves frames out where its spans do not fit (SPEC T18); where they do fit these are the same.
+    The official loop leaves frames out where its spans do not fit (numerics T18); where they do fit these are the same.
     """
     stride = WINDOW_FRAMES - 1
     last = max(frames - WINDOW_FRAMES, 0)
@@ -141,7 +141,7 @@ def windows(frames: int) -> list[tuple[int, int]]:
 
 
 def refine(sample: Sample, encode: Callable[[Tensor], Encoded], images: Tensor, size: tuple[int, int], seed: int) -> Tensor:
-    """Stage 4: redraw a clip in latent space. images (F, H, W, 3) in 0..1 -> latent (1, 4, F, h, w), unscaled (SPEC 1.6).
+    """Stage 4: redraw a clip in latent space. images (F, H, W, 3) in 0..1 -> latent (1, 4, F, h, w), unscaled (numerics 1.6).
 
     `size` is (height, width) in pixels; `encode` takes images (F, height, width, 3) in 0..1.
     """
@@ -163,14 +163,14 @@ def as_frames(clip: Tensor) -> Tensor:
 
 
 def enlarge(clip: Tensor, factor: int) -> Tensor:
-    """Bilinear enlargement of every frame, corners aligned (SPEC 2.5): (1, C, F, H, W) -> (1, C, F, kH, kW)."""
+    """Bilinear enlargement of every frame, corners aligned (numerics 2.5): (1, C, F, H, W) -> (1, C, F, kH, kW)."""
     height, width = clip.shape[-2:]
     frames = F.interpolate(clip[0].transpose(0, 1), size=(height * factor, width * factor), mode="bilinear", align_corners=True)
     return as_clip(frames)
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bicubic resize through 8-bit images, as the official hand-over to stage 4 (SPEC 1.5, T13).
+    """Bicubic resize through 8-bit images, as the official hand-over to stage 4 (numerics 1.5, T13).
 
     images (F, H, W, 3) -> (F, height, width, 3), values in 0..1 in steps of 1/255.
     """

@@ -1,4 +1,4 @@
-"""The image model's sampler: DDPM with learned variance (SPEC 2.9), in the form of a sigma-space sampler function.
+"""The image model's sampler: DDPM with learned variance (numerics 2.9), in the form of a sigma-space sampler function.
 
 The step itself is diffusers'. A guided denoiser hands out x0 alone, so the conditional half's variance takes a way
 of its own, through a `VarianceTap` that the network's caller fills.

@@ -2,7 +2,7 @@
 
 The tables and timestep lists come from diffusers' schedulers (imported when first used). Sampling itself runs
 in sigma space, sigma = sqrt(1 - abar) / sqrt(abar) and x / sqrt(abar), where DPM-Solver++(2M) is one line of
-any sampler library; SPEC 2.8 and HOST 4b show that the two are the same update.
+any sampler library; numerics 2.8 and comfyui 4b show that the two are the same update.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ALLOWED: Mapping[str, tuple[Any, ...]] = {
 RANGES: Mapping[str, tuple[float, float]] = {
     "beta_start": (0, 1), "beta_end": (0, 1), "dynamic_thresholding_ratio": (0, 1), "sample_max_value": (1, 1000),
     "lambda_min_clipped": (-float("inf"), 0)}
-FIRST_ORDER_BELOW = 15  # runs of fewer steps end with a first-order update (SPEC 2.8)
+FIRST_ORDER_BELOW = 15  # runs of fewer steps end with a first-order update (numerics 2.8)
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Schedule:
     """What a published `scheduler_config.json` says, as far as it changes numbers.
 
     `threshold_max` is the upper clamp of dynamic thresholding, None for none; `lambda_min_clipped` the log
-    signal-to-noise ratio below which no timestep is used (SPEC 2.8).
+    signal-to-noise ratio below which no timestep is used (numerics 2.8).
     """
 
     beta_schedule: Literal["squaredcos_cap_v2", "scaled_linear", "linear"]
@@ -82,7 +82,7 @@ def sigma_table(schedule: Schedule) -> Tensor:
 
 
 def published_timesteps(schedule: Schedule, steps: int, denoise: float = 1.0) -> list[int]:
-    """Timesteps of the official run, falling; the last `denoise` part of them (SPEC 2.8, 2.9).
+    """Timesteps of the official run, falling; the last `denoise` part of them (numerics 2.8, 2.9).
 
     Raises ValueError for steps outside 1..1000 or denoise outside 0..1.
     """
@@ -95,7 +95,7 @@ def published_timesteps(schedule: Schedule, steps: int, denoise: float = 1.0) ->
 
 
 def published_sigmas(schedule: Schedule, steps: int, denoise: float = 1.0) -> Tensor:
-    """Sigmas of the official run, falling, with the one it ends on: DPM-Solver at timestep 0, not at 0 (SPEC T2)."""
+    """Sigmas of the official run, falling, with the one it ends on: DPM-Solver at timestep 0, not at 0 (numerics T2)."""
     table = sigma_table(schedule)
     end = torch.zeros(1) if schedule.solver == "ddpm" else table[:1]
     return torch.cat([table[published_timesteps(schedule, steps, denoise)], end])
@@ -107,18 +107,18 @@ def signal_scale(sigma: float) -> float:
 
 
 def ends_first_order(steps: int) -> bool:
-    """Whether the official run's last update drops to first order (SPEC 2.8). Counts the steps before `denoise`."""
+    """Whether the official run's last update drops to first order (numerics 2.8). Counts the steps before `denoise`."""
     return steps < FIRST_ORDER_BELOW
 
 
 def add_noise(schedule: Schedule, clip: Tensor, noise: Tensor, timestep: int) -> Tensor:
-    """Noise a clip to `timestep`, 0..999: the augmentation of the super-resolution conditions (SPEC 2.5, 2.6)."""
+    """Noise a clip to `timestep`, 0..999: the augmentation of the super-resolution conditions (numerics 2.5, 2.6)."""
     abar = signal_variance(schedule)[timestep].to(clip)
     return abar.sqrt() * clip + (1 - abar).sqrt() * noise
 
 
 def dynamic_threshold(clip: Tensor, ratio: float, maximum: float) -> Tensor:
-    """Clamp each frame of x0 (B, C, F, H, W) to its own `ratio` quantile s, 1 <= s <= maximum, and divide by s (SPEC 2.8)."""
+    """Clamp each frame of x0 (B, C, F, H, W) to its own `ratio` quantile s, 1 <= s <= maximum, and divide by s (numerics 2.8)."""
     if maximum <= 1.0:
         return clip.clamp(-1.0, 1.0)
     frames = clip.transpose(1, 2).flatten(2).float()  # (B, F, C*H*W)
@@ -136,7 +136,7 @@ def quantile(rows: Tensor, ratio: float) -> Tensor:
 
 
 def dpm_solver(schedule: Schedule) -> Any:
-    """diffusers' DPM-Solver++(2M) for this schedule, ending at timestep 0 as the official run does (SPEC T2)."""
+    """diffusers' DPM-Solver++(2M) for this schedule, ending at timestep 0 as the official run does (numerics T2)."""
     from diffusers import DPMSolverMultistepScheduler
 
     return DPMSolverMultistepScheduler(
@@ -147,7 +147,7 @@ def dpm_solver(schedule: Schedule) -> Any:
 
 
 def ddpm(schedule: Schedule) -> Any:
-    """diffusers' DDPM for this schedule: the image model's sampler, and the betas of every schedule (SPEC 2.9)."""
+    """diffusers' DDPM for this schedule: the image model's sampler, and the betas of every schedule (numerics 2.9)."""
     from diffusers import DDPMScheduler
 
     return DDPMScheduler(

@@ -1,4 +1,4 @@
-"""The published recipe as data: one frozen record a stage (SPEC 1)."""
+"""The published recipe as data: one frozen record a stage (numerics 1)."""
 
 from __future__ import annotations
 

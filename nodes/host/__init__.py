@@ -4,7 +4,7 @@ Everything is composed from the host's own extension points; what differs betwee
 """
 
 from .model import DTYPES, compile_blocks, identity_of, kind_of, load_model
-from .places import files, folders, register_folders
+from .paths import files, folders, register_folders
 from .samplers import SAMPLERS, SCHEDULERS
 from .sampling import HostSample, conditioned, has_frames, previewer, progress_bar
 from .text import encode_t5, load_text, masked_t5

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
-from ...show1_core.models.regional import compile_regions, many_shapes
+from ...show1_core.models.compile import compile_regions, many_shapes
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
 from .text_memory import TextMemory, TextMemoryCond

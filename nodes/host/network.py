@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ...show1_core.kernels.registry import use_backend
+from ...show1_core.models.conditioning import PreparedText
 from ...show1_core.models.rescue import LADDER, Rung, check_finite, descend
-from ...show1_core.models.signal import PreparedText
 from ...show1_core.models.unet import UNet
 from .text_memory import TextMemory
 

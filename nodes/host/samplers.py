@@ -22,13 +22,13 @@ SCHEDULERS: list[str] = ["published", *comfy.samplers.KSampler.SCHEDULERS]
 def sigmas_of(run: Run, schedule: schedules.Schedule) -> Tensor:
     """The sigmas the user's scheduler gives, falling; `denoise` keeps their last part, in each scheduler's own way.
 
-    Raises ValueError when that leaves no step, or no numbers: some of the host's schedulers cannot do a single step.
+    Raises ValueError when that leaves no step, or NaN: some of the host's schedulers cannot do a single step.
     """
     sigmas = run_sigmas(run, schedule)
     if len(sigmas) < 2:
         raise ValueError(f"steps is {run.steps} and denoise {run.denoise:g}, which leaves no step to take; raise one of them.")
     if not bool(torch.isfinite(sigmas).all()):
-        raise ValueError(f"scheduler {run.scheduler} makes no numbers when steps is {run.steps}; take more steps or another "
+        raise ValueError(f"scheduler {run.scheduler} makes NaN or infinity when steps is {run.steps}; take more steps or another "
                          "scheduler.")
     return sigmas
 
@@ -53,7 +53,7 @@ def sampler_of(run: Run) -> Any:
 
 def dpmpp_2m_first_order_end(model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, callback: Any = None,
                              disable: Any = None) -> Tensor:
-    """DPM-Solver++(2M) whose last update is of first order, which in sigma space is an Euler step (SPEC 2.8)."""
+    """DPM-Solver++(2M) whose last update is of first order, which in sigma space is an Euler step (numerics 2.8)."""
     last = len(sigmas) - 2
     x = comfy.k_diffusion.sampling.sample_dpmpp_2m(model, x, sigmas[:-1], extra_args, callback, disable)
     end = None if callback is None else lambda state: callback({**state, "i": last})

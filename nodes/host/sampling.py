@@ -55,7 +55,7 @@ class HostSample:
         return self(noise, condition, start, generator.set_state(began))
 
     def once(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
-        """One attempt. Raises Stopped naming stage, step and layer when values are no numbers."""
+        """One attempt. Raises Stopped naming stage, step and layer on NaN or infinity."""
         run, model = self.run, self.model.clone()
         schedule: schedules.Schedule = model.model.show1.schedule
         sigmas = sigmas_of(run, schedule)
@@ -80,7 +80,7 @@ class HostSample:
         return clip * schedules.signal_scale(float(sigmas[-1]))
 
     def advice(self, error: NotFinite) -> str:
-        """What may help against values that are no numbers."""
+        """What may help against NaN or infinity."""
         if not error.of_network:
             return f"try another sampler than {self.run.sampler_name} with scheduler {self.run.scheduler}, or more steps."
         if compute_dtype(self.model) == torch.float16:

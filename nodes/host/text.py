@@ -21,7 +21,7 @@ from .loading import cancellable
 
 
 def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
-    """A CLIP of a text encoder: T5 with its attention mask on (SPEC T9), or the CLIP of the latent stage.
+    """A CLIP of a text encoder: T5 with its attention mask on (numerics T9), or the CLIP of the latent stage.
 
     `config` is a published config.json; a CLIP without one is what the host recognises. Raises ValueError when weights
     are missing, or are no text encoder's.
@@ -33,7 +33,7 @@ def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
         return load_clip(target, tensors, {"t5xxl_model_config": t5_numbers(tensors)})
     if config is None:
         return comfy.sd.load_text_encoder_state_dicts([dict(tensors)], clip_type=comfy.sd.CLIPType.STABLE_DIFFUSION)
-    # all its layers, then the final norm, padded with token 0 (SPEC 1.6)
+    # all its layers, then the final norm, padded with token 0 (numerics 1.6)
     encoder = partial(sd1_clip.SDClipModel, layer="last", textmodel_json_config=config,
                       special_tokens={"start": 49406, "end": 49407, "pad": 0})
     target = comfy.supported_models_base.ClipTarget(

@@ -8,7 +8,7 @@ from typing import Any
 import comfy.conds
 from torch import Tensor
 
-from ...show1_core.models.signal import PreparedText
+from ...show1_core.models.conditioning import PreparedText
 
 Prepare = Callable[[Tensor], PreparedText]
 

@@ -4,7 +4,7 @@
 """
 
 from .group_norm import GROUP_NORM, group_norm
-from .registry import Backend, Function, NoBackend, Verdict, demands, explain, use_backend
+from .registry import Backend, Function, NoBackend, Verdict, explain, requirements, use_backend
 from .temporal_attention import TEMPORAL_ATTENTION, temporal_attention
 from .temporal_conv import TEMPORAL_CONV, temporal_conv
 from .text_attention import TEXT_ATTENTION, text_attention
@@ -14,6 +14,6 @@ FUNCTIONS = (GROUP_NORM, TEMPORAL_CONV, TEMPORAL_ATTENTION, TEXT_ATTENTION, THRE
 
 __all__ = [
     "FUNCTIONS", "GROUP_NORM", "GUIDED_THRESHOLD", "TEMPORAL_ATTENTION", "TEMPORAL_CONV", "TEXT_ATTENTION", "THRESHOLD",
-    "Backend", "Function", "NoBackend", "Verdict", "demands", "explain", "group_norm", "guided_threshold",
+    "Backend", "Function", "NoBackend", "Verdict", "requirements", "explain", "group_norm", "guided_threshold",
     "temporal_attention", "temporal_conv", "text_attention", "threshold", "use_backend",
 ]

@@ -1,6 +1,6 @@
 """Group norm, scale and shift, activation in one go.
 
-Reference: `nn.GroupNorm`, then SPEC 3.4 for the resnets (statistics a frame at a time) and 3.5, 3.6 for what sees
+Reference: `nn.GroupNorm`, then numerics 3.4 for the resnets (statistics a frame at a time) and 3.5, 3.6 for what sees
 a clip at once (statistics over all its frames; the clip comes as a view (B, C, F, H, W) of its frames).
 """
 
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .registry import EAGER, TRITON, Backend, Function
-from .rules import FLOATS, Affine, Countable, Dimensions, Dtypes, NoGradient, OneOf, Resident, RowsOfPixels, TritonDevice
+from .requirements import FLOATS, Affine, Countable, Dimensions, Dtypes, NoGradient, OneOf, Resident, RowsOfPixels, TritonDevice
 from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
 
 ACTIVATIONS = ("none", "silu", "gelu")

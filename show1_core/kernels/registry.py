@@ -1,7 +1,7 @@
 """Which implementation of a function serves which inputs.
 
-A function lists its backends in order of preference; each declares what it asks of the inputs as rules. The first
-whose rules all hold is called. Nothing is tried out: an error inside a backend is an error.
+A function lists its backends in order of preference; each declares what it asks of the inputs as requirements. The first
+whose requirements all hold is called. Nothing is tried out: an error inside a backend is an error.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ AUTO, ANY, EAGER, TRITON, CPU = "auto", "any", "eager", "triton", "cpu"
 _wanted: ContextVar[str] = ContextVar("show1_backend", default=AUTO)
 
 
-class Rule(Protocol):
+class Requirement(Protocol):
     """One thing a backend asks of its inputs."""
 
     def describe(self) -> str:
         """The demand, as in a table of what runs where."""
         ...
 
-    def refusal(self, inputs: Mapping[str, Any]) -> str | None:
+    def reason_against(self, inputs: Mapping[str, Any]) -> str | None:
         """Why these inputs, by parameter name, do not meet it; None when they do."""
         ...
 
@@ -40,7 +40,7 @@ class Backend:
 
     name: str
     run: Callable[..., Tensor]
-    rules: tuple[Rule, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
     measured: bool = True
 
     def takes(self, wanted: str) -> bool:
@@ -69,7 +69,7 @@ class NoBackend(ValueError):
 
 @dataclass(frozen=True)
 class Function:
-    """A function and its backends, the preferred one first, eager last; eager has no rules."""
+    """A function and its backends, the preferred one first, eager last; eager has no requirements."""
 
     name: str
     parameters: tuple[str, ...]
@@ -90,7 +90,7 @@ class Function:
             return self.backends[-1]
         named = dict(zip(self.parameters, inputs))
         for backend in self.backends:
-            if backend.takes(wanted) and all(rule.refusal(named) is None for rule in backend.rules):
+            if backend.takes(wanted) and all(requirement.reason_against(named) is None for requirement in backend.requirements):
                 return backend
         verdicts = " ".join(f"{verdict}." for verdict in explain(self, *inputs) if verdict.backend == wanted)
         raise NoBackend(f"{self.name} was asked to run on {wanted!r}, which does not take these inputs. {verdicts}")
@@ -100,13 +100,13 @@ def explain(function: Function, *inputs: Any) -> tuple[Verdict, ...]:
     """What each backend of a function says to these inputs: that it serves, or every reason why not."""
     named = dict(zip(function.parameters, inputs))
     return tuple(
-        Verdict(backend.name, tuple(reason for rule in backend.rules if (reason := rule.refusal(named)) is not None))
+        Verdict(backend.name, tuple(reason for asked in backend.requirements if (reason := asked.reason_against(named)) is not None))
         for backend in function.backends)
 
 
-def demands(function: Function) -> dict[str, tuple[str, ...]]:
+def requirements(function: Function) -> dict[str, tuple[str, ...]]:
     """What each backend of a function asks for, by name."""
-    return {backend.name: tuple(rule.describe() for rule in backend.rules) for backend in function.backends}
+    return {backend.name: tuple(requirement.describe() for requirement in backend.requirements) for backend in function.backends}
 
 
 @contextmanager

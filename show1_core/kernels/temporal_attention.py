@@ -1,6 +1,6 @@
 """Self-attention over the frames of each pixel: very many, very short sequences.
 
-Reference: SPEC 3.6 (heads: T4). Flash attention works on tiles of 64 or 128 tokens of one sequence, of which 5 to 29
+Reference: numerics 3.6 (heads: T4). Flash attention works on tiles of 64 or 128 tokens of one sequence, of which 5 to 29
 frames fill little; here a tile holds as many whole pixels as fit, and what one pixel would see of another is masked.
 """
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .registry import EAGER, TRITON, Backend, Function
-from .rules import HALF, Countable, Dimensions, Dtypes, LastContiguous, NoGradient, Size, TritonDevice
+from .requirements import HALF, Countable, Dimensions, Dtypes, LastContiguous, NoGradient, Size, TritonDevice
 from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
 
 MOST_FRAMES, MOST_HEAD = 32, 128

@@ -1,6 +1,6 @@
 """The convolution over frames, three long, as one matrix product over (position, 3 * channel).
 
-Reference: `nn.Conv3d` of kernel (3, 1, 1) with one frame of zeros before and after the clip, SPEC 3.5.
+Reference: `nn.Conv3d` of kernel (3, 1, 1) with one frame of zeros before and after the clip, numerics 3.5.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .group_norm import strides
 from .registry import CPU, EAGER, TRITON, Backend, Function
-from .rules import HALF, Countable, Dimensions, Dtypes, NoGradient, OnDevice, OneOf, Resident, RowsOfPixels, TritonDevice
+from .requirements import HALF, Countable, Dimensions, Dtypes, NoGradient, OnDevice, OneOf, Resident, RowsOfPixels, TritonDevice
 from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
 
 TILE_ROWS, TILE_OUT, TILE_IN = 128, 128, 32

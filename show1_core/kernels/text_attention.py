@@ -1,6 +1,6 @@
 """Pixels of a frame attend to the prompt and to each other in one softmax, the prompt first.
 
-Reference: SPEC 3.8. The prompt's keys and values are one row a sample; the kernel reads them where they lie, so they
+Reference: numerics 3.8. The prompt's keys and values are one row a sample; the kernel reads them where they lie, so they
 are neither copied for every frame nor joined to the pixels' own.
 """
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .registry import EAGER, TRITON, Backend, Function
-from .rules import HALF, Countable, Dimensions, Dtypes, LastContiguous, NoGradient, Size, TritonDevice
+from .requirements import HALF, Countable, Dimensions, Dtypes, LastContiguous, NoGradient, Size, TritonDevice
 from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
 
 MOST_HEAD = 128

@@ -1,6 +1,6 @@
 """Guidance, the clean clip it points to, and the dynamic threshold, frame by frame.
 
-Reference: SPEC 2.8 in sigma space, where x = x0 + sigma * noise. A frame's threshold is a quantile of its values'
+Reference: numerics 2.8 in sigma space, where x = x0 + sigma * noise. A frame's threshold is a quantile of its values'
 magnitudes. Floats that are not negative sort like their bits, so the kernel finds the value of a rank bit by bit, from
 the highest, counting each time how many lie below: 31 counts of what it holds in registers, and nothing is sorted.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .registry import EAGER, TRITON, Backend, Function
-from .rules import FLOATS, Countable, Dimensions, Dtypes, NoGradient, RowsOfPixels, Size, TritonDevice
+from .requirements import FLOATS, Countable, Dimensions, Dtypes, NoGradient, RowsOfPixels, Size, TritonDevice
 from .triton_guard import constexpr, jit, power_of_two, tl
 
 MOST_VALUES = 32768  # of one frame: what the registers of one program hold

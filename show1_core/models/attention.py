@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels import group_norm, text_attention
+from .conditioning import Conditioning, PreparedText, widen
 from .pieces import by_rows
-from .signal import PreparedText, Signal, widen
 
 
 def tokens(x: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 class AddedTextAttention(nn.Module):
-    """Pixels attend to the text and to each other in one softmax, text first (SPEC 3.8).
+    """Pixels attend to the text and to each other in one softmax, text first (numerics 3.8).
 
     x (B*F, C, H, W) -> (B*F, C, H, W), the input added. Text keys and values are made once a text and handed to all
     frames of all its samples.
@@ -53,10 +53,10 @@ class AddedTextAttention(nn.Module):
         self.add_v_proj = ops.Linear(text_dim, channels, **where)
         self.to_out = nn.ModuleList([ops.Linear(channels, channels, **where)])
 
-    def forward(self, x: Tensor, signal: Signal) -> Tensor:
-        x = widen(x, signal.rows)
+    def forward(self, x: Tensor, conditioning: Conditioning) -> Tensor:
+        x = widen(x, conditioning.rows)
         h = tokens(group_norm(x, self.group_norm))  # (B*F, H*W, C)
-        text_k, text_v = signal.text.once(self, self.text_keys_values)
+        text_k, text_v = conditioning.text.cached(self, self.text_keys_values)
         out = text_attention(self.to_q(h), self.to_k(h), self.to_v(h), text_k, text_v, self.heads)
         return x + pixels(self.to_out[0](out), x)
 
@@ -79,7 +79,7 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([ops.Linear(dim, dim, **where)])
 
     def forward(self, x: Tensor, text: PreparedText | None = None) -> Tensor:
-        k, v = self.keys_values(x) if text is None else text.once(self, self.keys_values)
+        k, v = self.keys_values(x) if text is None else text.cached(self, self.keys_values)
         # all frames under one text are one row of queries, so that the text's keys and values lie there once
         q = split_heads(self.to_q(x).unflatten(0, (len(k), -1)).flatten(1, 2), self.heads)
         out = F.scaled_dot_product_attention(q, k, v)  # (U, heads, N/U*S, D)
@@ -91,7 +91,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Gated linear unit with exact GELU, four times as wide inside (SPEC 3.6): (..., C) -> (..., C)."""
+    """Gated linear unit with exact GELU, four times as wide inside (numerics 3.6): (..., C) -> (..., C)."""
 
     def __init__(self, dim: int, ops: ModuleType, **where: Any) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class GatedLinear(nn.Module):
 
 
 class SpatialBlock(nn.Module):
-    """Self-attention, attention to the text, feed-forward, each after its norm (SPEC 3.9)."""
+    """Self-attention, attention to the text, feed-forward, each after its norm (numerics 3.9)."""
 
     def __init__(self, dim: int, text_dim: int, heads: int, ops: ModuleType, **where: Any) -> None:
         super().__init__()
@@ -127,14 +127,14 @@ class SpatialBlock(nn.Module):
         self.norm3 = ops.LayerNorm(dim, **where)
         self.ff = FeedForward(dim, ops, **where)
 
-    def forward(self, x: Tensor, signal: Signal) -> Tensor:
-        x = widen(x + self.attn1(self.norm1(x)), signal.rows)
-        x = x + self.attn2(self.norm2(x), signal.text)
+    def forward(self, x: Tensor, conditioning: Conditioning) -> Tensor:
+        x = widen(x + self.attn1(self.norm1(x)), conditioning.rows)
+        x = x + self.attn2(self.norm2(x), conditioning.text)
         return x + self.ff(self.norm3(x))
 
 
 class SpatialTransformer(nn.Module):
-    """A transformer over the pixels of each frame, added to the input (SPEC 3.9).
+    """A transformer over the pixels of each frame, added to the input (numerics 3.9).
 
     x (B*F, C, H, W) -> (B*F, C, H, W). The projections around it are linear layers or, with the same numbers in
     another shape, 1x1 convolutions, as the checkpoint's config says.
@@ -149,11 +149,11 @@ class SpatialTransformer(nn.Module):
         self.transformer_blocks = nn.ModuleList([SpatialBlock(channels, text_dim, heads, ops, **where)])
         self.proj_out = ops.Linear(channels, channels, **where) if linear else ops.Conv2d(channels, channels, 1, **where)
 
-    def forward(self, x: Tensor, signal: Signal) -> Tensor:
+    def forward(self, x: Tensor, conditioning: Conditioning) -> Tensor:
         h = group_norm(x, self.norm)
         h = self.proj_in(tokens(h)) if self.linear else tokens(self.proj_in(h))  # (B*F, H*W, C)
         for block in self.transformer_blocks:
-            h = block(h, signal)
+            h = block(h, conditioning)
         x = widen(x, len(h))
         h = pixels(self.proj_out(h), x) if self.linear else self.proj_out(pixels(h, x))
         return x + h

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from ..kernels import group_norm
 from .attention import AddedTextAttention, SpatialTransformer
+from .conditioning import Conditioning, per_frame, widen
 from .config import Level, UNetConfig
 from .embeddings import activation
 from .pieces import by_rows
-from .signal import Signal, per_frame, widen
 from .temporal import TemporalConv, TemporalTransformer
 
 
 class ResnetBlock(nn.Module):
-    """Norm, convolution, time, norm, convolution, added to the input (SPEC 3.4): (B*F, C, H, W) -> (B*F, C', H', W')."""
+    """Norm, convolution, time, norm, convolution, added to the input (numerics 3.4): (B*F, C, H, W) -> (B*F, C', H', W')."""
 
     growth = 2  # of features inside, in bytes: input and result at once
 
@@ -35,10 +35,10 @@ class ResnetBlock(nn.Module):
         self.conv2 = ops.Conv2d(outputs, outputs, 3, padding=1, **where)
         self.conv_shortcut = ops.Conv2d(inputs, outputs, 1, **where) if inputs != outputs else None
 
-    def forward(self, x: Tensor, signal: Signal, skip: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, conditioning: Conditioning, skip: Tensor | None = None) -> Tensor:
         """`skip` (B*F, C", H, W) stands for channels behind those of x."""
-        time = signal.time if self.skip_time_act else activation(self.act, signal.time)
-        time = widen(per_frame(self.time_emb_proj(time), signal.frames), len(x))  # (B*F, C' or 2C')
+        time = conditioning.time if self.skip_time_act else activation(self.act, conditioning.time)
+        time = widen(per_frame(self.time_emb_proj(time), conditioning.frames), len(x))  # (B*F, C' or 2C')
         inputs = [x] if skip is None else [x, widen(skip, len(x))]
         if len(time) == len(x):
             return by_rows(self.layers, time, *inputs, size_of=x, growth=self.growth)
@@ -110,7 +110,7 @@ class ConvUp(nn.Module):
 
 
 class Block(nn.Module):
-    """The layers of one level. A layer is resnet, temporal convolution, attention, temporal transformer (SPEC 3.3),
+    """The layers of one level. A layer is resnet, temporal convolution, attention, temporal transformer (numerics 3.3),
     as far as the level has them."""
 
     def __init__(self, level: Level, config: UNetConfig, out_scale: float, ops: ModuleType, **where: Any) -> None:
@@ -127,15 +127,15 @@ class Block(nn.Module):
                                 config.norm_groups, ops, **where)
             for _ in range(attentions if config.temporal else 0))
 
-    def layer(self, index: int, x: Tensor, signal: Signal, skip: Tensor | None = None) -> Tensor:
+    def layer(self, index: int, x: Tensor, conditioning: Conditioning, skip: Tensor | None = None) -> Tensor:
         """Run layer `index`, with a skip connection's channels behind x: (B*F, C, H, W) -> (B*F, C', H, W)."""
-        x = self.resnets[index](x, signal, skip)
+        x = self.resnets[index](x, conditioning, skip)
         if index < len(self.temp_convs):
-            x = self.temp_convs[index](x, signal.frames)
+            x = self.temp_convs[index](x, conditioning.frames)
         if index < len(self.attentions):
-            x = self.attentions[index](x, signal)
+            x = self.attentions[index](x, conditioning)
         if index < len(self.temp_attentions):
-            x = self.temp_attentions[index](x, signal.frames)
+            x = self.temp_attentions[index](x, conditioning.frames)
         return x
 
 
@@ -160,26 +160,26 @@ class DownBlock(Block):
         elif level.sampler == "conv":
             self.downsamplers.append(ConvDown(level.channels, ops, **where))
 
-    def forward(self, x: Tensor, signal: Signal) -> list[Tensor]:
+    def forward(self, x: Tensor, conditioning: Conditioning) -> list[Tensor]:
         outputs = []
         for index in range(len(self.resnets)):
-            x = self.layer(index, x, signal)
+            x = self.layer(index, x, conditioning)
             outputs.append(x)
         for sampler in self.downsamplers:
-            x = sampler(x, signal) if isinstance(sampler, ResnetDown) else sampler(x)
+            x = sampler(x, conditioning) if isinstance(sampler, ResnetDown) else sampler(x)
             outputs.append(x)
         return outputs
 
 
 class MidBlock(Block):
-    """The coarsest level: layer 0, then one more resnet and temporal convolution (SPEC 3.3)."""
+    """The coarsest level: layer 0, then one more resnet and temporal convolution (numerics 3.3)."""
 
     def __init__(self, level: Level, config: UNetConfig, ops: ModuleType, **where: Any) -> None:
         super().__init__(level, config, config.mid_out_scale, ops, **where)
         del self.attentions[1:], self.temp_attentions[1:]
 
-    def forward(self, x: Tensor, signal: Signal) -> Tensor:
-        return self.layer(1, self.layer(0, x, signal), signal)
+    def forward(self, x: Tensor, conditioning: Conditioning) -> Tensor:
+        return self.layer(1, self.layer(0, x, conditioning), conditioning)
 
 
 class UpBlock(Block):
@@ -193,9 +193,9 @@ class UpBlock(Block):
         elif level.sampler == "conv":
             self.upsamplers.append(ConvUp(level.channels, ops, **where))
 
-    def forward(self, x: Tensor, skips: list[Tensor], signal: Signal) -> Tensor:
+    def forward(self, x: Tensor, skips: list[Tensor], conditioning: Conditioning) -> Tensor:
         for index in range(len(self.resnets)):
-            x = self.layer(index, x, signal, skips.pop())
+            x = self.layer(index, x, conditioning, skips.pop())
         for sampler in self.upsamplers:
-            x = sampler(x, signal) if isinstance(sampler, ResnetUp) else sampler(x, skips[-1].shape[-2:])
+            x = sampler(x, conditioning) if isinstance(sampler, ResnetUp) else sampler(x, skips[-1].shape[-2:])
         return x

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .config_check import Attention, Sampler, block_kind, check
+from .config_check import AttentionKind, SamplerKind, block_kind, check
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,13 @@ class Level:
     """One block of the UNet: a run of layers at one resolution.
 
     `resnet_inputs` holds the input channels of each layer's resnet, skip connections included.
-    Spatial heads are (heads, channels a head); temporal attention has `temporal_heads` of `channels / heads` (SPEC T4).
+    Spatial heads are (heads, channels a head); temporal attention has `temporal_heads` of `channels / heads` (numerics T4).
     """
 
     resnet_inputs: tuple[int, ...]
     channels: int
-    attention: Attention
-    sampler: Sampler
+    attention: AttentionKind
+    sampler: SamplerKind
     spatial_heads: int
     spatial_head_dim: int
     temporal_heads: int
@@ -28,7 +28,7 @@ class Level:
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """The numbers of one published UNet (SPEC 3.1)."""
+    """The numbers of one published UNet (numerics 3.1)."""
 
     in_channels: int
     out_channels: int
@@ -74,7 +74,7 @@ class UNetConfig:
 
     @property
     def peak_elements(self) -> int:
-        """Elements of features that live at once in a call, for each pixel of each row; measured, with some room (SPEC 4).
+        """Elements of features that live at once in a call, for each pixel of each row; measured, with some room (numerics 4).
 
         The peak lies at the finest resolution, so the first level's channels set it: 8 times as many inside a
         feed-forward, beside its input, its result and the skip connections; fewer where blocks hold convolutions alone.
@@ -112,7 +112,7 @@ class UNetConfig:
             norm_groups=int(config.get("norm_num_groups", 32)),
             norm_eps=float(config.get("norm_eps", 1e-5)),
             temporal=config["down_block_types"][0].endswith("3D"),
-            transformer_in=bool(config.get("transfromer_in_opt", False)),  # spelled so in the published files (SPEC T17)
+            transformer_in=bool(config.get("transfromer_in_opt", False)),  # spelled so in the published files (numerics T17)
             linear_projection=bool(config.get("use_linear_projection", False)),
         )
 
@@ -140,7 +140,7 @@ class UNetConfig:
             carried = [previous] + [channels] * (count - 1)
             skips = [channels] * (count - 1) + [below]
             kind = self.up_block_types[i]
-            # The official class hands the list of head sizes to these blocks reversed, except to the simple ones (SPEC 3.9).
+            # The official class hands the list of head sizes to these blocks reversed, except to the simple ones (numerics 3.9).
             heads = self.attention_head_dim[i if block_kind(kind)[0] == "added_kv" else last - i]
             levels.append(self._level(kind, tuple(a + b for a, b in zip(carried, skips)), channels, heads, i < last))
             previous = channels

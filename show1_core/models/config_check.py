@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any, Literal
 
-Attention = Literal["none", "added_kv", "transformer"]
-Sampler = Literal["none", "resnet", "conv"]
+AttentionKind = Literal["none", "added_kv", "transformer"]
+SamplerKind = Literal["none", "resnet", "conv"]
 
 # published block name without its 2D/3D ending -> (attention of each layer, how the block changes resolution)
-BLOCKS: Mapping[str, tuple[Attention, Sampler]] = {
+BLOCKS: Mapping[str, tuple[AttentionKind, SamplerKind]] = {
     "ResnetDownsampleBlock": ("none", "resnet"),
     "SimpleCrossAttnDownBlock": ("added_kv", "resnet"),
     "CrossAttnDownBlock": ("transformer", "conv"),
@@ -26,7 +26,7 @@ BLOCKS: Mapping[str, tuple[Attention, Sampler]] = {
 }
 
 # keys whose other values would change the arithmetic in ways no Show-1 checkpoint uses
-REQUIRED: Mapping[str, tuple[Any, ...]] = {
+ALLOWED: Mapping[str, tuple[Any, ...]] = {
     "act_fn": ("gelu", "silu", "swish"),
     "addition_embed_type": ("text", None),
     "center_input_sample": (False,),
@@ -69,7 +69,7 @@ LEVELS = 8  # at most
 OPTIONAL = ("addition_embed_type_num_heads", "encoder_hid_dim", "time_embedding_dim")  # may be null
 FACTORS = ("mid_block_scale_factor", "norm_eps", "resnet_out_scale_factor")  # positive
 SWITCHES = ("resnet_skip_time_act", "transfromer_in_opt", "use_linear_projection")
-NEEDED = ("in_channels", "out_channels", "block_out_channels", "down_block_types", "mid_block_type", "up_block_types",
+REQUIRED = ("in_channels", "out_channels", "block_out_channels", "down_block_types", "mid_block_type", "up_block_types",
           "cross_attention_dim")
 
 
@@ -79,10 +79,10 @@ class ConfigError(ValueError):
 
 def check(config: Mapping[str, Any]) -> None:
     """Refuse what is no config of a UNet, and numbers and arithmetic that no Show-1 UNet has. Raises ConfigError."""
-    missing = [key for key in NEEDED if config.get(key) is None]
+    missing = [key for key in REQUIRED if config.get(key) is None]
     if missing:
         raise ConfigError(f"the config lacks {', '.join(missing)}; expected the config.json of a Show-1 unet folder.")
-    for key, allowed in REQUIRED.items():
+    for key, allowed in ALLOWED.items():
         if key in config and config[key] not in allowed:
             raise wrong(config, key, " or ".join(map(repr, allowed)))
     check_numbers(config)
@@ -126,7 +126,7 @@ def check_blocks(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"the config mixes 2D and 3D blocks ({', '.join(kinds)}); expected one kind throughout.")
 
 
-def block_kind(name: Any) -> tuple[Attention, Sampler]:
+def block_kind(name: Any) -> tuple[AttentionKind, SamplerKind]:
     """Attention and resampling of a published block name such as `SimpleCrossAttnDownBlock3D`. Raises ConfigError."""
     known = name if isinstance(name, str) else ""
     kind = BLOCKS.get(known) or BLOCKS.get(known.removesuffix("2D").removesuffix("3D"))

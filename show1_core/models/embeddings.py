@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 
 def activation(name: str, x: Tensor) -> Tensor:
-    """`gelu` (exact, not the tanh form; SPEC T16) or `silu`, also spelled `swish`."""
+    """`gelu` (exact, not the tanh form; numerics T16) or `silu`, also spelled `swish`."""
     return F.gelu(x) if name == "gelu" else F.silu(x)
 
 
 def sinusoid(numbers: Tensor, dim: int) -> Tensor:
-    """Cosines then sines of `numbers` (B,) at `dim / 2` frequencies from 1 to 1e-4: (B, dim) in float32 (SPEC 3.2.1).
+    """Cosines then sines of `numbers` (B,) at `dim / 2` frequencies from 1 to 1e-4: (B, dim) in float32 (numerics 3.2.1).
 
     An angle of some hundred radians carries the rounding of its frequency a thousandfold, so the order of the
     float32 operations is part of the result: multiply, divide, exponentiate.
@@ -42,9 +42,9 @@ class TimestepEmbedding(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """One query, the mean of all tokens, attends to itself and to every token: (B, L, D) -> (B, D) (SPEC 3.7).
+    """One query, the mean of all tokens, attends to itself and to every token: (B, L, D) -> (B, D) (numerics 3.7).
 
-    Padding takes part in the mean and in the attention, as in the official model (SPEC T9).
+    Padding takes part in the mean and in the attention, as in the official model (numerics T9).
     """
 
     def __init__(self, dim: int, heads: int, ops: ModuleType, **where: Any) -> None:
@@ -69,7 +69,7 @@ class AttentionPooling(nn.Module):
 
 
 class PooledTextEmbedding(nn.Module):
-    """Text states (B, L, D) as one vector beside the timestep's: (B, T) (SPEC 3.7)."""
+    """Text states (B, L, D) as one vector beside the timestep's: (B, T) (numerics 3.7)."""
 
     def __init__(self, text_dim: int, dim: int, heads: int, ops: ModuleType, **where: Any) -> None:
         super().__init__()

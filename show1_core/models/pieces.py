@@ -15,7 +15,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
-from ..kernels.rules import Resident
+from ..kernels.requirements import Resident
 
 CPU_LARGE, CPU_PIECE = 16 * 2**20, 4 * 2**20  # bytes of a tensor; allocators map anew what is larger than about 32 MB
 _most: ContextVar[int | None] = ContextVar("show1_piece_bytes", default=None)
@@ -93,4 +93,4 @@ def clip_norm(x: Tensor, norm: nn.GroupNorm) -> tuple[Tensor, Tensor]:
 
 def divisible(x: Tensor, norm: nn.Module) -> bool:
     """Whether `clip_norm` can do for this layer: its weights lie ready."""
-    return Resident("norm").refusal({"x": x, "norm": norm}) is None
+    return Resident("norm").reason_against({"x": x, "norm": norm}) is None

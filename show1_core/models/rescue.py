@@ -18,7 +18,7 @@ class NotFinite(RuntimeError):
     """NaN or infinite values in a run; `module` is what they came from first, a layer where they are `of_network`."""
 
     def __init__(self, module: str, of_network: bool = True) -> None:
-        super().__init__(f"{module} holds values that are no numbers (NaN or infinite)")
+        super().__init__(f"{module} holds NaN or infinity")
         self.module, self.of_network = module, of_network
 
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from ..kernels import group_norm, temporal_attention, temporal_conv
 from .attention import Attention, FeedForward
+from .conditioning import PreparedText
 from .pieces import at_once, by_pixels, clip_norm, divisible
-from .signal import PreparedText
 
 
 def unfold_frames(x: Tensor, frames: int) -> Tensor:
@@ -30,9 +30,9 @@ def fold_frames(x: Tensor) -> Tensor:
 
 
 class TemporalConv(nn.Module):
-    """Four times norm, SiLU, 3x1x1 convolution, added to the input (SPEC 3.5).
+    """Four times norm, SiLU, 3x1x1 convolution, added to the input (numerics 3.5).
 
-    The norms take their statistics over all frames of a clip at once (SPEC T6). The official layers
+    The norms take their statistics over all frames of a clip at once (numerics T6). The official layers
     carry a dropout, inactive at inference, whose place in the sequence shifts the weights' names.
     """
 
@@ -86,7 +86,7 @@ class TemporalAttention(Attention):
 
 
 class TemporalBlock(nn.Module):
-    """Two self-attentions over time and a feed-forward, each after its norm (SPEC 3.6)."""
+    """Two self-attentions over time and a feed-forward, each after its norm (numerics 3.6)."""
 
     def __init__(self, dim: int, heads: int, ops: ModuleType, **where: Any) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class TemporalBlock(nn.Module):
 
 
 class TemporalTransformer(nn.Module):
-    """A transformer over the frames of each pixel, added to the input; no text, no positions (SPEC 3.6)."""
+    """A transformer over the frames of each pixel, added to the input; no text, no positions (numerics 3.6)."""
 
     def __init__(self, channels: int, heads: int, head_dim: int, groups: int, ops: ModuleType, **where: Any) -> None:
         super().__init__()

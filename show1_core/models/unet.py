@@ -10,17 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels import group_norm
-from ..kernels.rules import Resident
+from ..kernels.requirements import Resident
 from .blocks import DownBlock, MidBlock, UpBlock
+from .conditioning import Conditioning, PreparedText, per_frame, widen, without_repeats
 from .config import UNetConfig
 from .embeddings import PooledTextEmbedding, TimestepEmbedding, activation, sinusoid
 from .pieces import at_once, by_rows
-from .signal import PreparedText, Signal, per_frame, widen, without_repeats
 from .temporal import TemporalTransformer, fold_frames
 
 
 class UNet(nn.Module):
-    """Predicts the noise in a clip (SPEC 3.2). State-dict names are those of the published checkpoints.
+    """Predicts the noise in a clip (numerics 3.2). State-dict names are those of the published checkpoints.
 
     `operations` is where every layer with weights is taken from (`torch.nn`, or a host's own module of the
     same names); `dtype` and `device` are handed to each of them.
@@ -42,7 +42,7 @@ class UNet(nn.Module):
         self.add_embedding = (
             PooledTextEmbedding(config.text_dim, time_dim, config.pooled_text_heads, ops, **where)
             if config.pooled_text_heads else None)
-        # 8 heads of 64 whatever the channels (SPEC T17)
+        # 8 heads of 64 whatever the channels (numerics T17)
         self.transformer_in = TemporalTransformer(first, 8, 64, 32, ops, **where) if config.transformer_in else None
         self.down_blocks = nn.ModuleList(DownBlock(level, config, ops, **where) for level in config.down_levels())
         self.mid_block = MidBlock(config.mid_level(), config, ops, **where)
@@ -73,17 +73,17 @@ class UNet(nn.Module):
         """The layers, on inputs as in `forward` that are known to be right."""
         clip = sample if sample.ndim == 5 else sample.unsqueeze(2)  # (B, C, F, H, W)
         frames = clip.shape[2]
-        signal = Signal(self._time(clip, timestep, text, noise_level), text, frames)
+        conditioning = Conditioning(self._time(clip, timestep, text, noise_level), text, frames)
 
         x = by_rows(self.conv_in, fold_frames(clip), growth=8)  # (B*F, C0, H, W)
         if self.transformer_in is not None:
             x = self.transformer_in(x, frames)
         skips = [x]
         for block in self.down_blocks:
-            skips.extend(block(skips[-1], signal))
-        x = self.mid_block(skips[-1], signal)
+            skips.extend(block(skips[-1], conditioning))
+        x = self.mid_block(skips[-1], conditioning)
         for block in self.up_blocks:
-            x = block(x, skips, signal)
+            x = block(x, skips, conditioning)
         x = by_rows(lambda part: self._last_layers(part, self.config.out_channels if channels is None else channels), x)
         return x.unflatten(0, (-1, frames)).transpose(1, 2).reshape(text.rows, -1, *sample.shape[2:])
 
@@ -130,7 +130,7 @@ class UNet(nn.Module):
     def _last_layers(self, x: Tensor, channels: int) -> Tensor:
         """Features to the first output channels; filters nobody asks for rest where their weights lie ready."""
         x, conv = group_norm(x, self.conv_norm_out, self.config.activation), self.conv_out
-        if channels == self.config.out_channels or Resident("conv").refusal({"x": x, "conv": conv}) is not None:
+        if channels == self.config.out_channels or Resident("conv").reason_against({"x": x, "conv": conv}) is not None:
             return conv(x)[:, :channels]
         return F.conv2d(x, conv.weight[:channels], conv.bias[:channels], padding=1)
 

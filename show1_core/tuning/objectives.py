@@ -68,7 +68,7 @@ def drop_text(text: Tensor, empty: Tensor, keep: Tensor) -> Tensor:
 
 
 def interpolation_condition(ends: Tensor, frames: int = 5) -> Tensor:
-    """[z, m] of eq. 6 as the published inference builds them (SPEC T10), for each pair of keyframes.
+    """[z, m] of eq. 6 as the published inference builds them (numerics T10), for each pair of keyframes.
 
     ends (B, C, 2, H, W) -> (B, C+1, frames, H, W): their linear blend, and a mask that is 1 on the first and last frame.
     """
@@ -79,7 +79,7 @@ def interpolation_condition(ends: Tensor, frames: int = 5) -> Tensor:
 
 
 def enlarged(low: Tensor, factor: int) -> Tensor:
-    """Bilinear enlargement with corners aligned (SPEC 2.5), of images or of every frame of a clip."""
+    """Bilinear enlargement with corners aligned (numerics 2.5), of images or of every frame of a clip."""
     frames = low if low.ndim == 4 else low.transpose(1, 2).flatten(0, 1)  # (B*F, C, H, W)
     size = (factor * low.shape[-2], factor * low.shape[-1])
     large = F.interpolate(frames, size=size, mode="bilinear", align_corners=True)
@@ -92,7 +92,7 @@ def upscale_condition(large: Tensor, noise: Tensor, level: Tensor, abar: Tensor)
 
 
 def with_first_frame(condition: Tensor, first: Tensor, known: Tensor) -> Tensor:
-    """The condition with its first frame replaced by the clean large one (B, C, 1, H, W) where `known` (B,) (SPEC T11)."""
+    """The condition with its first frame replaced by the clean large one (B, C, 1, H, W) where `known` (B,) (numerics T11)."""
     start = torch.where(known[:, None, None, None, None], first, condition[:, :, :1])
     return torch.cat([start, condition[:, :, 1:]], dim=2)
 

@@ -25,7 +25,7 @@ from show1_core.kernels import (
     Function,
     NoBackend,
     explain,
-    rules,
+    requirements,
     triton_guard,
     use_backend,
 )
@@ -59,10 +59,10 @@ def test_every_kernel_in_tritons_interpreter():
 def test_a_kernel_gives_its_demands_and_eager_has_none():
     assert len({function.name for function in FUNCTIONS}) == len(FUNCTIONS)
     for function in FUNCTIONS:
-        demands = kernels.demands(function)
-        assert list(demands)[0] == "triton" and list(demands)[-1] == "eager" and demands["eager"] == ()
-        assert set(demands) <= {"triton", "cpu", "eager"}
-        assert all(sentence and sentence.isascii() for sentences in demands.values() for sentence in sentences)
+        requirements = kernels.requirements(function)
+        assert list(requirements)[0] == "triton" and list(requirements)[-1] == "eager" and requirements["eager"] == ()
+        assert set(requirements) <= {"triton", "cpu", "eager"}
+        assert all(sentence and sentence.isascii() for sentences in requirements.values() for sentence in sentences)
 
 
 def test_on_a_cpu_eager_serves_and_the_reason_is_at_hand():
@@ -94,7 +94,7 @@ def test_the_first_backend_that_takes_the_inputs_runs_and_its_errors_are_errors(
     def broken(x, heads):
         raise RuntimeError("broken")
 
-    few = rules.Size("x", (0,), 3, "rows")
+    few = requirements.Size("x", (0,), 3, "rows")
     function = Function("f", ("x", "heads"), (Backend("triton", broken, (few,)), Backend("eager", lambda x, heads: x)))
     assert len(function(torch.ones(4), 1)) == 4
     assert explain(function, torch.ones(4), 1)[0].reasons == ("rows: 4, at most 3",)
@@ -105,7 +105,7 @@ def test_the_first_backend_that_takes_the_inputs_runs_and_its_errors_are_errors(
 
 
 def test_what_nobody_has_measured_serves_only_when_it_or_any_is_asked_for():
-    untimed = Backend("triton", lambda x: "untimed", (rules.Size("x", (0,), 3, "rows"),), measured=False)
+    untimed = Backend("triton", lambda x: "untimed", (requirements.Size("x", (0,), 3, "rows"),), measured=False)
     function = Function("f", ("x",), (untimed, Backend("eager", lambda x: "eager")))
     few, many = torch.ones(3), torch.ones(4)
     assert function(few) == "eager"
@@ -223,12 +223,12 @@ def test_without_triton_eager_serves():
 
 @pytest.mark.skipif(os.name == "nt", reason="on Windows Triton comes with a compiler")
 def test_a_machine_that_triton_cannot_build_on_runs_eager(monkeypatch):
-    monkeypatch.setattr(rules, "DEVICES", ("cpu",))
-    monkeypatch.setattr(rules, "INTERPRETED", True)
+    monkeypatch.setattr(requirements, "DEVICES", ("cpu",))
+    monkeypatch.setattr(requirements, "INTERPRETED", True)
     monkeypatch.setattr(triton_guard, "INSTALLED", True)
     monkeypatch.setattr(triton_guard.shutil, "which", lambda name: None)
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(rules, "OBSTACLE", triton_guard.obstacle())
+    monkeypatch.setattr(requirements, "OBSTACLE", triton_guard.obstacle())
     assert "no gcc or clang" in str(explain(GROUP_NORM, *norm_inputs())[0])
     assert GROUP_NORM.choose(norm_inputs()).name == "eager"
 

@@ -26,11 +26,11 @@ from show1_core.kernels import (
     use_backend,
 )
 from show1_core.kernels import group_norm as group_norm_call
-from show1_core.kernels.rules import Dtypes, OneOf, Size
+from show1_core.kernels.requirements import Dtypes, OneOf, Size
 from show1_core.kernels.triton_guard import INTERPRETED, triton
 from show1_core.models.attention import AddedTextAttention
 from show1_core.models.blocks import ResnetBlock
-from show1_core.models.signal import PreparedText, Signal
+from show1_core.models.conditioning import Conditioning, PreparedText
 from show1_core.models.temporal import TemporalConv, TemporalTransformer
 
 if triton is None:
@@ -41,15 +41,15 @@ TOLERANCE = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}  # 
 HEADS = ((5, 4, 10), (8, 3, 12), (3, 2, 15), (8, 2, 20), (29, 2, 64), (1, 1, 16))  # frames, heads, channels a head
 
 
-def rule(function, kind, name=None):
+def requirement(function, kind, name=None):
     """The constraint of that kind, and on that input, that the Triton backend declares."""
-    return next(rule for rule in function.backends[0].rules
-                if isinstance(rule, kind) and name in (None, getattr(rule, "name", None)))
+    return next(requirement for requirement in function.backends[0].requirements
+                if isinstance(requirement, kind) and name in (None, getattr(requirement, "name", None)))
 
 
 def dtypes(function):
     """The dtypes a kernel takes. The interpreter multiplies matrices of bfloat16 by their bits, so float32 is in its place."""
-    allowed = rule(function, Dtypes).allowed
+    allowed = requirement(function, Dtypes).allowed
     multiplies = torch.float32 not in allowed
     return (torch.float16, torch.float32) if multiplies and INTERPRETED else allowed
 
@@ -102,7 +102,7 @@ def check(function, *inputs):
     """The kernel takes these inputs (float32 aside, see `dtypes`), leaves them alone, and comes close to the reference."""
     kernel, reference = function.backends[0], function.backends[-1]
     dtype = inputs[0].dtype
-    if dtype in rule(function, Dtypes).allowed:
+    if dtype in requirement(function, Dtypes).allowed:
         assert explain(function, *inputs)[0].serves, explain(function, *inputs)[0]
     before = [value.clone() if isinstance(value, torch.Tensor) else value for value in inputs]
     out = kernel.run(*inputs)
@@ -123,7 +123,7 @@ def group_norm_layer(groups, channels, dtype):
 
 
 @pytest.mark.parametrize("dtype", dtypes(GROUP_NORM), ids=str)
-@pytest.mark.parametrize("act", rule(GROUP_NORM, OneOf, "act").values)
+@pytest.mark.parametrize("act", requirement(GROUP_NORM, OneOf, "act").values)
 @pytest.mark.parametrize("scaled", [False, True])
 def test_group_norm(dtype, act, scaled):
     norm = group_norm_layer(2, 10, dtype)
@@ -169,8 +169,8 @@ def test_temporal_conv_of_many_tiles():
 
 @pytest.mark.parametrize("dtype", dtypes(TEMPORAL_ATTENTION), ids=str)
 @pytest.mark.parametrize("frames, heads, size", [
-    *HEADS, (rule(TEMPORAL_ATTENTION, Size, "q").most, 1, 8),
-    (2, 1, next(r.most for r in TEMPORAL_ATTENTION.backends[0].rules if isinstance(r, Size) and r.divided_by))])
+    *HEADS, (requirement(TEMPORAL_ATTENTION, Size, "q").most, 1, 8),
+    (2, 1, next(r.most for r in TEMPORAL_ATTENTION.backends[0].requirements if isinstance(r, Size) and r.divided_by))])
 def test_temporal_attention(dtype, frames, heads, size):
     pixels = 64 // frames + 2  # one tile and a little
     together = noise(2, frames, pixels, 3 * heads * size, dtype=dtype)  # as one projection would make them
@@ -212,7 +212,7 @@ def test_the_layers_of_the_unet_on_kernels_alone(name, memory_format):
     """`use_backend("triton")` raises where a kernel steps aside, so these layers run on nothing else."""
     torch.manual_seed(0)
     text = noise(1, 5, 32)
-    signal = Signal(noise(1, 16), PreparedText(text.shape, text), 3)
+    signal = Conditioning(noise(1, 16), PreparedText(text.shape, text), 3)
     x = noise(3, 32, 4, 4)
     config = SimpleNamespace(activation="gelu", skip_time_act=False, time_scale_shift=True, norm_groups=8, norm_eps=1e-5,
                              time_embedding_dim=16)
@@ -228,7 +228,7 @@ def test_the_layers_of_the_unet_on_kernels_alone(name, memory_format):
 
     def half(value):
         if isinstance(value, Signal):
-            return Signal(value.time.half(), PreparedText(value.text.shape, value.text.states.half()), value.frames)
+            return Conditioning(value.time.half(), PreparedText(value.text.shape, value.text.states.half()), value.frames)
         return value.half() if isinstance(value, torch.Tensor) else value
 
     with use_backend("triton"):

@@ -12,8 +12,8 @@ from torch import nn
 
 from mini import latent, recipes, tasks
 from mini.latent import Autoencoder, Bank, LatentSR
-from show1_core.tuning.objectives import noised
 from mini.tasks import FirstFrame, Interpolation, KeyframeOptions, Keyframes, PixelSR
+from show1_core.tuning.objectives import noised
 
 ELSEWHERE = torch.device("meta")
 

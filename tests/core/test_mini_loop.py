@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from show1_core.models.config import UNetConfig
-from show1_core.models.unet import UNet
-from show1_core.schedule import Schedule, signal_variance
 from mini import operations
 from mini.loop import Plan, Trainer, average_weight, learning_rate
-from show1_core.tuning.objectives import noise_prediction, noised, timesteps
 from mini.recipes import FIRST_FRAME_UNET, INTERPOLATION_UNET, KEYFRAMES_UNET, PIXEL_SR_UNET, unet_config
 from mini.shapes import draw, keyframe_times
 from mini.start import inherit
 from mini.tasks import build_unet, clips
+from show1_core.models.config import UNetConfig
+from show1_core.models.unet import UNet
+from show1_core.schedule import Schedule, signal_variance
+from show1_core.tuning.objectives import noise_prediction, noised, timesteps
 
 TINY = replace(KEYFRAMES_UNET, channels=(32, 32), levels="RS")
 PLAN = Plan(steps=6, batch=2, learning_rate=1e-3, warmup=2)

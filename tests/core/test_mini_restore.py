@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from mini import restore
 from mini.loop import Plan, Trainer
-from mini.train import part
 from mini.t5 import TextEncoder
+from mini.train import part
 
 MINI = Path(__file__).resolve().parents[2] / "models" / "show1-mini"
 STAGES = ["keyframes", "interpolation", "first-frame", "sr1", "sr2", "vae"]

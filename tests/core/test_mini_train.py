@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from show1_core import load_unet, read_checkpoint
 from mini.recipes import (
     FIRST_FRAME_UNET,
     INTERPOLATION_UNET,
@@ -15,6 +14,7 @@ from mini.recipes import (
     PIXEL_SR_UNET,
     unet_config,
 )
+from show1_core import load_unet, read_checkpoint
 
 MINI = Path(__file__).parents[2] / "models" / "show1-mini"
 RECIPES = {

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from mini.latent import Bank, build_vae, encode, standardise
-from show1_core.tuning.objectives import psnr
 from mini.recipes import VAE_RECIPE
 from mini.shapes import draw
 from mini.tasks import clips
+from show1_core.tuning.objectives import psnr
 
 
 def frames(count=4):

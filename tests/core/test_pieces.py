@@ -11,8 +11,8 @@ from plain_sampler import plain_sample
 from recording import error
 
 from show1_core import cascade, load_unet, read_checkpoint
+from show1_core.models.conditioning import without_repeats
 from show1_core.models.pieces import at_once, by_rows, piece_bytes
-from show1_core.models.signal import without_repeats
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 

@@ -1,4 +1,4 @@
-"""Short memory and values that are no numbers, at every place of every network."""
+"""Short memory and NaN or infinity, at every place of every network."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_layer_that_went_wrong_is_named(small):
     unet(*inputs)
     for hook in hooks:
         hook.remove()
-    # PyTorch's attention for CPUs answers queries and keys that are no numbers with zeros: nothing is left to be found
+    # PyTorch's attention for CPUs answers NaN queries and keys with zeros: nothing is left to be found
     layers = [name for name in dict.fromkeys(called) if not name.endswith(("to_q", "to_k", "add_k_proj"))]
     assert len(layers) > 100
     names = chosen([(re.sub(r"\d+", "", name), name) for name in layers])

@@ -67,7 +67,7 @@ def test_keyframes_by_every_guider(pack, load, t5, guider):
 
 
 def test_the_core_loader_reads_the_latent_stages_text_encoder_as_ours_does(pack, core, tmp_path):
-    """At its published size, for the core knows an encoder by that: 23 layers of 1024 (SPEC 1.6), random weights."""
+    """At its published size, for the core knows an encoder by that: 23 layers of 1024 (numerics 1.6), random weights."""
     import folder_paths
     from transformers import CLIPTextConfig, CLIPTextModel
 

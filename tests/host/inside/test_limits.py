@@ -98,8 +98,8 @@ def test_alpha_is_dropped(load, stages, place):
 
 @pytest.mark.parametrize("place, bad, sentence", [
     *((place, frames(0), "0 frames") for place in CHECKPOINTS[1:]),
-    *((place, torch.full((2, 8, 8, 3), float("nan")), "no numbers") for place in CHECKPOINTS[1:]),
-    *((place, torch.full((2, 8, 8, 3), float("-inf")), "no numbers") for place in CHECKPOINTS[1:]),
+    *((place, torch.full((2, 8, 8, 3), float("nan")), "NaN or infinity") for place in CHECKPOINTS[1:]),
+    *((place, torch.full((2, 8, 8, 3), float("-inf")), "NaN or infinity") for place in CHECKPOINTS[1:]),
     *((place, frames(2, channels=1), "has shape") for place in CHECKPOINTS[1:]),
     ("show-1-interpolation", frames(1), "expected at least 2"),
     ("show-1-interpolation", frames(2, 9, 8), "multiples of 8, such as 8x8"),
@@ -117,7 +117,7 @@ def test_frames_a_stage_cannot_take_are_one_sentence(load, stages, monkeypatch, 
 @pytest.mark.parametrize("steps, denoise, scheduler, sentence", [
     (1, 0.8, "published", "steps is 1 and denoise 0.8, which leaves no step"),
     (3, 0.01, "published", "leaves no step"),
-    (1, 1.0, "kl_optimal", "scheduler kl_optimal makes no numbers when steps is 1; take more")])
+    (1, 1.0, "kl_optimal", "scheduler kl_optimal makes NaN or infinity when steps is 1; take more")])
 def test_steps_that_come_to_nothing_are_one_sentence(pack, load, clip, vae, monkeypatch, steps, denoise, scheduler, sentence):
     import comfy.sample
 

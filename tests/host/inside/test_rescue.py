@@ -1,4 +1,4 @@
-"""What the host's samplers do when memory is short or a layer makes no numbers."""
+"""What the host's samplers do when memory is short or a layer makes NaN or infinity."""
 
 from __future__ import annotations
 

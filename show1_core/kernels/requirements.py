@@ -32,7 +32,7 @@ class TritonDevice:
     def describe(self) -> str:
         return f"Triton 3, and all tensors on one GPU of compute capability {self.capability[0]}.{self.capability[1]} or later"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         devices = {value.device for _, value in tensors(inputs)}
         if len(devices) != 1:
             return f"the tensors are spread over {', '.join(sorted(map(str, devices)))}"
@@ -55,7 +55,7 @@ class OnDevice:
     def describe(self) -> str:
         return f"all tensors on the {self.kind}"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         other = next((f"{name} is on {value.device}" for name, value in tensors(inputs) if value.device.type != self.kind), None)
         return None if other is None else f"{other}, not on the {self.kind}"
 
@@ -67,7 +67,7 @@ class NoGradient:
     def describe(self) -> str:
         return "no gradients"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         if not torch.is_grad_enabled():
             return None
         values = [value for _, value in tensors(inputs)]
@@ -85,7 +85,7 @@ class Dtypes:
     def describe(self) -> str:
         return f"{', '.join(self.names)} in {' or '.join(map(plain, self.allowed))}"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         found = {inputs[name].dtype for name in self.names if inputs.get(name) is not None}
         if len(found) > 1:
             return f"{', '.join(self.names)} differ in dtype: {', '.join(sorted(map(plain, found)))}"
@@ -108,7 +108,7 @@ class Resident:
     def describe(self) -> str:
         return f"{self.layer}'s weights resident, in the dtype of {self.beside}, neither cast nor patched on the fly"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         layer, x = inputs[self.layer], inputs[self.beside]
         if getattr(layer, "comfy_cast_weights", False):
             return f"{self.layer}'s weights are cast on the fly by the host"
@@ -142,7 +142,7 @@ class OneOf:
     def label(self) -> str:
         return self.name if self.attribute is None else f"{self.name}.{self.attribute}"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         value = inputs[self.name] if self.attribute is None else getattr(inputs[self.name], self.attribute)
         return None if value in self.values else f"{self.label} is {value!r}, not {' or '.join(map(repr, self.values))}"
 
@@ -156,7 +156,7 @@ class Affine:
     def describe(self) -> str:
         return f"{self.layer} with weight and bias"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         layer = inputs[self.layer]
         return f"{self.layer} has no weight or no bias" if layer.weight is None or layer.bias is None else None
 
@@ -171,7 +171,7 @@ class Dimensions:
     def describe(self) -> str:
         return f"{', '.join(self.names)} of {' or '.join(map(str, self.allowed))} dimensions"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         for name in self.names:
             if inputs.get(name) is not None and inputs[name].ndim not in self.allowed:
                 return f"{name} has shape {tuple(inputs[name].shape)}, not {' or '.join(map(str, self.allowed))} dimensions"
@@ -191,7 +191,7 @@ class Size:
     def describe(self) -> str:
         return f"1 to {self.most} {self.what}"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         size = 1
         for axis in self.axes:
             size *= inputs[self.name].shape[axis]
@@ -208,7 +208,7 @@ class RowsOfPixels:
     def describe(self) -> str:
         return f"{', '.join(self.names)} with the rows of a frame one after the other"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         for name in self.names:
             x = inputs.get(name)
             if x is not None and x.shape[-2] > 1 and x.stride(-2) != x.shape[-1] * x.stride(-1):
@@ -225,7 +225,7 @@ class LastContiguous:
     def describe(self) -> str:
         return f"{', '.join(self.names)} with a contiguous last axis"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         for name in self.names:
             if inputs[name].stride(-1) != 1:
                 return f"{name} has strides {inputs[name].stride()}: its last axis is not contiguous"
@@ -239,7 +239,7 @@ class Countable:
     def describe(self) -> str:
         return "no tensor empty or of 2^31 elements or more"
 
-    def refusal(self, inputs: Inputs) -> str | None:
+    def reason_against(self, inputs: Inputs) -> str | None:
         for name, x in tensors(inputs):
             span = 1 + sum((size - 1) * abs(stride) for size, stride in zip(x.shape, x.stride()))
             if x.numel() == 0 or span >= COUNTABLE:

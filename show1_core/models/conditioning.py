@@ -34,7 +34,7 @@ class PreparedText:
         few._made = self._made
         return few
 
-    def once(self, layer: nn.Module, make: Callable[[Tensor], Made]) -> Made:
+    def cached(self, layer: nn.Module, make: Callable[[Tensor], Made]) -> Made:
         """What `layer` makes of the states, made when first asked for."""
         if layer not in self._made:
             self._made[layer] = make(self.states)
@@ -42,7 +42,7 @@ class PreparedText:
 
 
 @dataclass(frozen=True)
-class Signal:
+class Conditioning:
     """time: (B, T): timestep, noise level and pooled text as one vector a row."""
 
     time: Tensor

@@ -113,15 +113,15 @@ def test_a_take_that_is_not_there_is_refused(pack, take, frames, sentence):
 def test_a_model_that_makes_no_numbers_is_named(pack, load, t5, bad):
     model = load("show-1-base").clone()
     model.set_model_sampler_post_cfg_function(lambda args: args["denoised"] * bad)
-    with pytest.raises(RuntimeError, match="the keyframe model stopped in step 2 of 2: .* holds values that are no numbers"):
+    with pytest.raises(RuntimeError, match="the keyframe model stopped in step 2 of 2: .* holds NaN or infinity"):
         pack("nodes.keyframes").Show1KeyframeSampler.execute(model, *t5, 1, 2, 5.0, 2, 8, 8, *PUBLISHED)
 
 
 @pytest.mark.parametrize("images, sentence", [
     (torch.zeros(1, 8, 8, 3), "has 1 frame; expected at least 2"), (torch.zeros(0, 8, 8, 3), "has 0 frames"),
     (torch.zeros(2, 12, 8, 3), "is 8x12; expected width and height in multiples of 8, such as 8x"),
-    (torch.zeros(2, 8, 8), "has shape"), (torch.full((2, 8, 8, 3), float("nan")), "no numbers"),
-    (torch.full((2, 8, 8, 3), float("inf")), "no numbers"),
+    (torch.zeros(2, 8, 8), "has shape"), (torch.full((2, 8, 8, 3), float("nan")), "NaN or infinity"),
+    (torch.full((2, 8, 8, 3), float("inf")), "NaN or infinity"),
 ])
 def test_frames_a_stage_cannot_take_are_refused(pack, load, t5, images, sentence):
     with pytest.raises(ValueError, match=sentence):
