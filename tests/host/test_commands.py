@@ -14,7 +14,7 @@ import av
 import pytest
 from commands import command, is_sampling, run, wait_until
 from driver import processes_naming
-from hosts import REPO, Host
+from hosting.hosts import REPO, Host
 
 Json = dict[str, Any]
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hosts import MODELS, Host
+from hosting.hosts import MODELS, Host
 
 INSIDE = Path(__file__).parent / "inside"
 

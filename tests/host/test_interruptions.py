@@ -15,7 +15,7 @@ import psutil
 import pytest
 from commands import command, is_sampling, run, wait_until
 from driver import processes_naming
-from hosts import REPO, Host
+from hosting.hosts import REPO, Host
 
 Json = dict[str, Any]
 STARTED = 1.0  # seconds until Python has read its way to the command's own handling of signals

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hosts import REPO, Host, environment
+from hosting.hosts import REPO, Host, environment
 
 PROMPTS, LEAST_RIGHT = 8, 6
 JUDGE = REPO / "benchmarks" / "judge_cascade.py"

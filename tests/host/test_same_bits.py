@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from driver import Driver, alone, failure_of
-from host_server import Launch, Server
-from hosts import MODELS, Host
+from hosting.hosts import MODELS, Host
+from hosting.server import Launch, Server
 
 Json = dict[str, Any]
 

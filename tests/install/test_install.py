@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import workflow
 from driver import Driver, failure_of
-from host_server import Server
-from hosts import PACK_FOLDER, REPO
+from hosting.hosts import PACK_FOLDER, REPO
+from hosting.server import Server
 from installing import Tools
+from workflows import workflow
 
 Json = dict[str, Any]
 NODE_IDS = {page.stem for page in (REPO / "web" / "docs").glob("*.md")}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosts import PACK_FOLDER, REPO, Host, environment, requirements
+from hosting.hosts import PACK_FOLDER, REPO, Host, environment, requirements
 from installing import Tools
 
 HERE = Path(__file__).parent
