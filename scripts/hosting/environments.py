@@ -48,8 +48,9 @@ def pip(python: Path, attempt: Attempt, arguments: list[str]) -> None:
 
 def versions_offered(python: Path, package: str) -> list[str]:
     """What pip, asked as it is configured, knows of a package; the newest first."""
-    _, said = hear([str(python), "-m", "pip", "--disable-pip-version-check", "index", "versions", package])
-    lines = [line for line in said.splitlines() if line.startswith("Available versions:")]
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", "index", "versions", package]
+    asked = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    lines = [line for line in asked.stdout.splitlines() if line.startswith("Available versions:")]
     return lines[0].partition(":")[2].replace(" ", "").split(",") if lines else []
 
 

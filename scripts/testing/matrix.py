@@ -1,4 +1,4 @@
-"""A part of the tests with the oldest and the newest versions that the pack promises, each pair in an environment of its own.
+"""A part of the tests with the oldest and the newest versions that the pack promises, each row in an environment of its own.
 
 Varied is what this machine and its package index offer: the Pythons that are installed, the CPU builds of torch, and diffusers
 from the lower bound of requirements.txt to the newest. The host itself is varied by COMFYUI_PATH, which the other tests take.
@@ -65,9 +65,11 @@ def run_matrix(arguments: list[str]) -> int:
 
 
 def rows() -> list[Row]:
-    """Oldest with oldest, newest with newest."""
+    """Oldest with oldest, newest with newest; of the Pythons those that the index has a CPU build of torch for, if any."""
     found = pythons()
-    old, new = found[min(found)], found[max(found)]
+    light = {version: python for version, python in found.items() if torch_builds(python) != [TORCH]}
+    versions = sorted(light or found)
+    old, new = found[versions[0]], found[versions[-1]]
     diffusers = next(line for line in requirements() if line.startswith("diffusers"))
     return [
         Row("oldest", old, (torch_builds(old)[-1], diffusers.replace(">=", "=="))),

@@ -22,7 +22,7 @@ from testing.browser import NEWER_FRONTEND, find_browser  # noqa: E402
 FRONTENDS = {"own": (), "newer": ("--front-end-root", str(NEWER_FRONTEND))}
 
 
-@pytest.fixture(scope="session", params=FRONTENDS)
+@pytest.fixture(scope="session", params=["own", pytest.param("newer", marks=pytest.mark.slow)])
 def frontend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frontend]:
     """The host with the miniature models, its settings in a scratch folder."""
     browser = find_browser()

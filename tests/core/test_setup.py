@@ -94,9 +94,10 @@ def test_an_index_that_is_no_address_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("allowed", [True, False])
 def test_chromium_is_installed_only_where_that_is_allowed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], allowed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], allowed: bool
 ) -> None:
     done: list[str] = []
+    monkeypatch.setattr(browser, "LOCK", tmp_path / "lock")
     monkeypatch.setattr(browser, "find_chromium", lambda: None)
     monkeypatch.setattr(browser, "_install_chromium", lambda: done.append("chromium"))
     monkeypatch.setattr(browser, "set_up", lambda steps: done.append("the rest"))
@@ -111,13 +112,19 @@ def test_the_test_packages_are_those_of_the_extra() -> None:
     assert any(line.startswith("triton;") for line in extra), "kernels are tested in Triton's interpreter"
 
 
-def test_the_matrix_goes_from_the_oldest_to_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix, "pythons", lambda: {(3, 9 + minor): Path(f"python3.{9 + minor}") for minor in (2, 1, 3)})
-    monkeypatch.setattr(matrix, "torch_builds", lambda _: ["torch==2.13.0", "torch==2.9.0"])
-    oldest, newest = matrix.rows()
-    assert (oldest.python, newest.python) == (Path("python3.10"), Path("python3.12"))
-    assert oldest.packages[0] == "torch==2.9.0" and oldest.packages[1].startswith("diffusers==")
-    assert newest.packages == ("torch==2.13.0", "diffusers")
+@pytest.mark.parametrize(("light", "oldest", "newest"), [((1, 2, 3), 1, 3), ((2,), 2, 2), ((), 1, 3)])
+def test_the_matrix_goes_from_the_oldest_to_the_newest(
+    monkeypatch: pytest.MonkeyPatch, light: tuple[int, ...], oldest: int, newest: int
+) -> None:
+    """Of all Pythons, unless only for some of them torch comes without gigabytes for a card that is not there."""
+    named = {minor: Path(f"python3.{9 + minor}") for minor in (2, 1, 3)}
+    monkeypatch.setattr(matrix, "pythons", lambda: {(3, 9 + minor): python for minor, python in named.items()})
+    monkeypatch.setattr(matrix, "torch_builds", lambda python: (
+        ["torch==2.14.0+cpu", "torch==2.9.0+cpu"] if python in [named[minor] for minor in light] else [matrix.TORCH]))
+    old, new = matrix.rows()
+    assert (old.python, new.python) == (named[oldest], named[newest])
+    assert old.packages[1].startswith("diffusers==") and new.packages[1] == "diffusers"
+    assert (old.packages[0], new.packages[0]) == (("torch==2.9.0+cpu", "torch==2.14.0+cpu") if light else (matrix.TORCH,) * 2)
 
 
 COMMANDS = {"comfy", "convert", "demo", "download", "miniature", "templates", "test", "thumbnails", "batch", "evaluate"}

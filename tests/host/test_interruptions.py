@@ -75,10 +75,10 @@ def test_a_host_that_is_killed_is_told_and_the_next_start_is_clean(host: Host, k
 
 
 def test_a_setup_stopped_at_any_moment_is_finished_by_the_next(host: Host, tmp_path: Path) -> None:
-    """In a copy of the commands, which sets a ComfyUI up beside itself."""
+    """In a copy of the commands, which sets a ComfyUI up beside itself: some minutes. The path is none that scripts like."""
     if not host.kept:
         pytest.skip("the tests are run with a ComfyUI of the user's own, nothing is set up")
-    clone = tmp_path / "clone"
+    clone = tmp_path / "a clöne 片"
     shutil.copytree(REPO / "scripts", clone / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("requirements.txt", "pyproject.toml", "__init__.py"):
         shutil.copy(REPO / name, clone)

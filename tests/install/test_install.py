@@ -18,6 +18,7 @@ from hosting.server import Server
 from installing import Tools
 from workflows import workflow
 
+pytestmark = pytest.mark.slow  # ComfyUI-Manager and comfy-cli are set up, 600 MB, and the pack is installed twice
 Json = dict[str, Any]
 NODE_IDS = {page.stem for page in (REPO / "web" / "docs").glob("*.md")}
 TEMPLATES = {file.stem for file in (REPO / "example_workflows").glob("*.json")}
