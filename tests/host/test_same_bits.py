@@ -10,6 +10,7 @@ from driver import Driver, alone, failure_of
 from hosting.hosts import MODELS, Host
 from hosting.server import Launch, Server
 
+pytestmark = pytest.mark.slow  # a second host is started, which has to load every model again
 Json = dict[str, Any]
 
 
