@@ -24,6 +24,7 @@ if INTERPRETED:
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
+pytestmark = pytest.mark.slow  # half a minute: every kernel is compiled for three GPUs
 HALF, BRAIN, SINGLE = torch.float16, torch.bfloat16, torch.float32
 POINTERS = {HALF: "*fp16", BRAIN: "*bf16", SINGLE: "*fp32"}
 TARGETS = {"A100": GPUTarget("cuda", 80, 32), "H200": GPUTarget("cuda", 90, 32), "MI300": GPUTarget("hip", "gfx942", 64)}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from driver import Driver, Outcome, alone, failure_of
-from events import Event, failure
 from terminal import Failure
+from workflows.events import Event, failure
 
 Json = dict[str, Any]
 

@@ -12,10 +12,10 @@ import av
 import numpy
 import pytest
 import templates
-import workflow
 from driver import Driver, failure_of
-from host_server import Server
-from hosts import BASE, PACK_FOLDER, REPO, Host
+from hosting.hosts import BASE, PACK_FOLDER, REPO, Host
+from hosting.server import Server
+from workflows import workflow
 
 from show1_core.stages import STAGES
 
