@@ -2,7 +2,7 @@
 
 The tables and timestep lists come from diffusers' schedulers (imported when first used). Sampling itself runs
 in sigma space, sigma = sqrt(1 - abar) / sqrt(abar) and x / sqrt(abar), where DPM-Solver++(2M) is one line of
-any sampler library; numerics 2.8 and comfyui 4b show that the two are the same update.
+any sampler library; numerics 2.8 shows that the two are the same update.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -98,3 +99,43 @@ def test_the_readme_is_short() -> None:
     text = (REPO / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= README_LINES
     assert len(text.split()) <= README_WORDS
+
+
+def plain(text: str) -> str:
+    """Text without Markdown's marks and line breaks, links by their words."""
+    return " ".join(re.sub(r"[*`]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)).split())
+
+
+def claims(page: str) -> list[tuple[str, list[str]]]:
+    """(quotation, what holds it) of each row of docs/claims.md under the heading of a page."""
+    text = (REPO / "docs" / "claims.md").read_text(encoding="utf-8")
+    section = re.split(rf"^## {page}$", text, flags=re.MULTILINE)[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", section, re.MULTILINE)[1:]
+    return [(quotation, re.findall(r"`([^`]+)`", held)) for quotation, held in rows]
+
+
+@pytest.mark.parametrize(("page", "file"), [("README", "README.md"), ("SECURITY.md", "SECURITY.md")])
+def test_every_claim_is_made_and_held(page: str, file: str) -> None:
+    said = plain((REPO / file).read_text(encoding="utf-8"))
+    for quotation, held in claims(page):
+        assert plain(quotation) in said, f"{file} does not say: {quotation}"
+        assert held, f"nothing holds: {quotation}"
+        for record in held:
+            path, _, test = record.partition("::")
+            assert (REPO / path).is_file(), record
+            assert not test or f"def {test}(" in (REPO / path).read_text(encoding="utf-8"), record
+
+
+def test_every_promise_has_a_row() -> None:
+    """What is bold in SECURITY's list is a promise."""
+    text = (REPO / "SECURITY.md").read_text(encoding="utf-8")
+    promises = {plain(bold) for bold in re.findall(r"^- (\*\*.+?\*\*)", text, re.MULTILINE)}
+    assert promises and promises <= {plain(quotation) for quotation, _ in claims("SECURITY.md")}
+
+
+def test_the_archive_keeps_what_the_readme_links() -> None:
+    """`.comfyignore` reads like .gitignore; whoever gets the archive sees the README's pictures and pages."""
+    command = ["git", "ls-files", "-z", "--cached", "--ignored", "--exclude-from=.comfyignore"]
+    left_out = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True).stdout.split("\0")
+    linked = {unquote(target).partition("#")[0] for target in links(REPO / "README.md")}
+    assert linked and not linked & set(left_out)
