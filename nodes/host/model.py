@@ -20,11 +20,11 @@ from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tenso
 from ...show1_core.models.compile import compile_regions, many_shapes
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
-from .text_memory import TextMemory, TextMemoryCond
+from .run_memory import RunMemory, RunMemoryCond
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
 FACTOR_ELEMENTS = 0.01 * 2**20  # of features a pixel: what the host reckons for a memory_usage_factor of 1
-NOISE_LEVEL, MEMORY = "show1_noise_level", "show1_text_memory"  # in CONDITIONING
+NOISE_LEVEL, MEMORY = "show1_noise_level", "show1_run_memory"  # in CONDITIONING
 
 
 class PixelFormat(comfy.latent_formats.LatentFormat):
@@ -43,7 +43,7 @@ class HostModel(comfy.model_base.BaseModel):
         if NOISE_LEVEL in kwargs:
             conds["noise_level"] = comfy.conds.CONDRegular(torch.tensor([kwargs[NOISE_LEVEL]]))
         if not kwargs.get("hooks"):  # they may change the weights from step to step
-            conds["text_memory"] = TextMemoryCond(kwargs.get(MEMORY) or TextMemory())
+            conds["run_memory"] = RunMemoryCond(kwargs.get(MEMORY) or RunMemory())
         return conds
 
     def state_dict_for_saving(self, *others: Any, **named: Any) -> dict[str, Tensor]:

@@ -16,11 +16,12 @@ from torch import Tensor
 
 from ...show1_core import schedule as schedules
 from ...show1_core.cascade import Condition
-from ...show1_core.models.rescue import NotFinite, TooLarge
+from ...show1_core.memory import OutOfMemory
+from ...show1_core.models.finite import NotFinite
 from ..run import Run
 from .model import MEMORY, NOISE_LEVEL
+from .run_memory import RunMemory
 from .samplers import ddpm_sampler, sampler_of, sigmas_of
-from .text_memory import TextMemory
 
 LARGEST_SEED = 2**64 - 1  # some of the host's samplers count one on
 
@@ -38,13 +39,13 @@ class HostSample:
 
     def use(self, model: Any) -> None:
         """Sample with this MODEL from now on; what another made of the text is forgotten."""
-        self.model, self.memories = model, (TextMemory(), TextMemory())
+        self.model, self.memories = model, (RunMemory(), RunMemory())
 
     def __call__(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
         began = generator.get_state()
         try:
             return self.once(noise, condition, start, generator)
-        except TooLarge as error:
+        except OutOfMemory as error:
             raise RuntimeError(str(error)) from error  # the host shows users the names of classes that are not Python's
         except Stopped as stopped:
             safer = safer_model(self.model)
@@ -107,7 +108,7 @@ def safer_model(model: Any) -> Any:
     return safer
 
 
-def conditioned(conditioning: Any, condition: Condition, memory: TextMemory | None = None) -> Any:
+def conditioned(conditioning: Any, condition: Condition, memory: RunMemory | None = None) -> Any:
     """CONDITIONING with the stage's frames and noise level added; `memory` keeps what all calls of a run share."""
     memory = memory if len(conditioning) == 1 else None  # several texts would need one each: the model makes them
     values = {"noise_concat": condition.frames, NOISE_LEVEL: condition.noise_level, MEMORY: memory}
