@@ -106,7 +106,7 @@ def pair_condition(ends: Tensor) -> Tensor:
     """
     blend = F.interpolate(ends, size=(PAIR_FRAMES, *ends.shape[-2:]), mode="trilinear", align_corners=True)
     mask = torch.zeros_like(blend[:, :1])
-    mask[:, :, [0, -1]] = 1.0
+    mask[:, :, 0] = mask[:, :, -1] = 1.0
     return torch.cat([blend, mask], dim=1)
 
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ...show1_core import memory
-from ...show1_core.kernels.registry import use_backend
+from ...show1_core.kernels.registry import noting, use_backend
 from ...show1_core.kernels.requirements import weights_looked_at
 from ...show1_core.models.finite import check_finite
 from ...show1_core.models.unet import UNet
+from .report import REPORT, Report
 from .run_memory import RunMemory
 from .weights import what_happens_to
 
@@ -37,12 +38,13 @@ class HostUNet(UNet):
             out = self.forward(clips, timesteps[::frames], context[::frames], transformer_options, noise_level, run_memory)
             return out.transpose(1, 2).flatten(0, 1)
         variance, channels = transformer_options.get(VARIANCE), self.config.sample_channels
-        run_memory = run_memory or RunMemory()
-        with use_backend(self.backend), weights_looked_at(what_happens_to), self.shapes():
+        run_memory, report = run_memory or RunMemory(), transformer_options.get(REPORT) or Report()
+        with use_backend(self.backend), weights_looked_at(what_happens_to), noting(report.served), self.shapes():
             sample, timestep, level = one_half(halves, x, timesteps, noise_level)
             call = memory.Call(super().forward, sample, timestep, run_memory.prepared(context, self.prepare), level,
                                channels if variance is None else self.config.out_channels)
             device = memory.Device(lambda: mm.get_free_memory(x.device), mm.soft_empty_cache)
+            report.count(tuple(sample.shape), call.texts)
             out = run_memory.run.compute(call, memory.decide(self, call, device), device)
             check_finite(out, self, lambda: run_memory.run.compute(call, memory.decide(self, call, device), device))
         if variance is not None:

@@ -20,6 +20,7 @@ from ...show1_core.memory import OutOfMemory
 from ...show1_core.models.finite import NotFinite
 from ..run import Run
 from .model import MEMORY, NOISE_LEVEL
+from .report import REPORT, Report
 from .run_memory import RunMemory
 from .samplers import ddpm_sampler, sampler_of, sigmas_of
 
@@ -31,10 +32,11 @@ class Stopped(RuntimeError):
 
 
 class HostSample:
-    """`sample` for the cascade, run by the host's samplers; a stage calls it once a window."""
+    """`sample` for the cascade, run by the host's samplers; a stage calls it once for each of its `windows`."""
 
-    def __init__(self, run: Run, progress: Callable[[int, Tensor, Tensor, int], None]) -> None:
+    def __init__(self, run: Run, progress: Callable[[int, Tensor, Tensor, int], None], windows: int = 1) -> None:
         self.run, self.progress, self.step = run, progress, 0
+        self.windows, self.report = windows, Report()
         self.use(run.model)
 
     def use(self, model: Any) -> None:
@@ -44,20 +46,25 @@ class HostSample:
     def __call__(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
         began = generator.get_state()
         try:
-            return self.once(noise, condition, start, generator)
+            clip = self.once(noise, condition, start, generator)
+            self.windows -= 1
+            if self.windows == 0:
+                self.report.write(self.model, self.model.model.show1.stage.title, compute_dtype(self.model), self.run.cfg)
+            return clip
         except OutOfMemory as error:
             raise RuntimeError(str(error)) from error  # the host shows users the names of classes that are not Python's
         except Stopped as stopped:
             safer = safer_model(self.model)
             if safer is None:
                 raise RuntimeError(str(stopped)) from stopped
-            logging.warning("%s It is done again in %s.", stopped, compute_dtype(safer))
+            logging.warning("Show-1: %s It is done again in %s.", stopped, compute_dtype(safer))
         self.use(safer)
         return self(noise, condition, start, generator.set_state(began))
 
     def once(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
         """One attempt. Raises Stopped naming stage, step and layer on NaN or infinity."""
         run, model = self.run, self.model.clone()
+        model.model_options["transformer_options"][REPORT] = self.report
         schedule: schedules.Schedule = model.model.show1.schedule
         sigmas = sigmas_of(run, schedule)
         ddpm = run.sampler_name == "published" and schedule.solver == "ddpm"

@@ -136,7 +136,7 @@ def plain(pack, model, text, guidance, steps, *rest):
     sampling, inner = pack("show1_core.sampling"), model.model.diffusion_model
     unet = pack("show1_core.models.unet").UNet(inner.config, torch.float32, "meta")
     unet.load_state_dict(inner.state_dict(), assign=True)
-    return sampling.StageSampler(unet, model.model.show1.schedule, text[1:], text[:1], steps, guidance, *rest)
+    return sampling.StageSampler(unet.eval(), model.model.show1.schedule, text[1:], text[:1], steps, guidance, *rest)
 
 
 @pytest.mark.parametrize("kernels", ["auto", "eager"])
