@@ -27,7 +27,7 @@ def test_no_name_leaves_the_listing(pack, loader, given, monkeypatch):
         module, name = part.split(".")
         monkeypatch.setattr(pack(f"show1_core.{module}"), name, lambda *_: pytest.fail("a file was opened"))
     for name in NAMES:
-        sentence = node.validate_inputs(**{field: name}, **given)
+        sentence = node.validate_inputs(**{field: name})
         assert isinstance(sentence, str) and "is not there" in sentence
         with pytest.raises(ValueError, match="is not there"):
             node.execute(**{field: name}, **given)
