@@ -10,6 +10,7 @@ import pytest
 from hosts import REPO, Host, environment
 
 PROMPTS, LEAST_RIGHT = 8, 6
+MOST_BY_CHANCE = 2  # of eight videos held against the prompts shuffled: one of them stays in its place, and a margin
 JUDGE = REPO / "benchmarks" / "judge_cascade.py"
 
 
@@ -22,4 +23,4 @@ def test_most_of_eight_prompts_are_seen_in_their_videos(host: Host, tmp_path: Pa
     found = json.loads((tmp_path / "judge.json").read_text())
     assert found["video"]["score"]["clips"] == PROMPTS
     assert found["video"]["score"]["both"] * PROMPTS >= LEAST_RIGHT
-    assert found["video"]["shuffled"]["both"] * PROMPTS < LEAST_RIGHT, "the judge finds what nobody asked for"
+    assert found["video"]["shuffled"]["both"] * PROMPTS <= MOST_BY_CHANCE, "the judge finds what nobody asked for"
