@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hosting.hosts import REPO, Host, environment
 
+MOST_BY_CHANCE = 0.25  # of the videos held against the prompts shuffled: one of eight stays in its place, and a margin
 JUDGE = REPO / "benchmarks" / "judge_cascade.py"
 
 
@@ -22,4 +23,4 @@ def test_most_prompts_are_seen_in_their_videos(host: Host, tmp_path: Path, promp
     found = json.loads((tmp_path / "judge.json").read_text())
     assert found["video"]["score"]["clips"] == prompts
     assert found["video"]["score"]["both"] * prompts >= least_right
-    assert found["video"]["shuffled"]["both"] * prompts < least_right, "the judge finds what nobody asked for"
+    assert found["video"]["shuffled"]["both"] <= MOST_BY_CHANCE, "the judge finds what nobody asked for"
