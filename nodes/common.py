@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from typing import Any
 
@@ -17,6 +18,18 @@ from .sheets import contact_sheet
 
 CATEGORY = "Show-1"
 PREVIEW_SECONDS = 0.2
+
+
+def search_words(*words: str) -> dict[str, Any]:
+    """Further words that find a node in the search, for a schema that has room for them."""
+    return {"search_aliases": list(words)} if "search_aliases" in inspect.signature(io.Schema).parameters else {}
+
+
+def advanced(field: Any) -> Any:
+    """An input for the few: newer frontends hide it until it is asked for."""
+    if hasattr(field, "extra_dict"):
+        field.extra_dict = {**field.extra_dict, "advanced": True}
+    return field
 
 
 def model_inputs(stage: Stage) -> list[Any]:

@@ -10,7 +10,7 @@ from ..show1_core.checkpoints import read_checkpoint
 from ..show1_core.library import part_names, unet_names
 from ..show1_core.weights import find_weights, read_json, read_tensors
 from . import checks, host
-from .common import CATEGORY
+from .common import CATEGORY, advanced
 
 DTYPES = ["auto", *host.DTYPES]
 KERNELS = ["auto", "eager", "any"]
@@ -44,11 +44,13 @@ class Show1ModelLoader(io.ComfyNode):
                 io.Combo.Input("model", options=list(models()), tooltip="Folders and .safetensors files in models/show1."),
                 io.Combo.Input("dtype", options=DTYPES, default="auto",
                                tooltip="auto: what the device does best. fp8_e4m3fn halves fp16's memory and costs accuracy."),
-                io.Combo.Input("kernels", options=KERNELS, default="auto",
-                               tooltip="auto: the fastest that serves here. eager: plain PyTorch, for comparison. any: also "
-                                       "Triton kernels that nobody has timed yet."),
-                io.Combo.Input("compile", options=COMPILE, default="off", optional=True,
-                               tooltip="blocks: torch.compile, minutes at the first run. Slower on CPUs, not yet timed on GPUs."),
+                advanced(io.Combo.Input(
+                    "kernels", options=KERNELS, default="auto",
+                    tooltip="auto: the fastest that serves here. eager: plain PyTorch, for comparison. any: also Triton kernels "
+                            "that nobody has timed yet.")),
+                advanced(io.Combo.Input(
+                    "compile", options=COMPILE, default="off", optional=True,
+                    tooltip="blocks: torch.compile, minutes at the first run. Slower on CPUs, not yet timed on GPUs.")),
             ],
             outputs=[io.Model.Output()],
         )
