@@ -18,7 +18,7 @@ Links = Mapping[str, tuple[str, str]]  # by input: which node's title, which out
 
 TITLE_BAR, ROW, WIDGET, PAD = 30, 20, 24, 8  # pixels; the frontend's own measures
 NODE_GAP, GROUP_GAP, COLUMN_GAP = 50, 40, 40  # the newer renderer draws nodes some 30 pixels taller
-MARGIN, GROUP_TITLE = 16, 50  # around a group's nodes, and above the first one's title bar
+MARGIN, BADGE, GROUP_TITLE = 16, 24, 50  # around a group's nodes, below the last, above the first one's title bar
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 NOTE = "MarkdownNote"  # lives in the frontend alone
 NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
@@ -54,6 +54,7 @@ class Group:
     colour: str
     nodes: tuple[Node, ...]
     width: int = 250
+    top: int = 0  # left free above, for links that pass
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,6 @@ class Widget:
     def has_control(self) -> bool:
         return bool(self.spec.get("control_after_generate"))
 
-    @property
-    def rows(self) -> int:
-        """Fields that it takes on the node; the frontend hides what is for the few."""
-        return 0 if self.spec.get("advanced") else 1 + self.has_control
-
 
 UPLOAD = Widget("upload", "IMAGEUPLOAD", {"default": "image"}, False)  # a button of the frontend's own
 
@@ -129,7 +125,7 @@ class Shape:
 
     @property
     def height(self) -> int:
-        fields = sum(widget.rows for widget in self.widgets)
+        fields = len(self.widgets) + sum(widget.has_control for widget in self.widgets)
         rows = max(len(self.sockets), len(self.outputs)) * ROW + 6
         return rows + (fields * WIDGET + PAD if fields else 0)
 
@@ -200,12 +196,12 @@ def _arranged(graph: Graph, shapes: Mapping[str, Shape]) -> tuple[dict[str, Box]
     for column in graph.columns:
         wide, y = max(group.width for group in column), 0
         for group in column:
-            top, y = y, y + GROUP_TITLE
+            top, y = y + group.top, y + group.top + GROUP_TITLE
             for node in group.nodes:
                 height = max(shapes[node.title].height, node.height)
                 boxes[node.title] = Box(x + MARGIN, y + TITLE_BAR, wide, height)
                 y += TITLE_BAR + height + node.room + NODE_GAP
-            y += MARGIN - NODE_GAP
+            y += BADGE + MARGIN - NODE_GAP
             frame = [x, top, wide + 2 * MARGIN, y - top]
             groups.append({"id": len(groups) + 1, "title": group.title, "bounding": frame, "color": group.colour,
                            "font_size": 24, "flags": {}})

@@ -11,6 +11,7 @@ from template_parts import (
     Values,
     clip_group,
     clip_links,
+    encode,
     final_group,
     first_frame_group,
     interpolation_group,
@@ -91,7 +92,7 @@ def mini_cascade() -> Subgraph:
 def finish() -> Subgraph:
     """Keyframes to video: the cascade without its first stage."""
     graph = Graph("Finish the Keyframes (Show-1)", (
-        (clip_group(),),
+        (Group("Text for the pixel stages", GREEN, (encode(),), 290), clip_group()),
         (interpolation_group("show-1-interpolation", {}),),
         (first_frame_group("IF-II-L-v1.0", link("Interpolation", "images")),),
         (upscale_group("show-1-sr1", link("Interpolation", "images")),),
@@ -99,12 +100,11 @@ def finish() -> Subgraph:
         (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}),),
     ))
     later = STAGES[1:]
-    conditioned = {name: tuple((title, name) for title in later[:-1]) for name in ("positive", "negative")}
     return Subgraph(graph, {
-        **conditioned, "images": (("Interpolation", "images"),),
-        "fps": (("Interpolation", "fps"),), "prompt": TEXT[1:], "seed": seeds(*later),
+        "clip": (("Encode the prompt", "clip"),), "images": (("Interpolation", "images"),),
+        "fps": (("Interpolation", "fps"),), "prompt": TEXT, "seed": seeds(*later),
         "interpolation_model": loader("show-1-interpolation"), "first_frame_model": loader("IF-II-L-v1.0"),
-        "upscale_model": loader("show-1-sr1"), "final_model": loader("show-1-sr2"), "clip": CLIP, "vae": VAE,
+        "upscale_model": loader("show-1-sr1"), "final_model": loader("show-1-sr2"), "last_clip": CLIP, "vae": VAE,
     }, {"video": link("Video", "VIDEO"), "images": link("Refine", "images")},
         "Keyframes to a video: the motion between them, and two enlargements.")
 

@@ -9,7 +9,7 @@ from graphs import NOTE, Group, Links, Node, Value
 
 GREY, BLUE, GREEN, AMBER, RED, VIOLET = "#9aa0a6", "#5b8fd0", "#5bb57f", "#c9a557", "#cf7058", "#9a70d0"
 PROMPT_COLOURS = {"color": "#232", "bgcolor": "#353"}
-PREVIEW = 200  # pixels that the frontend adds to a node for its live preview
+PREVIEW = 140  # pixels that the frontend adds to a node for its live preview
 SEED = 345
 Values = Mapping[str, Value]
 
@@ -27,7 +27,7 @@ def loading(name: str) -> str:
     return f"Load {name.removeprefix('show1-mini/')}"
 
 
-def t5(name: str) -> Node:
+def t5(name: str = "show-1-base/text_encoder") -> Node:
     return Node("Load T5", "Show1TextEncoderLoader", values={"text_encoder": name})
 
 
@@ -82,15 +82,20 @@ def video(links: Links) -> Group:
     return Group("Video", GREY, (Node("Video", "CreateVideo", links),))
 
 
-def saved(source: tuple[str, str], prefix: str) -> Group:
+def saved(source: tuple[str, str], prefix: str, height: int = 420) -> Group:
     """The last group of a template."""
-    file = Node("Save the video", "SaveVideo", {"video": source}, {"filename_prefix": prefix}, height=420)
+    file = Node("Save the video", "SaveVideo", {"video": source}, {"filename_prefix": prefix}, height=height)
     return Group("Result", GREY, (file,), 420)
 
 
-def start(text: str, about: str, height: int) -> Group:
+def about(text: str, height: int) -> Group:
+    """The first group of a template whose prompt has other company."""
+    return Group("Read me", GREY, (note(text, height),), 380)
+
+
+def start(text: str, read_me: str, height: int) -> Group:
     """The first group of a template: the prompt, and what to know."""
-    return Group("Start here", GREY, (prompt(text), note(about, height)), 380)
+    return Group("Start here", GREY, (prompt(text), note(read_me, height)), 380)
 
 
 def t5_text(encoder: str = "show-1-base/text_encoder") -> Group:

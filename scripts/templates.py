@@ -32,11 +32,15 @@ from template_parts import (
     PREVIEW,
     SEED,
     VIOLET,
+    about,
+    encode,
     link,
     model,
     muted,
+    prompt,
     saved,
     start,
+    t5,
     t5_links,
     t5_text,
 )
@@ -46,6 +50,7 @@ FOLDER, BLUEPRINTS = REPO / "example_workflows", REPO / "subgraphs"
 # By the beginning of a node type's name: who it comes from, and the version these graphs were made with.
 PACKS = {"": Pack("comfy-core", "0.3.75"), "Show1": Pack("show-1", "0.1.0")}
 LAMBORGHINI = "A burning lamborghini driving on rainbow."
+PASSING = 220  # pixels: room for links that pass above a group
 DOG = "a dog runs along the beach"
 
 
@@ -57,11 +62,11 @@ class Template:
     subgraphs: tuple[Subgraph, ...] = ()
 
 
-def text_to_video(title: str, prompt: str, note: tuple[str, int], inside: Subgraph) -> Template:
+def text_to_video(title: str, text: str, note: tuple[str, int], inside: Subgraph) -> Template:
     """Prompt, cascade, video."""
     cascade_node = inside.node("Text to video", {"prompt": link("Prompt", "STRING")}, PREVIEW)
     return Template(Graph(title, (
-        (start(prompt, *note),),
+        (start(text, *note),),
         (Group("Show-1", BLUE, (cascade_node,), 380),),
         (saved(link("Text to video", "video"), "video/show-1"),),
     )), (inside,))
@@ -72,9 +77,8 @@ def own_video(title: str, note: tuple[str, int], colour: str, inside: Subgraph, 
     links = {"video": link("Load Video", "VIDEO"), "prompt": link("Prompt", "STRING")}
     name = inside.graph.title.removesuffix(" (Show-1)")
     return Template(Graph(title, (
-        (start(DOG, *note),),
-        (Group("Your video", GREY, (Node("Load Video", "LoadVideo", values={"file": ""}, height=380),), 300),
-         ),
+        (about(*note),),
+        (Group("Start here", GREY, (Node("Load Video", "LoadVideo", values={"file": ""}, height=300), prompt(DOG)), 300),),
         (Group("Show-1", colour, (inside.node(name, links, PREVIEW),), 360),),
         (saved(link(name, "video"), prefix),),
     )), (inside,))
@@ -98,28 +102,27 @@ KEYFRAMES_ONLY = Template(Graph("Show-1 keyframes only", (
 )))
 
 DRAFTS = Template(Graph("Show-1 drafts, pick, then upscale", (
-    (start(LAMBORGHINI, DRAFTS_READ_ME, 440),),
-    (t5_text(),),
+    (about(DRAFTS_READ_ME, 560),),
+    (Group("Start here", GREY, (t5(), prompt(LAMBORGHINI), encode()), 290),),
     (Group("Drafts", BLUE, (
         model("show-1-base"),
         Node("Drafts", "Show1KeyframeDrafts", {"model": link("Load show-1-base", "MODEL"), **t5_links()},
-             {"seed": SEED, "count": 6}, room=PREVIEW))),),
+             {"seed": SEED, "count": 6}, room=60)), top=PASSING),),
     (Group("Pick one", BLUE, (
         Node("Contact sheet", "PreviewImage", {"images": link("Drafts", "contact_sheet")}, height=420),
         Node("Pick", "Show1PickDraft", {"images": link("Drafts", "images"), "frames": link("Drafts", "frames")},
-             {"take": 1})), 400),),
+             {"take": 1})), 400, PASSING),),
     (muted(Group("Then finish it", GREEN, (
-        FINISH.node("Finish", {**t5_links(), "images": link("Pick", "images"), "fps": link("Pick", "fps"),
-                               "prompt": link("Prompt", "STRING")}, PREVIEW),), 340)),
-     muted(saved(link("Finish", "video"), "video/show-1"))),
+        FINISH.node("Finish", {"clip": link("Load T5", "CLIP"), "images": link("Pick", "images"), "fps": link("Pick", "fps"),
+                               "prompt": link("Prompt", "STRING")}, 60),))),
+     muted(saved(link("Finish", "video"), "video/show-1", 330))),
 )), (FINISH,))
 
 CORE_SAMPLERS = Template(Graph("Show-1 keyframes through core samplers", (
     (start(LAMBORGHINI, CORE_READ_ME, 440),),
-    (t5_text(),),
+    (t5_text(), Group("Size", GREY, (Node("Eight small frames", "Show1EmptyPixelLatent"),), 290)),
     (Group("Keyframes", BLUE, (
         model("show-1-base"),
-        Node("Eight small frames", "Show1EmptyPixelLatent"),
         Node("Keyframes", "KSampler", {
             "model": link("Load show-1-base", "MODEL"), **t5_links(), "latent_image": link("Eight small frames", "latent")},
             {"seed": SEED, "steps": 75, "cfg": 9.0, "sampler_name": "dpmpp_2m", "scheduler": "normal"}, room=PREVIEW))),),
