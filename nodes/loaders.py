@@ -10,7 +10,7 @@ from ..show1_core.checkpoints import read_checkpoint
 from ..show1_core.library import part_names, unet_names
 from ..show1_core.weights import find_weights, read_json, read_tensors
 from . import checks, host
-from .common import CATEGORY, advanced
+from .common import CATEGORY, advanced, search_words
 
 DTYPES = ["auto", *host.DTYPES]
 KERNELS = ["auto", "eager", "any"]
@@ -18,8 +18,16 @@ COMPILE = ["off", "blocks"]
 
 
 def models() -> dict[str, Path]:
-    """UNets by option: published folders, converted files, the cascade that ships with the pack."""
-    return {**unet_names(host.folders("diffusion_models")), **unet_names(host.folders("show1"))}
+    """UNets by option, in the order of the cascade: published folders, converted files, the cascade that ships with the pack."""
+    found = {**unet_names(host.folders("diffusion_models")), **unet_names(host.folders("show1"))}
+    return {name: found[name] for name in sorted(found, key=place)}
+
+
+def place(name: str) -> int:
+    """Where in the cascade a model belongs, as far as its name says: a fresh loader offers what comes first."""
+    words = (("base", "keyframe"), ("interp",), ("first-frame", "if-"), ("sr1",), ("sr2",))
+    last = name.lower().rsplit("/", 1)[-1]
+    return next((number for number, some in enumerate(words) if any(word in last for word in some)), len(words))
 
 
 def text_encoders() -> dict[str, Path]:
@@ -39,6 +47,7 @@ class Show1ModelLoader(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1ModelLoader", display_name="Show-1 Model Loader", category=CATEGORY,
+            **search_words("load model", "unet", "text to video", "pixel diffusion"),
             description="Loads one UNet of the Show-1 cascade, from a published folder or a converted file in models/show1.",
             inputs=[
                 io.Combo.Input("model", options=list(models()), tooltip="Folders and .safetensors files in models/show1."),
