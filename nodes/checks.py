@@ -42,8 +42,8 @@ def stage_model(model: Any, stage: Stage) -> Identity:
                          "loaded with Show-1 Model Loader.")
     if identity.stage is not stage:
         right = f"{stage.title} ({stage.checkpoint})"
-        raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in {title_of(identity.stage)}; "
-                         f"expected {right}.")
+        raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in "
+                         f"{title_of(identity.stage)}; expected {right}.")
     return identity
 
 

@@ -22,7 +22,7 @@ PREVIEW_SECONDS = 0.2
 
 def search_words(*words: str) -> dict[str, Any]:
     """Further words that find a node in the search, for a schema that has room for them."""
-    return {"search_aliases": list(words)} if "search_aliases" in inspect.signature(io.Schema).parameters else {}
+    return {"search_aliases": list(words)} if "search_aliases" in inspect.signature(io.Schema.__init__).parameters else {}
 
 
 def advanced(field: Any) -> Any:
