@@ -2,7 +2,7 @@
 
 A description says which nodes there are, what feeds them and which values differ from the node's own. Places and
 sizes follow from it: columns from left to right, in a column groups from top to bottom, in a group its nodes.
-What is inside of a subgraph is described in the same way (subgraphs.py).
+What is inside of a subgraph is described in the same way (subgraph.py).
 """
 
 from __future__ import annotations

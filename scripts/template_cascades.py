@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphs import Graph, Group, Node
-from subgraphs import Subgraph
+from subgraph import Subgraph
 from template_parts import (
     BLUE,
     GREEN,
@@ -20,7 +20,6 @@ from template_parts import (
     loading,
     model,
     refine,
-    stage,
     t5_links,
     t5_text,
     take_apart,

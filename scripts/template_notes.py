@@ -18,8 +18,8 @@ def models(*names: str, t5: str = "Load T5") -> str:
     pages = "\n".join(f"- [{page}](https://huggingface.co/{page})" for page in owned)
     only = "" if set(names) == set(CASCADE) else f" --only {','.join(names)}"
     deepfloyd = " DeepFloyd's has a licence of its own, to be accepted on its page." if "first-frame" in names else ""
-    return (f"**Models.** In this pack's folder, `python scripts/download.py ../../models{only}` fetches them. Or copy the folders "
-            f"of these pages into `ComfyUI/models/show1` and press R:\n\n{pages}\n\n{LICENCE}{deepfloyd}"
+    return (f"**Models.** In this pack's folder, `python scripts/download.py ../../models{only}` fetches them. Or copy the "
+            f"folders of these pages into `ComfyUI/models/show1` and press R:\n\n{pages}\n\n{LICENCE}{deepfloyd}"
             + (ANY_T5.format(t5=t5) if "t5" in names else ""))
 
 

@@ -1,4 +1,5 @@
-"""The workflows of example_workflows/ and the node library's of subgraphs/, described here and written by `python scripts/templates.py`.
+"""The workflows of example_workflows/, described here and written by `python scripts/templates.py`; it also writes the node
+library's, under subgraphs/.
 
 Loader nodes carry no `properties.models`: the frontend looks for a model among the *files* of its folder, and what
 these loaders load are folders, so it would call models missing that are there. A note in each graph lists the downloads.
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from graphs import Graph, Group, Json, Node, Pack
 from hosts import REPO
-from subgraphs import Subgraph, blueprint, to_ui
+from subgraph import Subgraph, blueprint, to_ui
 from template_cascades import FINISH, LARGER_VIDEO, MINI_CASCADE, SMOOTHER_VIDEO, UPSCALED_VIDEO, cascade
 from template_notes import (
     CORE_READ_ME,

@@ -12,6 +12,6 @@ from .vae import colours, decode, encode_posterior, has_posterior, load_vae
 
 __all__ = [
     "colours", "compile_blocks", "conditioned", "decode", "DTYPES", "encode_posterior", "encode_t5", "files", "folders",
-    "has_frames", "has_posterior", "HostSample", "identity_of", "kind_of", "load_model", "load_text", "load_vae", "masked_t5", "previewer",
-    "progress_bar", "register_folders", "SAMPLERS", "SCHEDULERS",
+    "has_frames", "has_posterior", "HostSample", "identity_of", "kind_of", "load_model", "load_text", "load_vae", "masked_t5",
+    "previewer", "progress_bar", "register_folders", "SAMPLERS", "SCHEDULERS",
 ]
