@@ -45,9 +45,9 @@ class Subgraph:
 
         return replace(self.graph, columns=tuple(tuple(map(fed, column)) for column in self.graph.columns))
 
-    def node(self, title: str, links: Links | None = None, room: int = 0, muted: bool = False) -> Node:
+    def node(self, title: str, links: Links | None = None, room: int = 0) -> Node:
         """The node outside."""
-        return Node(title, self.id, links or {}, room=room, muted=muted)
+        return Node(title, self.id, links or {}, room=room)
 
 
 def to_ui(graph: Graph, subgraphs: tuple[Subgraph, ...], object_info: Json, packs: Mapping[str, Pack]) -> Json:

@@ -23,7 +23,7 @@ def models(*names: str, t5: str = "Load T5") -> str:
             + (ANY_T5.format(t5=t5) if "t5" in names else ""))
 
 
-INSIDE = "*{node}* holds the stages: double-click its title bar, or press the button in its corner, to see and change them."
+INSIDE = "*{node}* holds the stages: double-click it, or press *Enter subgraph*, to see and change them."
 
 READ_ME = """## Show-1: text to video
 
