@@ -36,7 +36,7 @@ DOORS: list[tuple[str, set[str]]] = [
 PACKAGES: list[tuple[str, set[str]]] = [
     ("show1_core/kernels", {"torch", "triton"}),
     ("show1_core", {"torch", "numpy", "PIL", "einops", "safetensors", "diffusers", "transformers", "av", "tqdm", "triton"}),
-    ("nodes", {"torch", "numpy", "PIL", "einops", *HOST}),
+    ("nodes", {"torch", "numpy", "PIL", "einops", "psutil", *HOST}),
 ]
 
 
