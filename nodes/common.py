@@ -19,6 +19,15 @@ CATEGORY = "Show-1"
 PREVIEW_SECONDS = 0.2
 
 
+class SamplerNode(io.ComfyNode):
+    """A node that runs a stage. A sampler that is not there is told before anything runs, by one input's check alone."""
+
+    @classmethod
+    def validate_inputs(cls, sampler_name: str | None = None) -> bool | str:
+        known = sampler_name is None or sampler_name in host.SAMPLERS  # None: another node gives it
+        return known or checks.unknown("sampler_name", sampler_name, host.SAMPLERS)
+
+
 def model_inputs(stage: Stage) -> list[Any]:
     """MODEL and text, first in every stage node."""
     return [
@@ -64,25 +73,17 @@ def noise_level_input(stage: Stage) -> Any:
                                 f"{stage.noise_level}. Higher invents more, lower keeps more.")
 
 
-def wrong_choice(sampler_name: str | None, scheduler: str | None) -> str | None:
-    """The sentence for a sampler or scheduler the host does not have; None stands for one not known before the run."""
-    for name, value, options in (("sampler_name", sampler_name, host.SAMPLERS), ("scheduler", scheduler, host.SCHEDULERS)):
-        if value is not None and value not in options:
-            return f"{name} {value!r} is unknown here; expected one of {', '.join(options)}."
-    return None
-
-
 def checked(run: Run, stage: Stage) -> Identity:
     """Refuse a run before it starts. Raises ValueError in one sentence; returns what the model is."""
-    sentence = wrong_choice(str(run.sampler_name), str(run.scheduler))  # the host lets a null pass
-    if sentence:
-        raise ValueError(sentence)
+    checks.choice("sampler_name", run.sampler_name, host.SAMPLERS)
+    checks.choice("scheduler", run.scheduler, host.SCHEDULERS)
     identity = checks.stage_model(run.model, stage)
     if run.sampler_name == "published" and run.scheduler != "published" and identity.schedule.solver == "ddpm":
         raise ValueError(f"scheduler is {run.scheduler!r}; the published sampler of {stage.title} has timesteps of its own. "
                          "Set scheduler to published too, or take a core sampler.")
     checks.text(run.positive, "positive", identity)
     checks.text(run.negative, "negative", identity)
+    host.warn_of_idle_patches(run.model)
     return identity
 
 

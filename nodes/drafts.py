@@ -14,7 +14,7 @@ from .run import Run
 from .sheets import labelled_sheet
 
 
-class Show1KeyframeDrafts(io.ComfyNode):
+class Show1KeyframeDrafts(common.SamplerNode):
     """Draws several takes of the keyframes in one batch."""
 
     @classmethod
@@ -34,10 +34,6 @@ class Show1KeyframeDrafts(io.ComfyNode):
             outputs=[io.Image.Output(display_name="images"), io.Image.Output(display_name="contact_sheet"),
                      io.Int.Output(display_name="frames")],
         )
-
-    @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, seed: int, steps: int, cfg: float, count: int, frames: int,

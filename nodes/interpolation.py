@@ -12,7 +12,7 @@ from . import checks, common
 from .run import Run
 
 
-class Show1Interpolator(io.ComfyNode):
+class Show1Interpolator(common.SamplerNode):
     """Fills three frames between every two."""
 
     @classmethod
@@ -30,10 +30,6 @@ class Show1Interpolator(io.ComfyNode):
             ],
             outputs=[io.Image.Output(display_name="images"), io.Float.Output(display_name="fps")],
         )
-
-    @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, images: Any, seed: int, steps: int, cfg: float,

@@ -12,7 +12,7 @@ from . import checks, common
 from .run import Run
 
 
-class Show1KeyframeSampler(io.ComfyNode):
+class Show1KeyframeSampler(common.SamplerNode):
     """Draws the keyframes of a clip from text, in pixel space."""
 
     @classmethod
@@ -32,10 +32,6 @@ class Show1KeyframeSampler(io.ComfyNode):
             ],
             outputs=[io.Image.Output(display_name="images"), io.Float.Output(display_name="fps")],
         )
-
-    @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, seed: int, steps: int, cfg: float, frames: int, width: int,

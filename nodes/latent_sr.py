@@ -13,7 +13,7 @@ from . import checks, common, host
 from .run import Run
 
 
-class Show1LatentSR(io.ComfyNode):
+class Show1LatentSR(common.SamplerNode):
     """Resizes a clip, encodes it, redraws it with the latent expert, decodes it."""
 
     @classmethod
@@ -35,10 +35,6 @@ class Show1LatentSR(io.ComfyNode):
             ],
             outputs=[io.Image.Output(display_name="images"), io.Latent.Output(display_name="latent")],
         )
-
-    @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod
     def execute(cls, model: Any, vae: Any, positive: Any, negative: Any, images: Any, seed: int, steps: int, cfg: float,

@@ -12,7 +12,7 @@ from . import checks, common
 from .run import Run
 
 
-class Show1FirstFrameSR(io.ComfyNode):
+class Show1FirstFrameSR(common.SamplerNode):
     """Enlarges one frame with the image model, for Show-1 Pixel SR to follow."""
 
     @classmethod
@@ -30,10 +30,6 @@ class Show1FirstFrameSR(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
-
-    @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, image: Any, seed: int, steps: int, cfg: float, noise_level: int,
                 sampler_name: str, scheduler: str, denoise: float = 1.0) -> io.NodeOutput:
         run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
@@ -43,7 +39,7 @@ class Show1FirstFrameSR(io.ComfyNode):
         return io.NodeOutput(cascade.to_images(clip))
 
 
-class Show1PixelSR(io.ComfyNode):
+class Show1PixelSR(common.SamplerNode):
     """Enlarges a clip four times, window after window."""
 
     @classmethod
@@ -62,10 +58,6 @@ class Show1PixelSR(io.ComfyNode):
             ],
             outputs=[io.Image.Output(display_name="images")],
         )
-
-    @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, images: Any, seed: int, steps: int, cfg: float, noise_level: int,

@@ -10,9 +10,10 @@ import json
 import urllib.request
 from pathlib import Path
 
-from graphs import Graph, Group, Json, Node, Pack, to_ui
-from hosts import REPO
-from template_notes import (
+from hosting.hosts import REPO, continue_under
+from hosting.install import ensure
+from templating.graphs import Graph, Group, Json, Node, Pack, to_ui
+from templating.notes import (
     CORE_READ_ME,
     DRAFTS_READ_ME,
     FEW_STEPS,
@@ -24,7 +25,7 @@ from template_notes import (
     SMOOTHER_READ_ME,
     downloads,
 )
-from template_parts import (
+from templating.parts import (
     BLUE,
     GREEN,
     GREY,
@@ -206,10 +207,11 @@ def main(arguments: list[str]) -> int:
     """The command line; a server's address may be given, else one is started."""
     if arguments:
         return write(arguments[0])
-    from host_install import ensure
-    from host_server import Launch, Server
+    host = ensure()
+    continue_under(host)
+    from hosting.server import Launch, Server
 
-    with Server(ensure(), Launch()) as server:
+    with Server(host, Launch()) as server:
         return write(server.url)
 
 

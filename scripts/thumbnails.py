@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graphs import Json
-from host_install import ensure
-from hosts import REPO, Host, continue_under
+from hosting.hosts import REPO, Host, continue_under
+from hosting.install import ensure
+from templating.graphs import Json
 from terminal import Failure, guarded, say
 
 FOLDER = REPO / "example_workflows"
@@ -48,7 +48,7 @@ CARD = (480, 216)  # pixels
 
 
 @dataclass(frozen=True)
-class Run:
+class Take:
     """What a template is asked for, and the node and output whose frames its picture shows."""
 
     prompt: str
@@ -57,18 +57,18 @@ class Run:
 
 
 RUNS = {
-    "Show-1 text to video": Run("a yellow circle moving right", "Refine"),
-    "Show-1 text to video, few steps": Run("a green circle moving up", "Refine"),
-    "Show-1 mini text to video (CPU)": Run("a red circle moving right", "Refine"),
-    "Show-1 keyframes only": Run("a purple circle moving left", "Keyframes"),
-    "Show-1 keyframes through core samplers": Run("a green circle growing", "Decode"),
-    "Show-1 drafts, pick, then upscale": Run("a cyan circle moving down", "Drafts", 1),
-    "Make any video smoother": Run("a blue circle moving up", "Interpolation"),
-    "Make any video larger": Run("a green triangle moving left", "Refine"),
+    "Show-1 text to video": Take("a yellow circle moving right", "Refine"),
+    "Show-1 text to video, few steps": Take("a green circle moving up", "Refine"),
+    "Show-1 mini text to video (CPU)": Take("a red circle moving right", "Refine"),
+    "Show-1 keyframes only": Take("a purple circle moving left", "Keyframes"),
+    "Show-1 keyframes through core samplers": Take("a green circle growing", "Decode"),
+    "Show-1 drafts, pick, then upscale": Take("a cyan circle moving down", "Drafts", 1),
+    "Make any video smoother": Take("a blue circle moving up", "Interpolation"),
+    "Make any video larger": Take("a green triangle moving left", "Refine"),
 }
 
 
-def fitted(prompt: Json, run: Run) -> Json:
+def fitted(prompt: Json, run: Take) -> Json:
     """A template's prompt, its models the mini's, its frames saved without loss."""
     titled = {node["_meta"]["title"]: node_id for node_id, node in prompt.items()}
     for node in prompt.values():
@@ -120,9 +120,9 @@ def card(frames: list[Any]) -> Any:
 
 async def paint(url: str, videos: Path, output: Path, titles: list[str]) -> None:
     """Run templates at a server and save their pictures."""
-    import workflow
-    from host_client import Client
     from PIL import Image
+    from workflows import workflow
+    from workflows.client import Client
 
     async with Client(url) as client:
         info = await client.object_info()
@@ -144,8 +144,8 @@ def run_all(host: Host, titles: list[str]) -> None:
     """Start a server for the runs; the rendered video is taken away again."""
     import tempfile
 
-    from host_server import Launch, Server
-    from hosts import BASE
+    from hosting.hosts import BASE
+    from hosting.server import Launch, Server
 
     videos = BASE / "input"
     try:

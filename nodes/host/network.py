@@ -28,6 +28,10 @@ class HostUNet(UNet):
     backend = "auto"  # which kernels may serve
     shapes: Callable[[], Any] = nullcontext  # around a call; `many_shapes` where blocks are compiled
 
+    def to(self, *args: Any, memory_format: torch.memory_format | None = None, **options: Any) -> HostUNet:
+        """As usual, but for the host's `--force-channels-last`: that layout is for pictures, and some weights are of clips."""
+        return super().to(*args, **options)
+
     @torch.compiler.disable  # it looks at numbers, and may take several attempts; what is compiled is the blocks inside
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, transformer_options: dict[str, Any],
                 noise_level: Tensor | None = None, run_memory: RunMemory | None = None, **_: Any) -> Tensor:

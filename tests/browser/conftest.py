@@ -12,17 +12,17 @@ REPO = Path(__file__).resolve().parents[2]
 # Last on the path: scripts/comfy.py must not stand before the host's own package of that name.
 sys.path += [str(REPO / "scripts"), str(Path(__file__).parent)]
 
-from browser_setup import NEWER_FRONTEND, find_browser  # noqa: E402
-from demo_models import build_miniatures  # noqa: E402
 from frontend import Frontend  # noqa: E402
-from host_install import ensure  # noqa: E402
-from host_server import Launch, Server  # noqa: E402
-from hosts import MODELS  # noqa: E402
+from hosting.hosts import MODELS  # noqa: E402
+from hosting.install import ensure  # noqa: E402
+from hosting.miniatures import build_miniatures  # noqa: E402
+from hosting.server import Launch, Server  # noqa: E402
+from testing.browser import NEWER_FRONTEND, find_browser  # noqa: E402
 
 FRONTENDS = {"own": (), "newer": ("--front-end-root", str(NEWER_FRONTEND))}
 
 
-@pytest.fixture(scope="session", params=FRONTENDS)
+@pytest.fixture(scope="session", params=["own", pytest.param("newer", marks=pytest.mark.slow)])
 def frontend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frontend]:
     """The host with the miniature models, its settings in a scratch folder."""
     browser = find_browser()

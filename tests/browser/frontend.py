@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from browser_setup import Browser
+from testing.browser import Browser
 
 Json = dict[str, Any]
 SECONDS = 300

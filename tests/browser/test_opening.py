@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import pytest
-import workflow
 from frontend import Frontend
-from hosts import REPO
+from hosting.hosts import REPO
+from workflows import workflow
 
 Json = dict[str, Any]
 TEMPLATES: dict[str, Json] = {

@@ -53,12 +53,21 @@ class StandInIo(SimpleNamespace):
         return Kind(name)
 
 
+class StandInLibrary:
+    """Offers nothing."""
+
+    def models(self) -> dict[str, Path]:
+        return {}
+
+    text_encoders = vaes = models
+
+
 class StandInHost(ModuleType):
     """`nodes/host`, which is all that touches the host itself."""
 
     SAMPLERS = SCHEDULERS = ["published"]
     DTYPES: dict[str, object] = {}
-    folders = files = staticmethod(lambda _kind: {})
+    Library = StandInLibrary
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -12,10 +12,10 @@ import av
 import numpy
 import pytest
 import templates
-import workflow
 from driver import Driver, failure_of
-from host_server import Server
-from hosts import BASE, PACK_FOLDER, REPO, Host
+from hosting.hosts import BASE, PACK_FOLDER, REPO, Host
+from hosting.server import Server
+from workflows import workflow
 
 from show1_core.stages import STAGES
 
@@ -39,6 +39,7 @@ OFFICIAL: dict[str, Json] = {
     "Refine": {"steps": 50, "cfg": 15, "denoise": 0.8, "width": 576, "height": 320},
 }
 SAMPLING = {"seed": 345, "sampler_name": "published", "scheduler": "published"}
+CASCADE = ["*.steps=2", "Keyframes.frames=3", "Keyframes.width=16", "Keyframes.height=8", "Refine.width=64", "Refine.height=64"]
 # What makes a run with the miniature models short.
 SHORT: dict[str, list[str]] = {
     "Make any video smoother": ["*.steps=2", "Frames.length=3", "Resize.width=16", "Resize.height=8"],
@@ -46,6 +47,8 @@ SHORT: dict[str, list[str]] = {
     "Show-1 drafts, pick, then upscale": ["*.steps=2", "Drafts.count=2", "Drafts.width=16", "Drafts.height=8"],
     "Show-1 keyframes through core samplers": ["*.steps=2", "*.width=16", "*.height=8"],
     "Show-1 keyframes only": ["*.steps=2", "Keyframes.width=16", "Keyframes.height=8"],
+    "Show-1 text to video": CASCADE,
+    "Show-1 text to video, few steps": CASCADE,
 }
 
 

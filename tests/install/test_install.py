@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import workflow
 from driver import Driver, failure_of
-from host_server import Server
-from hosts import PACK_FOLDER, REPO
+from hosting.hosts import PACK_FOLDER, REPO
+from hosting.server import Server
 from installing import Tools
+from workflows import workflow
 
+pytestmark = pytest.mark.slow  # ComfyUI-Manager and comfy-cli are set up, 600 MB, and the pack is installed twice
 Json = dict[str, Any]
 NODE_IDS = {page.stem for page in (REPO / "web" / "docs").glob("*.md")}
 TEMPLATES = {file.stem for file in (REPO / "example_workflows").glob("*.json")}

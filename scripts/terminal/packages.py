@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
-from hosts import REPO
-from terminal import Failure
+from .commands import Failure
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 def use_library(*packages: str) -> None:

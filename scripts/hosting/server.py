@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -17,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from hosts import BASE, LOGS, Host, environment
 from terminal import Failure
+
+from .hosts import BASE, LOGS, Host, environment
+from .processes import apart, end_tree
 
 START_SECONDS = 180
 LOGS_KEPT = 20
@@ -111,7 +111,7 @@ class Server:
         """Ask it to end, then make it, and take along whatever it started."""
         process, self._process = self._process, None
         if process is not None:
-            _end(process)
+            end_tree(process)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def death_note(self) -> str:
@@ -125,6 +125,7 @@ class Server:
         launcher = [str(self.host.python), str(Path(__file__).with_name("launcher.py"))]
         command = [*launcher, str(self._scratch), str(self.host.source), *self._arguments()]
         out = open(self.log, "wb") if self.log else None  # noqa: SIM115 (closed below, the child has its own)
+        own = apart()
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,  # the launcher ends when this closes
@@ -132,7 +133,8 @@ class Server:
             stderr=subprocess.STDOUT if out else None,
             cwd=BASE,
             env=environment(self.host),
-            start_new_session=True,
+            start_new_session=own.new_session,
+            creationflags=own.flags,
         )
         if out:
             out.close()
@@ -160,7 +162,7 @@ class Server:
         if not self.host.kept:
             paths["pack"] = {"base_path": str(BASE), "custom_nodes": "custom_nodes"}
         file = self._scratch / "paths.yaml"
-        file.write_text(json.dumps(paths), encoding="utf-8")
+        file.write_text(json.dumps(paths, ensure_ascii=False), encoding="utf-8")  # YAML reads no pairs of escapes
         return file
 
     def _wait_until_ready(self) -> None:
@@ -184,7 +186,7 @@ def _subfolders(folder: Path) -> dict[str, str]:
 def is_free(port: int) -> bool:
     """Whether a server could listen on this loopback port."""
     with socket.socket() as probe:
-        if os.name != "nt":  # there it would let two servers share the port
+        if sys.platform != "win32":  # there it would let two servers share the port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -206,29 +208,6 @@ def _answers(url: str) -> bool:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if sys.platform == "win32":
-        process.kill()
-        process.wait()
-        return
-    _signal_group(process.pid, signal.SIGINT)  # the host's own way out
-    try:
-        process.wait(timeout=3)
-    except subprocess.TimeoutExpired:
-        _signal_group(process.pid, signal.SIGKILL)
-        process.wait()
-    _signal_group(process.pid, signal.SIGKILL)  # what the host started and left behind
-    if process.stdin:
-        process.stdin.close()
-
-
-def _signal_group(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        return  # nobody is left
 
 
 def _new_log(port: int) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hosts import TOOLS
+from hosting.hosts import TOOLS
 from terminal import Failure
 
 Json = dict[str, Any]

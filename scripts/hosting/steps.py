@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +30,7 @@ class Step:
     stamp: Path
     inputs: tuple[str, ...]
     action: Action
+    about: str = ""  # what it takes of disk and network, and where from
 
     @property
     def fingerprint(self) -> str:
@@ -58,6 +56,14 @@ class Step:
         begun.unlink(missing_ok=True)
 
 
+def announce(steps: list[Step], home: Path) -> None:
+    """Say what will be done before anything is."""
+    say(f"To be set up in {home}, which can be deleted at any time; nothing is installed elsewhere:")
+    for step in steps:
+        if not step.is_done():
+            say(f"  {step.label}: {step.about}" if step.about else f"  {step.label}")
+
+
 def run_steps(steps: list[Step]) -> None:
     """Run what is not done, one line a step."""
     line = Line()
@@ -76,44 +82,3 @@ def run_steps(steps: list[Step]) -> None:
         finally:
             line.drop()
         line.end(f"{label}: {time.monotonic() - start:.0f} s")
-
-
-def pip(python: Path, attempt: Attempt, arguments: list[str]) -> None:
-    """Run pip; what it says is shown while it lasts, and its last words are the reason when it fails."""
-    command = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
-    said: list[str] = []
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
-    with process:
-        for text in process.stdout or ():
-            said.append(text)
-            attempt.report(text.strip()[:60])
-    if process.returncode:
-        say("".join(said[-20:]))
-        raise Failure(
-            f"pip could not {arguments[0]} {arguments[-1]} ({last_line(''.join(said))}); "
-            "check the connection and the free space and run the command again: it goes on where it stopped."
-        )
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Only one set-up at a time; a second one waits and then finds the work done."""
-    path.parent.mkdir(exist_ok=True)
-    with open(path, "a+b") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield  # closing the file lets go of it
-
-
-def last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no message"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from events import Event
 from terminal import Line, bar
+
+from .events import Event
 
 
 class Progress:

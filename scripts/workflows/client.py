@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Any
 
 import aiohttp
-from events import ENDS, Event, Json, refusal
 from terminal import Failure
+
+from .events import ENDS, Event, Json, refusal
 
 LARGEST_MESSAGE = 256 * 2**20  # previews and history of long videos
 

@@ -9,11 +9,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from terminal import Failure
 
-REPO = Path(__file__).resolve().parent.parent
+from .environments import python_of
+from .processes import become
+
+REPO = Path(__file__).resolve().parents[2]
 HOME = REPO / ".comfyui"
 SOURCE = HOME / "ComfyUI"
 VENV = HOME / "venv"
@@ -24,7 +26,7 @@ MODELS = HOME / "models"
 LOGS = HOME / "logs"
 PACK_FOLDER = "show-1"
 FLOOR = (0, 3, 75)
-NEEDED = ("torch", "torchvision", "aiohttp", "av", "safetensors", "transformers")
+NEEDED = ("torch", "torchvision", "aiohttp", "av", "psutil", "safetensors", "transformers")
 
 # Asks a Python which it is and which of the named distributions it lacks.
 _ASK = """
@@ -45,8 +47,7 @@ class Host:
 
 def kept_host() -> Host:
     """The ComfyUI under .comfyui/, whether it is set up yet or not."""
-    python = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    return Host(SOURCE, python, kept=True)
+    return Host(SOURCE, python_of(VENV), kept=True)
 
 
 def own_host() -> Host | None:
@@ -99,14 +100,6 @@ def continue_under(host: Host) -> None:
     become([str(host.python), *sys.argv], environment(host))
 
 
-def become(command: list[str], variables: dict[str, str]) -> NoReturn:
-    """Replace this process by another command, so that signals reach it and none is left behind."""
-    sys.stdout.flush()
-    if os.name == "nt":  # exec on Windows gives the terminal back before the new process ends
-        sys.exit(subprocess.call(command, env=variables))
-    os.execve(command[0], command, variables)
-
-
 def _check_version(source: Path) -> None:
     file = source / "comfyui_version.py"
     found = re.search(r'"(\d+)\.(\d+)\.(\d+)', file.read_text(encoding="utf-8")) if file.is_file() else None
@@ -120,9 +113,8 @@ def _python_of(source: Path) -> str:
     named = os.environ.get("COMFYUI_PYTHON", "")
     if named:
         return named
-    inside = "Scripts/python.exe" if os.name == "nt" else "bin/python"
     portable = source.parent / "python_embeded" / "python.exe"
-    places = [source / ".venv" / inside, source / "venv" / inside, portable]
+    places = [python_of(source / ".venv"), python_of(source / "venv"), portable]
     return next((str(place) for place in places if place.is_file()), sys.executable)
 
 
@@ -130,7 +122,7 @@ def _check_python(python: str) -> Path:
     """The Python's own name for itself, after checking that it has what a ComfyUI and this pack need."""
     names = [*NEEDED, *(re.split(r"[^A-Za-z0-9._-]", line)[0] for line in requirements())]
     try:
-        asked = subprocess.run([python, "-c", _ASK, *names], capture_output=True, text=True, check=True)
+        asked = subprocess.run([python, "-c", _ASK, *names], capture_output=True, encoding="utf-8", errors="replace", check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise Failure(
             f"the Python of your ComfyUI, {python}, does not run ({error}); "

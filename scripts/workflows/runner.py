@@ -6,14 +6,15 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import workflow as workflows
-from events import Event, failure
-from host_client import Client, Gone
-from host_server import Launch, Server
-from hosts import Host
-from progress import Progress
+from hosting.hosts import Host
+from hosting.server import Launch, Server
 from terminal import Failure, say
-from workflow import Json, Setting
+
+from . import workflow as workflows
+from .client import Client, Gone
+from .events import Event, failure
+from .progress import Progress
+from .workflow import Json, Setting
 
 
 @dataclass(frozen=True)

@@ -1,45 +1,11 @@
-"""What the commands share at the terminal: clean failures, clean exits, progress lines."""
+"""Progress at the terminal: a bar, and a line that is rewritten in place."""
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from collections.abc import Callable
-from types import FrameType
 
 BAR_WIDTH = 24
-
-
-class Failure(Exception):
-    """Something the user can act on; its text is one sentence and is all that is shown."""
-
-
-def guarded(command: Callable[[list[str]], int]) -> None:
-    """Run a command as the process: a Failure becomes one line, signals leave through every `finally`."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it as ignored
-    signal.signal(signal.SIGTERM, _leave)
-    if sys.platform != "win32":
-        signal.signal(signal.SIGHUP, _leave)
-    try:
-        code = command(sys.argv[1:])
-    except Failure as failure:
-        print(f"error: {failure}", file=sys.stderr, flush=True)
-        code = 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr, flush=True)
-        code = 130
-    sys.exit(code)
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    """Turn a signal into an ordinary exit, so that every `with` and `finally` is run."""
-    raise SystemExit(128 + number)
-
-
-def say(text: str) -> None:
-    """One line for the user; stdout is left to results."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def bar(done: float, total: float) -> str:

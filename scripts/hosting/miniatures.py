@@ -1,4 +1,4 @@
-"""The untrained miniature checkpoints that the demo and the tests run."""
+"""The untrained miniature checkpoints that the tests run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hashlib
 import shutil
 import subprocess
 
-from hosts import HOME, MODELS, REPO, Host, environment
-from steps import locked
 from terminal import Failure, say
+
+from .hosts import HOME, MODELS, REPO, Host, environment
+from .locks import locked
 
 BUILDER = REPO / "scripts" / "miniature.py"
 RECIPES = REPO / "tests" / "data" / "golden"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import os
 import runpy
@@ -11,6 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
+
+import psutil
 
 _ASK_DEVICE = "import torch; print(getattr(torch, 'accelerator', torch.cuda).is_available())"
 
@@ -23,6 +26,8 @@ def main(arguments: list[str]) -> None:
     chosen, rest = parser.parse_known_args(arguments)
     watch_parent(chosen.scratch)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it as ignored
+    if sys.platform == "win32":
+        signal.signal(signal.SIGBREAK, signal.default_int_handler)  # what asks it to end there
     sys.path[0] = chosen.source
     operators = torchvision_operators() if is_cpu_build("torch") else None
     if not has_accelerator():
@@ -45,8 +50,9 @@ def _end_with(pipe: int, scratch: str) -> None:
     while os.read(pipe, 1024):
         pass
     shutil.rmtree(scratch, ignore_errors=True)  # nobody else is left to do it
-    if sys.platform != "win32" and os.getpgrp() == os.getpid():
-        os.killpg(os.getpid(), signal.SIGKILL)
+    for started in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
+            started.kill()
     os._exit(1)
 
 
