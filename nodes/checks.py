@@ -13,9 +13,8 @@ from ..show1_core.cascade import to_clip
 from ..show1_core.checkpoints import Identity
 from ..show1_core.stages import STAGES, Stage
 from . import host
+from .titles import title_of
 
-NODES = {"keyframes": "Show-1 Keyframes", "interpolation": "Show-1 Interpolator", "first-frame": "Show-1 First Frame SR",
-         "sr1": "Show-1 Pixel SR", "sr2": "Show-1 Latent SR"}  # titles, by the name of the stage that belongs in them
 MOST_NAMED = 12  # options that a sentence lists
 # what the loaders offer when all is there: the word for scripts/download.py, and the repository at the hub
 PUBLISHED: Mapping[str, tuple[str, str]] = {
@@ -77,8 +76,8 @@ def stage_model(model: Any, stage: Stage) -> Identity:
                          "loaded with Show-1 Model Loader.")
     if identity.stage is not stage:
         right = f"{stage.title} ({stage.checkpoint})"
-        raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in {NODES[identity.stage.name]}; "
-                         f"expected {right}.")
+        raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in "
+                         f"{title_of(identity.stage)}; expected {right}.")
     return identity
 
 
@@ -86,7 +85,7 @@ def text(conditioning: Any, name: str, identity: Identity) -> None:
     """CONDITIONING of the width the model was trained with, and no frames with it. Raises ValueError."""
     if any(host.has_frames(values) for _, values in conditioning):
         raise ValueError(f"{name} carries frames for a core sampler, from Show-1 Interpolation or Pixel SR Conditioning; "
-                         f"{NODES[identity.stage.name]} takes the text alone, from before that node.")
+                         f"{title_of(identity.stage)} takes the text alone, from before that node.")
     width, expected = conditioning[0][0].shape[-1], identity.config.text_dim
     if width != expected:
         encoder = "CLIP Text Encode with the text encoder of show-1-sr2" if identity.stage is STAGES[-1] else "Show-1 T5 Encode"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from typing import Any
 
@@ -13,10 +14,22 @@ from ..show1_core.checkpoints import Identity
 from ..show1_core.stages import Stage
 from . import checks, host
 from .run import Run
-from .sheets import contact_sheet
+from .sheets import Colours, contact_sheet
 
 CATEGORY = "Show-1"
 PREVIEW_SECONDS = 0.2
+
+
+def search_words(*words: str) -> dict[str, Any]:
+    """Further words that find a node in the search, for a schema that has room for them."""
+    return {"search_aliases": list(words)} if "search_aliases" in inspect.signature(io.Schema.__init__).parameters else {}
+
+
+def advanced(field: Any) -> Any:
+    """An input for the few: newer frontends hide it until it is asked for."""
+    if hasattr(field, "extra_dict"):
+        field.extra_dict = {**field.extra_dict, "advanced": True}
+    return field
 
 
 class SamplerNode(io.ComfyNode):
@@ -87,17 +100,22 @@ def checked(run: Run, stage: Stage) -> Identity:
     return identity
 
 
-def sampling(run: Run, windows: int = 1) -> Sample:
-    """The host's sampling of this run, with one progress bar over all windows."""
-    return host.HostSample(run, Progress(run.model, windows), windows)
+def sampling(run: Run, windows: int = 1, colours: Colours | None = None) -> Sample:
+    """The host's sampling of this run, with one progress bar over all windows; `colours` are those of a latent stage's VAE."""
+    return host.HostSample(run, Progress(run.model, windows, colours), windows)
+
+
+def pixels_as_they_are(clip: Tensor) -> Tensor:
+    """The colours of a clip in pixel space."""
+    return clip
 
 
 class Progress:
     """One bar over all windows of a stage, with a picture of the clip as it stands when the user wants previews."""
 
-    def __init__(self, model: Any, windows: int) -> None:
+    def __init__(self, model: Any, windows: int, colours: Colours | None = None) -> None:
         self.bar, self.previewer = host.progress_bar(windows), host.previewer(model)
-        self.pixels = model.model.latent_format.latent_channels == 3
+        self.coloured = pixels_as_they_are if model.model.latent_format.latent_channels == 3 else colours
         self.windows, self.done, self.shown = windows, 0, 0.0
 
     def __call__(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
@@ -105,10 +123,10 @@ class Progress:
         self.bar.update_absolute(self.done, self.windows * steps, self.picture(x0))
 
     def picture(self, x0: Tensor) -> Any:
-        """The preview of x0, at most five a second: all frames of a pixel clip, the host's own for latents."""
+        """The preview of x0, at most five a second: all frames where their colours are known, else the host's own."""
         if self.previewer is None or time.monotonic() - self.shown < PREVIEW_SECONDS:
             return None
         self.shown = time.monotonic()
-        if self.pixels:
-            return ("JPEG", contact_sheet(x0), None)
+        if self.coloured is not None:
+            return ("JPEG", contact_sheet(self.coloured(x0)), None)
         return self.previewer.decode_latent_to_preview_image("JPEG", x0[:, :, 0])  # its decoders take pictures

@@ -21,6 +21,7 @@ class Show1KeyframeDrafts(common.SamplerNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1KeyframeDrafts", display_name="Show-1 Keyframe Drafts", category=common.CATEGORY,
+            **common.search_words("text to video", "t2v", "variations", "contact sheet", "pixel diffusion"),
             description="Several takes of the keyframes at once, to choose from before the expensive stages. "
                         "The first is what Show-1 Keyframes draws from seed, the next from seed + 1.",
             inputs=[

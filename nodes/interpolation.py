@@ -19,6 +19,7 @@ class Show1Interpolator(common.SamplerNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1Interpolator", display_name="Show-1 Interpolator", category=common.CATEGORY,
+            **common.search_words("interpolate", "frame interpolation", "smooth video", "slow motion", "text to video"),
             description="Makes 4n - 3 frames of n, by drawing what happens between neighbours. All pairs run at once.",
             inputs=[
                 *common.model_inputs(INTERPOLATION),

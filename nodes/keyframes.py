@@ -19,6 +19,7 @@ class Show1KeyframeSampler(common.SamplerNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1KeyframeSampler", display_name="Show-1 Keyframes", category=common.CATEGORY,
+            **common.search_words("text to video", "t2v", "text2video", "pixel diffusion", "generate video"),
             description="Draws a few small keyframes that follow the prompt. What they show decides the whole video.",
             inputs=[
                 *common.model_inputs(KEYFRAMES), common.seed_input(), *common.strength_inputs(KEYFRAMES),

@@ -20,6 +20,7 @@ class Show1LatentSR(common.SamplerNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1LatentSR", display_name="Show-1 Latent SR", category=common.CATEGORY,
+            **common.search_words("upscale video", "super resolution", "video upscaler", "text to video"),
             description="Lifts a clip to its final size: resize, VAE encode, the last part of a denoising run, VAE decode.",
             inputs=[
                 *common.model_inputs(LATENT_SR)[:1],
@@ -46,5 +47,6 @@ class Show1LatentSR(common.SamplerNode):
                              "Show-1 VAE Loader, or an SD 1.x VAE from the core Load VAE.")
         checks.size(height, width, 8, "the video size")
         frames = checks.frames(images, "images")
-        latent = cascade.refine(common.sampling(run), partial(host.encode_posterior, vae), frames, (height, width), seed)
+        sample = common.sampling(run, colours=host.colours(vae, model))
+        latent = cascade.refine(sample, partial(host.encode_posterior, vae), frames, (height, width), seed)
         return io.NodeOutput(host.decode(vae, latent), {"samples": cascade.as_frames(latent)})

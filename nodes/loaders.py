@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..show1_core.checkpoints import read_checkpoint
 from ..show1_core.weights import find_weights, read_json, read_tensors
 from . import checks, host
-from .common import CATEGORY
+from .common import CATEGORY, advanced, search_words
 
 DTYPES = ["auto", *host.DTYPES]
 KERNELS = ["auto", "eager", "any"]
@@ -17,6 +17,20 @@ SHOW1 = "models/show1"
 TEXTS = f"{SHOW1} or models/text_encoders"
 
 
+def model_names() -> list[str]:
+    """The UNets to choose from, in the order of the cascade."""
+    return sorted(LIBRARY.models(), key=place)
+
+
+def place(name: str) -> int:
+    """Where in the cascade a model belongs, as far as its name says: a fresh loader offers what comes first."""
+    words = (("base", "keyframe"), ("interp",), ("first-frame", "if-"), ("sr1",), ("sr2",))
+    last = name.lower().rsplit("/", 1)[-1]
+    return next((number for number, some in enumerate(words) if any(word in last for word in some)), len(words))
+
+
+
+
 class Show1ModelLoader(io.ComfyNode):
     """A UNet of the cascade as a native MODEL."""
 
@@ -24,17 +38,20 @@ class Show1ModelLoader(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1ModelLoader", display_name="Show-1 Model Loader", category=CATEGORY,
+            **search_words("load model", "unet", "text to video", "pixel diffusion"),
             description="Loads one UNet of the Show-1 cascade, from a published folder or a converted file in models/show1.",
             inputs=[
-                io.Combo.Input("model", options=list(LIBRARY.models()),
+                io.Combo.Input("model", options=model_names(),
                                tooltip="Folders and .safetensors files in models/show1."),
                 io.Combo.Input("dtype", options=DTYPES, default="auto",
                                tooltip="auto: what the device does best. fp8_e4m3fn halves fp16's memory and costs accuracy."),
-                io.Combo.Input("kernels", options=KERNELS, default="auto",
-                               tooltip="auto: the fastest that serves here. eager: plain PyTorch, for comparison. any: also "
-                                       "Triton kernels that nobody has timed yet."),
-                io.Combo.Input("compile", options=COMPILE, default="off", optional=True,
-                               tooltip="blocks: torch.compile, minutes at the first run. Slower on CPUs, not yet timed on GPUs."),
+                advanced(io.Combo.Input(
+                    "kernels", options=KERNELS, default="auto",
+                    tooltip="auto: the fastest that serves here. eager: plain PyTorch, for comparison. any: also Triton kernels "
+                            "that nobody has timed yet.")),
+                advanced(io.Combo.Input(
+                    "compile", options=COMPILE, default="off", optional=True,
+                    tooltip="blocks: torch.compile, minutes at the first run. Slower on CPUs, not yet timed on GPUs.")),
             ],
             outputs=[io.Model.Output()],
         )

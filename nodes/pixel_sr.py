@@ -19,6 +19,7 @@ class Show1FirstFrameSR(common.SamplerNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1FirstFrameSR", display_name="Show-1 First Frame SR", category=common.CATEGORY,
+            **common.search_words("upscale image", "super resolution", "pixel diffusion", "deepfloyd if"),
             description="Enlarges the first frame four times with an image model. Any other upscaler's image does as well.",
             inputs=[
                 *common.model_inputs(FIRST_FRAME),
@@ -46,6 +47,7 @@ class Show1PixelSR(common.SamplerNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1PixelSR", display_name="Show-1 Pixel SR", category=common.CATEGORY,
+            **common.search_words("upscale video", "super resolution", "video upscaler", "pixel diffusion", "text to video"),
             description="Enlarges a clip four times, 8 frames at once; each window begins with the last frame of the one before.",
             inputs=[
                 *common.model_inputs(PIXEL_SR),

@@ -2,6 +2,7 @@
 
 A description says which nodes there are, what feeds them and which values differ from the node's own. Places and
 sizes follow from it: columns from left to right, in a column groups from top to bottom, in a group its nodes.
+What is inside of a subgraph is described in the same way (subgraph.py).
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ from typing import Any
 
 Json = dict[str, Any]
 Value = str | int | float | bool
+Links = Mapping[str, tuple[str, str]]  # by input: which node's title, which output of it
 
 TITLE_BAR, ROW, WIDGET, PAD = 30, 20, 24, 8  # pixels; the frontend's own measures
-NODE_GAP, GROUP_GAP, COLUMN_GAP = 30, 40, 40
-MARGIN, GROUP_TITLE = 20, 50  # around a group's nodes, and above the first one's title bar
+NODE_GAP, GROUP_GAP, COLUMN_GAP = 50, 40, 40  # the newer renderer draws nodes some 30 pixels taller
+MARGIN, BADGE, GROUP_TITLE = 16, 24, 50  # around a group's nodes, below the last, above the first one's title bar
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 NOTE = "MarkdownNote"  # lives in the frontend alone
 NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
+INPUTS = "inputs"  # inside of a subgraph, the title of what comes from outside
+INPUTS_ID, OUTPUTS_ID = -10, -20  # the frontend's own, for the two sides of a subgraph
 OPTIONAL_SHAPE = 7
 MUTED = 2
-SCREEN, BARS = (1480, 800), (90, 145)  # pixels for the graph on a small screen, and what lies over it left and above
+SCREEN, BARS = (1270, 620), (75, 125)  # pixels for the graph on a small screen, and what lies over it left and above
 READABLE = 0.6  # below this scale the frontend draws no text
 NAMESPACE = uuid.UUID("5f0b1c0e-6d0e-4f3c-9b52-7f6a5c0d9e11")
 
@@ -33,7 +37,7 @@ class Node:
 
     title: str
     type: str
-    links: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    links: Links = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
     control: str = "fixed"  # what becomes of the seed after a run
     height: int = 0  # at least; text fields and pictures need more than their rows
@@ -49,7 +53,8 @@ class Group:
     title: str
     colour: str
     nodes: tuple[Node, ...]
-    width: int = 270
+    width: int = 250
+    top: int = 0  # left free above, for links that pass
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,14 @@ class Graph:
         for column in self.columns:
             for group in column:
                 yield from group.nodes
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """What goes into a subgraph, by name and type, and what comes out of it: which node's title, which output of it."""
+
+    inputs: tuple[tuple[str, str], ...] = ()
+    outputs: Links = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,6 +121,7 @@ class Shape:
     sockets: tuple[tuple[str, str, bool], ...]  # name, type, optional
     widgets: tuple[Widget, ...]
     outputs: tuple[tuple[str, str], ...]  # name, type
+    is_subgraph: bool = False
 
     @property
     def height(self) -> int:
@@ -137,33 +151,41 @@ def shape_of(node: Node, object_info: Json) -> Shape:
                 sockets.append((name, kind, optional))
             if options.get("video_upload"):
                 widgets.append(UPLOAD)
-    return Shape(tuple(sockets), tuple(widgets), tuple(zip(info["output_name"], info["output"])))
+    return Shape(tuple(sockets), tuple(widgets), tuple(zip(info["output_name"], info["output"])), info.get("is_subgraph", False))
 
 
 def to_ui(graph: Graph, object_info: Json, packs: Mapping[str, Pack]) -> Json:
     """The workflow in the format of Save; `packs` by the beginning of a node type's name, the longest wins."""
-    nodes = list(graph.nodes())
-    shapes = [shape_of(node, object_info) for node in nodes]
-    boxes, groups = _arranged(graph, dict(zip((node.title for node in nodes), shapes)))
-    links = _links(nodes, shapes)
-    written = []
-    for index, (node, shape) in enumerate(zip(nodes, shapes)):
-        properties = {} if node.type == NOTE else _properties(node.type, packs)
-        written.append(_node(node, shape, boxes[node.title], index, properties, links))
-    for order, index in enumerate(_run_order(len(nodes), links)):
-        written[index]["order"] = order
+    nodes, links, groups = drawn(graph, object_info, packs)
     return {
         "id": str(uuid.uuid5(NAMESPACE, graph.title)),
         "revision": 0,
         "last_node_id": len(nodes),
         "last_link_id": len(links),
-        "nodes": written,
+        "nodes": nodes,
         "links": links,
         "groups": groups,
         "config": {},
         "extra": {"ds": _view(groups)},
         "version": 0.4,
     }
+
+
+def drawn(graph: Graph, object_info: Json, packs: Mapping[str, Pack],
+          boundary: Boundary | None = None) -> tuple[list[Json], list[list[Any]], list[Json]]:
+    """Nodes, links and groups of a graph; inside of a subgraph, the links from and to its boundary too."""
+    nodes = list(graph.nodes())
+    shapes = [shape_of(node, object_info) for node in nodes]
+    boxes, groups = _arranged(graph, dict(zip((node.title for node in nodes), shapes)))
+    links = _links(nodes, shapes, boundary or Boundary())
+    written = []
+    for index, (node, shape) in enumerate(zip(nodes, shapes)):
+        properties = {} if node.type == NOTE else _properties(node.type, packs)
+        written.append(_node(node, shape, boxes[node.title], index, properties, links))
+    inner = [link for link in links if INPUTS_ID not in link[1:2] and OUTPUTS_ID not in link[3:4]]
+    for order, index in enumerate(_run_order(len(nodes), inner)):
+        written[index]["order"] = order
+    return written, links, groups
 
 
 def _arranged(graph: Graph, shapes: Mapping[str, Shape]) -> tuple[dict[str, Box], list[Json]]:
@@ -174,12 +196,12 @@ def _arranged(graph: Graph, shapes: Mapping[str, Shape]) -> tuple[dict[str, Box]
     for column in graph.columns:
         wide, y = max(group.width for group in column), 0
         for group in column:
-            top, y = y, y + GROUP_TITLE
+            top, y = y + group.top, y + group.top + GROUP_TITLE
             for node in group.nodes:
                 height = max(shapes[node.title].height, node.height)
                 boxes[node.title] = Box(x + MARGIN, y + TITLE_BAR, wide, height)
                 y += TITLE_BAR + height + node.room + NODE_GAP
-            y += MARGIN - NODE_GAP
+            y += BADGE + MARGIN - NODE_GAP
             frame = [x, top, wide + 2 * MARGIN, y - top]
             groups.append({"id": len(groups) + 1, "title": group.title, "bounding": frame, "color": group.colour,
                            "font_size": 24, "flags": {}})
@@ -195,17 +217,19 @@ def _view(groups: list[Json]) -> Json:
     return {"scale": round(scale, 3), "offset": [round(side / scale) for side in BARS]}
 
 
-def _links(nodes: list[Node], shapes: list[Shape]) -> list[list[Any]]:
+def _links(nodes: list[Node], shapes: list[Shape], boundary: Boundary) -> list[list[Any]]:
     """Rows of link id, source and slot, target and slot, type."""
-    places = {node.title: index for index, node in enumerate(nodes)}
-    assert len(places) == len(nodes), "titles name nodes, so no two may be equal"
+    sources = {node.title: (index + 1, shape.outputs) for index, (node, shape) in enumerate(zip(nodes, shapes))}
+    assert len(sources) == len(nodes), "titles name nodes, so no two may be equal"
+    sources[INPUTS] = (INPUTS_ID, boundary.inputs)
+    wanted = [(source, target + 1, shape.inputs().index(name))
+              for target, (node, shape) in enumerate(zip(nodes, shapes)) for name, source in node.links.items()]
+    wanted += [(source, OUTPUTS_ID, slot) for slot, source in enumerate(boundary.outputs.values())]
     links: list[list[Any]] = []
-    for target, (node, shape) in enumerate(zip(nodes, shapes)):
-        for name, (title, output) in node.links.items():
-            source = places[title]
-            slot = [known for known, _ in shapes[source].outputs].index(output)
-            kind = shapes[source].outputs[slot][1]
-            links.append([len(links) + 1, source + 1, slot, target + 1, shape.inputs().index(name), kind])
+    for (title, output), target, target_slot in wanted:
+        source, outputs = sources[title]
+        slot = [known for known, _ in outputs].index(output)
+        links.append([len(links) + 1, source, slot, target, target_slot, outputs[slot][1]])
     return links
 
 
@@ -260,8 +284,10 @@ def _properties(kind: str, packs: Mapping[str, Pack]) -> Json:
 
 
 def _values(node: Node, shape: Shape) -> list[Value]:
-    """What stands in the node's fields, in their order."""
+    """What stands in the node's fields, in their order; a subgraph's stand in the nodes inside."""
     values: list[Value] = []
+    if shape.is_subgraph:
+        return values
     for widget in shape.widgets:
         values.append(_value(node, widget))
         if widget.has_control:

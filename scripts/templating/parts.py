@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .graphs import NOTE, Group, Node, Value
+from .graphs import NOTE, Group, Links, Node, Value
 
 GREY, BLUE, GREEN, AMBER, RED, VIOLET = "#9aa0a6", "#5b8fd0", "#5bb57f", "#c9a557", "#cf7058", "#9a70d0"
 PROMPT_COLOURS = {"color": "#232", "bgcolor": "#353"}
-PREVIEW = 220  # pixels that the frontend adds to a node for its live preview
+PREVIEW = 140  # pixels that the frontend adds to a node for its live preview
 SEED = 345
-Links = Mapping[str, tuple[str, str]]
 Values = Mapping[str, Value]
 
 
@@ -28,7 +27,7 @@ def loading(name: str) -> str:
     return f"Load {name.removeprefix('show1-mini/')}"
 
 
-def t5(name: str) -> Node:
+def t5(name: str = "show-1-base/text_encoder") -> Node:
     return Node("Load T5", "Show1TextEncoderLoader", values={"text_encoder": name})
 
 
@@ -69,22 +68,38 @@ def vae(name: str) -> Node:
     return Node("Load VAE", "Show1VAELoader", values={"vae": name})
 
 
-def preview(title: str, source: tuple[str, str]) -> Node:
-    return Node(title, "PreviewImage", {"images": source}, height=250)
-
-
 def note(text: str, height: int) -> Node:
     return Node("Read me", NOTE, values={"text": text}, height=height)
 
 
-def video(links: Links, prefix: str) -> Group:
-    made = Node("Video", "CreateVideo", links)
-    saved = Node("Save the video", "SaveVideo", {"video": link("Video", "VIDEO")}, {"filename_prefix": prefix}, height=340)
-    return Group("Video", GREY, (made, saved), 330)
+def take_apart(frames: int) -> tuple[Node, Node]:
+    """The first frames of a video; its sound and frame rate come from the first of the two nodes."""
+    return (Node("Take it apart", "GetVideoComponents"),
+            Node("Frames", "ImageFromBatch", {"image": link("Take it apart", "images")}, {"length": frames}))
+
+
+def video(links: Links) -> Group:
+    return Group("Video", GREY, (Node("Video", "CreateVideo", links),))
+
+
+def saved(source: tuple[str, str], prefix: str, height: int = 420) -> Group:
+    """The last group of a template."""
+    file = Node("Save the video", "SaveVideo", {"video": source}, {"filename_prefix": prefix}, height=height)
+    return Group("Result", GREY, (file,), 420)
+
+
+def about(text: str, height: int) -> Group:
+    """The first group of a template whose prompt has other company."""
+    return Group("Read me", GREY, (note(text, height),), 380)
+
+
+def start(text: str, read_me: str, height: int) -> Group:
+    """The first group of a template: the prompt, and what to know."""
+    return Group("Start here", GREY, (prompt(text), note(read_me, height)), 380)
 
 
 def t5_text(encoder: str = "show-1-base/text_encoder") -> Group:
-    return Group("Text for the pixel stages", GREEN, (t5(encoder), encode()), 310)
+    return Group("Text for the pixel stages", GREEN, (t5(encoder), encode()), 290)
 
 
 def clip_group() -> Group:
@@ -92,13 +107,11 @@ def clip_group() -> Group:
         Node("Load CLIP", "Show1TextEncoderLoader", values={"text_encoder": "show-1-sr2/text_encoder"}),
         clip_text("Prompt for the last stage", {"text": link("Prompt", "STRING")}),
         clip_text("Negative for the last stage", {}, {"text": "low resolution, blur"}),
-    ), 310)
+    ), 290)
 
 
 def keyframes_group(name: str, values: Values | None = None) -> Group:
-    return Group("1 Keyframes", BLUE, (
-        model(name), stage("Keyframes", "Show1KeyframeSampler", name, {}, values),
-        preview("Preview the keyframes", link("Keyframes", "images"))))
+    return Group("1 Keyframes", BLUE, (model(name), stage("Keyframes", "Show1KeyframeSampler", name, {}, values)))
 
 
 def muted(group: Group) -> Group:
@@ -111,19 +124,15 @@ def interpolation_group(name: str, links: Links, values: Values | None = None) -
         model(name), stage("Interpolation", "Show1Interpolator", name, links, values)))
 
 
-def first_frame_group(name: str, values: Values | None = None) -> Group:
-    links = {"image": link("Interpolation", "images")}
+def first_frame_group(name: str, image: tuple[str, str], values: Values | None = None) -> Group:
     return Group("3 First frame, enlarged", AMBER, (
-        model(name), stage("First frame", "Show1FirstFrameSR", name, links, values)))
+        model(name), stage("First frame", "Show1FirstFrameSR", name, {"image": image}, values)))
 
 
-def upscale_group(name: str, values: Values | None = None) -> Group:
-    links = {"images": link("Interpolation", "images"), "first_frame": link("First frame", "image")}
-    return Group("4 All frames, enlarged", RED, (
-        model(name), stage("Upscale", "Show1PixelSR", name, links, values),
-        preview("Preview the enlarged frames", link("Upscale", "images"))))
+def upscale_group(name: str, images: tuple[str, str], values: Values | None = None) -> Group:
+    links = {"images": images, "first_frame": link("First frame", "image")}
+    return Group("4 All frames, enlarged", RED, (model(name), stage("Upscale", "Show1PixelSR", name, links, values)))
 
 
-def final_group(links: Links, values: Values | None = None) -> Group:
-    return Group("5 Final size and detail", VIOLET, (
-        vae("show-1-sr2/vae"), model("show-1-sr2"), refine("show-1-sr2", {**clip_links(), **links}, values)))
+def final_group(name: str, links: Links, values: Values | None = None) -> Group:
+    return Group("5 Final size and detail", VIOLET, (vae(f"{name}/vae"), model(name), refine(name, links, values)))

@@ -1,4 +1,4 @@
-"""The host's own frontend and a newer one, in headless Chromium; skipped where there is no browser."""
+"""The host's own frontend and a newer one with both of its renderers, in headless Chromium; skipped where there is none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from hosting.miniatures import build_miniatures  # noqa: E402
 from hosting.server import Launch, Server  # noqa: E402
 from testing.browser import NEWER_FRONTEND, find_browser  # noqa: E402
 
-FRONTENDS = {"own": (), "newer": ("--front-end-root", str(NEWER_FRONTEND))}
+OWN, NEWER = (), ("--front-end-root", str(NEWER_FRONTEND))
+NEW_NODES = {"Comfy.VueNodes.Enabled": True}  # nodes as elements of the page instead of on the canvas
+FRONTENDS: dict[str, tuple[tuple[str, ...], dict[str, bool]]] = {
+    "own": (OWN, {}), "newer": (NEWER, {"Comfy.VueNodes.Enabled": False}), "newer, new nodes": (NEWER, NEW_NODES)}
 
 
 @pytest.fixture(scope="session", params=["own", pytest.param("newer", marks=pytest.mark.slow)])
@@ -28,12 +31,13 @@ def frontend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     browser = find_browser()
     if isinstance(browser, str):
         pytest.skip(browser)
-    if request.param == "newer" and not NEWER_FRONTEND.is_dir():
+    options, settings = FRONTENDS[request.param]
+    if options == NEWER and not NEWER_FRONTEND.is_dir():
         pytest.skip(f"there is no {NEWER_FRONTEND}; scripts/test.py fetches it")
     host = ensure()
     build_miniatures(host)
     folder = tmp_path_factory.mktemp("browser")
     (folder / "user").mkdir()
-    arguments = ("--user-directory", str(folder / "user"), *FRONTENDS[request.param])
+    arguments = ("--user-directory", str(folder / "user"), *options)
     with Server(host, Launch(models=(MODELS,), output=folder / "output", arguments=arguments)) as server:
-        yield Frontend(server.url, browser, folder)
+        yield Frontend(server.url, browser, folder, settings)

@@ -78,13 +78,18 @@ class StandInHost(ModuleType):
 def schemas() -> dict[str, SimpleNamespace]:
     """The schema of every node by its id."""
     with stand_ins():
-        spec = importlib.util.spec_from_file_location(PACK, REPO / "__init__.py", submodule_search_locations=[str(REPO)])
-        assert spec is not None
-        sys.modules[PACK] = importlib.util.module_from_spec(spec)
-        nodes = importlib.import_module(f"{PACK}.nodes")
+        nodes = load_pack()
         listing = nodes.Show1Extension.get_node_list(object())
         defined = [node.define_schema() for node in finished(listing)]
     return {schema.node_id: schema for schema in defined}
+
+
+def load_pack() -> ModuleType:
+    """The pack's nodes, in place of which there must be stand-ins for the host."""
+    spec = importlib.util.spec_from_file_location(PACK, REPO / "__init__.py", submodule_search_locations=[str(REPO)])
+    assert spec is not None
+    sys.modules[PACK] = importlib.util.module_from_spec(spec)
+    return importlib.import_module(f"{PACK}.nodes")
 
 
 def finished(coroutine: Any) -> Any:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # ComfyUI-Manager and comfy-cli are set up, 600 M
 Json = dict[str, Any]
 NODE_IDS = {page.stem for page in (REPO / "web" / "docs").glob("*.md")}
 TEMPLATES = {file.stem for file in (REPO / "example_workflows").glob("*.json")}
-SHIPPED = {"docs", "example_workflows", "locales", "nodes", "scripts", "show1_core", "web"}
+SHIPPED = {"docs", "example_workflows", "locales", "nodes", "scripts", "show1_core", "subgraphs", "web"}
 FILES = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "__init__.py", "pyproject.toml",
          "requirements.txt"}
 # Templates that need no file of the user's, by what makes a run with the miniature models short.
