@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,20 @@ DARK, LIGHT = (24, 24, 27), (244, 244, 245)
 def grid(frames: list[Image]) -> Image:
     """Six frames spread over the clip, two by three, softly enlarged."""
     return tiled(spread(frames, 6), 2)
+
+
+def trail(frames: list[Image]) -> Image:
+    """The whole motion in one picture, the lightest of every pixel, above three of the frames."""
+    from PIL import Image as Images
+    from PIL import ImageChops
+
+    motion = reduce(ImageChops.lighter, spread(frames, 5))
+    card, foot = Images.new("RGB", (SIDE, SIDE), DARK), SIDE // 3
+    width = (SIDE - 2 * GAP) // 3
+    card.paste(cropped(motion, (SIDE, SIDE - foot - GAP)), (0, 0))
+    for place, frame in enumerate(spread(frames, 3)):
+        card.paste(cropped(frame, (width, foot)), (place * (width + GAP), SIDE - foot))
+    return card
 
 
 def pixels(frames: list[Image]) -> Image:

@@ -58,7 +58,7 @@ class Run:
 
 
 RUNS = {
-    "Show-1 text to video": Run("a yellow circle moving right", "Refine"),
+    "Show-1 text to video": Run("a yellow circle moving right", "Refine", motifs.trail),
     "Show-1 text to video, few steps": Run("a green circle moving up", "Refine"),
     "Show-1 mini text to video (CPU)": Run("a red circle moving right", "Refine"),
     "Show-1 keyframes only": Run("a purple circle moving left", "Keyframes", motifs.pixels),
