@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Motif = Callable[[list["Image"]], "Image"]
 SIDE, GAP = 512, 4  # pixels
 TAKES, TAKE_FRAMES = 4, 8  # that the mini draws, and frames of each
+FADING = (0.2, 0.35, 0.55, 1.0)  # how light the moments of a trail are
 NEW_BETWEEN = 3  # frames that are drawn between two
 DARK, LIGHT = (24, 24, 27), (244, 244, 245)
 
@@ -22,11 +23,12 @@ def grid(frames: list[Image]) -> Image:
 
 
 def trail(frames: list[Image]) -> Image:
-    """The whole motion in one picture, the lightest of every pixel, above three of the frames."""
+    """The whole motion in one picture, what is past the darker, above three of the frames."""
     from PIL import Image as Images
-    from PIL import ImageChops
+    from PIL import ImageChops, ImageEnhance
 
-    motion = reduce(ImageChops.lighter, spread(frames, 5))
+    moments = zip(spread(frames, len(FADING)), FADING, strict=True)
+    motion = reduce(ImageChops.lighter, (ImageEnhance.Brightness(frame).enhance(light) for frame, light in moments))
     card, foot = Images.new("RGB", (SIDE, SIDE), DARK), SIDE // 3
     width = (SIDE - 2 * GAP) // 3
     card.paste(cropped(motion, (SIDE, SIDE - foot - GAP)), (0, 0))
