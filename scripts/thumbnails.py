@@ -58,7 +58,7 @@ class Take:
 
 
 RUNS = {
-    "Show-1 text to video": Take("a yellow circle moving right", "Refine"),
+    "Show-1 text to video": Take("a yellow circle moving right", "Refine", motifs.trail),
     "Show-1 text to video, few steps": Take("a green circle moving up", "Refine"),
     "Show-1 mini text to video (CPU)": Take("a red circle moving right", "Refine"),
     "Show-1 keyframes only": Take("a purple circle moving left", "Keyframes", motifs.pixels),

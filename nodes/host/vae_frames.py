@@ -15,8 +15,8 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...show1_core.models.rescue import NotFinite, is_out_of_memory
-from ...show1_core.vae_memory import size_that_fits
+from ...show1_core.memory import is_out_of_memory, size_that_fits
+from ...show1_core.models.finite import NotFinite
 
 TILES = (512, 256)  # pixels of a side, tried one after the other
 EVERYTHING = 1e30  # bytes to free, as the host itself asks for it

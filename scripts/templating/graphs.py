@@ -77,6 +77,7 @@ class Boundary:
 
     inputs: tuple[tuple[str, str], ...] = ()
     outputs: Links = field(default_factory=dict)
+    first_id: int = 1  # of the nodes; no two in a workflow may be equal, wherever they are
 
 
 @dataclass(frozen=True)
@@ -177,14 +178,15 @@ def drawn(graph: Graph, object_info: Json, packs: Mapping[str, Pack],
     nodes = list(graph.nodes())
     shapes = [shape_of(node, object_info) for node in nodes]
     boxes, groups = _arranged(graph, dict(zip((node.title for node in nodes), shapes)))
-    links = _links(nodes, shapes, boundary or Boundary())
+    boundary = boundary or Boundary()
+    links = _links(nodes, shapes, boundary)
     written = []
     for index, (node, shape) in enumerate(zip(nodes, shapes)):
         properties = {} if node.type == NOTE else _properties(node.type, packs)
-        written.append(_node(node, shape, boxes[node.title], index, properties, links))
-    inner = [link for link in links if INPUTS_ID not in link[1:2] and OUTPUTS_ID not in link[3:4]]
-    for order, index in enumerate(_run_order(len(nodes), inner)):
-        written[index]["order"] = order
+        written.append(_node(node, shape, boxes[node.title], boundary.first_id + index, properties, links))
+    inner = [link for link in links if link[1] != INPUTS_ID and link[3] != OUTPUTS_ID]
+    for order, node_id in enumerate(_run_order([node["id"] for node in written], inner)):
+        written[node_id - boundary.first_id]["order"] = order
     return written, links, groups
 
 
@@ -219,11 +221,12 @@ def _view(groups: list[Json]) -> Json:
 
 def _links(nodes: list[Node], shapes: list[Shape], boundary: Boundary) -> list[list[Any]]:
     """Rows of link id, source and slot, target and slot, type."""
-    sources = {node.title: (index + 1, shape.outputs) for index, (node, shape) in enumerate(zip(nodes, shapes))}
+    described = list(enumerate(zip(nodes, shapes), boundary.first_id))
+    sources = {node.title: (node_id, shape.outputs) for node_id, (node, shape) in described}
     assert len(sources) == len(nodes), "titles name nodes, so no two may be equal"
     sources[INPUTS] = (INPUTS_ID, boundary.inputs)
-    wanted = [(source, target + 1, shape.inputs().index(name))
-              for target, (node, shape) in enumerate(zip(nodes, shapes)) for name, source in node.links.items()]
+    wanted = [(source, target, shape.inputs().index(name))
+              for target, (node, shape) in described for name, source in node.links.items()]
     wanted += [(source, OUTPUTS_ID, slot) for slot, source in enumerate(boundary.outputs.values())]
     links: list[list[Any]] = []
     for (title, output), target, target_slot in wanted:
@@ -233,37 +236,37 @@ def _links(nodes: list[Node], shapes: list[Shape], boundary: Boundary) -> list[l
     return links
 
 
-def _run_order(count: int, links: list[list[Any]]) -> list[int]:
-    """Places of the nodes in the order in which the frontend would run them: none before what feeds it."""
-    awaited = [sum(link[3] == index + 1 for link in links) for index in range(count)]
-    order = [index for index in range(count) if not awaited[index]]
-    for index in order:  # grows while it is walked
-        for link in sorted((link for link in links if link[1] == index + 1), key=lambda link: (link[2], link[0])):
-            awaited[link[3] - 1] -= 1
-            if not awaited[link[3] - 1]:
-                order.append(link[3] - 1)
-    assert len(order) == count, "the graph has a circle"
+def _run_order(ids: list[int], links: list[list[Any]]) -> list[int]:
+    """The nodes in the order in which the frontend would run them: none before what feeds it."""
+    awaited = {node_id: sum(link[3] == node_id for link in links) for node_id in ids}
+    order = [node_id for node_id in ids if not awaited[node_id]]
+    for node_id in order:  # grows while it is walked
+        for link in sorted((link for link in links if link[1] == node_id), key=lambda link: (link[2], link[0])):
+            awaited[link[3]] -= 1
+            if not awaited[link[3]]:
+                order.append(link[3])
+    assert len(order) == len(ids), "the graph has a circle"
     return order
 
 
-def _node(node: Node, shape: Shape, box: Box, index: int, properties: Json, links: list[list[Any]]) -> Json:
+def _node(node: Node, shape: Shape, box: Box, node_id: int, properties: Json, links: list[list[Any]]) -> Json:
     unknown = set(node.values) - {widget.name for widget in shape.widgets}
     assert not unknown, f"{node.title} has no {', '.join(sorted(unknown))}"
-    feeding = {link[4]: link[0] for link in links if link[3] == index + 1}
+    feeding = {link[4]: link[0] for link in links if link[3] == node_id}
     inputs: list[Json] = [{"name": name, "type": kind, **_shape(optional)} for name, kind, optional in shape.sockets]
     if node.type != NOTE:
         inputs += [{"name": widget.name, "type": widget.type, **_shape(widget.optional), "widget": {"name": widget.name}}
                    for widget in shape.widgets]
     outputs = [{"name": name, "type": kind,
-                "links": [link[0] for link in links if link[1:3] == [index + 1, slot]] or None}
+                "links": [link[0] for link in links if link[1:3] == [node_id, slot]] or None}
                for slot, (name, kind) in enumerate(shape.outputs)]
     return {
-        "id": index + 1,
+        "id": node_id,
         "type": node.type,
         "pos": [box.x, box.y],
         "size": [box.width, box.height],
         "flags": {},
-        "order": index,
+        "order": 0,
         "mode": MUTED if node.muted else 0,
         "inputs": [{**entry, "link": feeding.get(slot)} for slot, entry in enumerate(inputs)],
         "outputs": outputs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 Motif = Callable[[list["Image"]], "Image"]
 SIDE, GAP = 512, 4  # pixels
 TAKES, TAKE_FRAMES = 4, 8  # that the mini draws, and frames of each
+FADING = (0.2, 0.35, 0.55, 1.0)  # how light the moments of a trail are
 NEW_BETWEEN = 3  # frames that are drawn between two
 DARK, LIGHT = (24, 24, 27), (244, 244, 245)
 
@@ -18,6 +20,21 @@ DARK, LIGHT = (24, 24, 27), (244, 244, 245)
 def grid(frames: list[Image]) -> Image:
     """Six frames spread over the clip, two by three, softly enlarged."""
     return tiled(spread(frames, 6), 2)
+
+
+def trail(frames: list[Image]) -> Image:
+    """The whole motion in one picture, what is past the darker, above three of the frames."""
+    from PIL import Image as Images
+    from PIL import ImageChops, ImageEnhance
+
+    moments = zip(spread(frames, len(FADING)), FADING, strict=True)
+    motion = reduce(ImageChops.lighter, (ImageEnhance.Brightness(frame).enhance(light) for frame, light in moments))
+    card, foot = Images.new("RGB", (SIDE, SIDE), DARK), SIDE // 3
+    width = (SIDE - 2 * GAP) // 3
+    card.paste(cropped(motion, (SIDE, SIDE - foot - GAP)), (0, 0))
+    for place, frame in enumerate(spread(frames, 3)):
+        card.paste(cropped(frame, (width, foot)), (place * (width + GAP), SIDE - foot))
+    return card
 
 
 def pixels(frames: list[Image]) -> Image:

@@ -13,6 +13,7 @@ from typing import Any
 from . import graphs
 from .graphs import INPUTS, INPUTS_ID, NAMESPACE, OUTPUTS_ID, Boundary, Graph, Group, Json, Links, Node, Pack
 
+FIRST_ID = 101  # of the nodes inside
 SLOT, SIDE, AWAY = 20, 160, 60  # pixels: a boundary's row, its width, its distance from the nodes
 
 
@@ -56,7 +57,8 @@ def to_ui(graph: Graph, subgraphs: tuple[Subgraph, ...], object_info: Json, pack
         return graphs.to_ui(graph, object_info, packs)
     known = object_info | {subgraph.id: info_of(subgraph, object_info) for subgraph in subgraphs}
     definitions = [definition(subgraph, object_info, packs) for subgraph in subgraphs]
-    return {**graphs.to_ui(graph, known, packs), "definitions": {"subgraphs": definitions}}
+    last = max(node["id"] for subgraph in definitions for node in subgraph["nodes"])
+    return {**graphs.to_ui(graph, known, packs), "last_node_id": last, "definitions": {"subgraphs": definitions}}
 
 
 def blueprint(subgraph: Subgraph, object_info: Json, packs: Mapping[str, Pack]) -> Json:
@@ -98,7 +100,7 @@ def definition(subgraph: Subgraph, object_info: Json, packs: Mapping[str, Pack])
     shape = graphs.shape_of(subgraph.node(subgraph.graph.title), {subgraph.id: info})
     assert shape.inputs() == list(subgraph.inputs), "sockets come before fields"
     kinds = {name: kind for name, kind, _ in shape.sockets} | {widget.name: widget.type for widget in shape.widgets}
-    boundary = Boundary(tuple(kinds.items()), subgraph.outputs)
+    boundary = Boundary(tuple(kinds.items()), subgraph.outputs, FIRST_ID)
     nodes, links, groups = graphs.drawn(subgraph.inside, object_info, packs, boundary)
     right = max(group["bounding"][0] + group["bounding"][2] for group in groups)
     left_side = [-SIDE - AWAY, 0, SIDE, SLOT * len(kinds) + SLOT]
@@ -106,7 +108,7 @@ def definition(subgraph: Subgraph, object_info: Json, packs: Mapping[str, Pack])
     return {
         "id": subgraph.id,
         "version": 1,
-        "state": {"lastGroupId": len(groups), "lastNodeId": len(nodes), "lastLinkId": len(links), "lastRerouteId": 0},
+        "state": {"lastGroupId": len(groups), "lastNodeId": nodes[-1]["id"], "lastLinkId": len(links), "lastRerouteId": 0},
         "revision": 0,
         "config": {},
         "name": subgraph.graph.title,

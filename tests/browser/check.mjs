@@ -1,6 +1,6 @@
 // Opens workflows in ComfyUI's own frontend, in headless Chromium, and says what came of each, as JSON on stdout.
 // stdin: {"url", "chromium", "modules", "screenshots", "settings": {...}, "workflows": {"title": {...}},
-//         "browse": {"folder", "title"}} and, where wanted, "pictures": [titles] and "search": {"words": "a node's title"}
+//         "browse": {"folder", "title"}} and, where wanted, "pictures": [titles] and "search": [words]
 // modules: the folder whose node_modules holds playwright-core; screenshots: a folder, which gets each page as it opens
 // (title.png) and some graphs alone (title.graph.png); browse: a template to open by hand; search: what finds which node
 
@@ -37,7 +37,7 @@ try {
   }
   results.browse = await browse(page, task.browse)
   results.search = {}
-  for (const [words, title] of Object.entries(task.search ?? {})) results.search[words] = await search(page, words, title)
+  for (const words of task.search ?? []) results.search[words] = await search(page, words)
   const version = await page.evaluate(() => window.__COMFYUI_FRONTEND_VERSION__)
   console.log(JSON.stringify({ version, results }))
 } finally {
@@ -98,7 +98,7 @@ async function browse(page, { folder, title }) {
 }
 
 /** Add a node as users do, by a double click and some words; what stands on it, and what is inside of it. */
-async function search(page, words, title) {
+async function search(page, words) {
   await page.keyboard.press('Escape')
   await page.evaluate(() => window.app.graph.clear())
   await page.mouse.dblclick(VIEW.width / 2, VIEW.height / 2)
@@ -106,7 +106,7 @@ async function search(page, words, title) {
   await page.keyboard.type(words)
   await page.waitForTimeout(SETTLE)
   await page.screenshot({ path: join(task.screenshots, `search ${words}.png`) })
-  await page.getByText(title, { exact: true }).first().click()
+  await page.keyboard.press('Enter') // what fits best comes first
   await page.waitForTimeout(SETTLE)
   await page.mouse.click(VIEW.width / 4, VIEW.height / 3) // a newer frontend lets the user choose the place
   await page.waitForTimeout(SETTLE)

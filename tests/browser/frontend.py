@@ -25,14 +25,14 @@ class Frontend:
     settings: Json = field(default_factory=dict)
 
     def open(self, workflows: dict[str, Json], browse: str, pictures: tuple[str, ...] = (),
-             search: dict[str, str] | None = None) -> dict[str, Json]:
+             search: tuple[str, ...] = ()) -> dict[str, Json]:
         """What came of each workflow, by title, and of the template `browse` opened by hand; check.mjs says what is in it.
 
-        Of the `pictures` the graph alone is painted as well. `search` says which words are to find which node.
+        Of the `pictures` the graph alone is painted as well. `search` are words to find nodes by.
         """
         task = {"url": self.url, "chromium": str(self.browser.chromium), "modules": str(self.browser.modules),
                 "screenshots": str(self.screenshots), "workflows": workflows, "pictures": pictures,
-                "settings": self.settings, "search": search or {},
+                "settings": self.settings, "search": search,
                 "browse": {"folder": self.folder_of(browse), "title": browse}}
         command = [str(self.browser.node), str(Path(__file__).with_name("check.mjs"))]
         done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, timeout=SECONDS)

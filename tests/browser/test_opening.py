@@ -20,6 +20,7 @@ UNKNOWN = "A node of nobody's"
 BROWSED = "Show-1 text to video"
 SEARCHED = {"text to video": "Text to Video (Show-1)", "upscale video": "Upscale Video x4 (Show-1)",
             "smooth video": "Smooth Video x4 (Show-1)", "show-1 keyframes": "Show-1 Keyframes"}
+OUTPUTS = ("SaveVideo", "PreviewImage")
 BLUEPRINTS = {title for title in SEARCHED.values() if title.endswith("(Show-1)")}
 OWN_FILE = "Load Video.file="  # a field that the user is to fill
 # Not the title: one that equals its type's own is dropped.
@@ -31,7 +32,7 @@ def opened(frontend: Frontend) -> dict[str, Json]:
     """All of them opened, and one that must be complained about."""
     broken = copy.deepcopy(TEMPLATES["Show-1 keyframes only"])
     broken["nodes"][-1]["type"] = UNKNOWN
-    return frontend.open({**TEMPLATES, UNKNOWN: broken}, browse=BROWSED, search=SEARCHED)
+    return frontend.open({**TEMPLATES, UNKNOWN: broken}, browse=BROWSED, search=tuple(SEARCHED))
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +70,14 @@ def test_the_commands_read_it_as_the_frontend_does(title: str, opened: dict[str,
 
 
 def meaning_of(prompt: Json) -> Json:
-    """What is run: types and inputs."""
-    return {node_id: (node["class_type"], {} if node["class_type"] == "LoadVideo" else node["inputs"])
-            for node_id, node in prompt.items()}
+    """What is run: types and inputs of the nodes that end in an output, or lead to it."""
+    waiting, run = [node_id for node_id, node in prompt.items() if node["class_type"] in OUTPUTS], {}
+    while waiting:
+        node_id = waiting.pop()
+        node = prompt[node_id]
+        run[node_id] = (node["class_type"], {} if node["class_type"] == "LoadVideo" else node["inputs"])
+        waiting += [value[0] for value in node["inputs"].values() if isinstance(value, list) and value[0] not in run]
+    return run
 
 
 @pytest.mark.parametrize("title", TEMPLATES)

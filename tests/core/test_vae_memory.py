@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from show1_core.vae_memory import size_that_fits
+from show1_core.memory import size_that_fits
 
 
 @given(free=st.integers(0, 2**45), height=st.integers(8, 512), width=st.integers(8, 512), per_pixel=st.integers(1, 10**5))

@@ -57,6 +57,9 @@ def test_templates_help_and_words_are_served(server: Server) -> None:
         assert json.loads(template(server, title))["nodes"]
     for node_id in sorted(NODE_IDS):
         assert ask(server, f"/extensions/{PACK_FOLDER}/docs/{node_id}.md").startswith(b"#")
+        assert ask(server, f"/extensions/{PACK_FOLDER}/docs/{node_id}/zh.md").startswith(b"#")
+    listed = json.loads(ask(server, "/global_subgraphs")).values()
+    assert {entry["name"] for entry in listed} >= {file.stem for file in (REPO / "subgraphs").glob("*.json")} != set()
     words = json.loads(ask(server, "/i18n"))
     assert set(words["en"]["nodeDefs"]) >= NODE_IDS and set(words["zh"]["nodeDefs"]) >= NODE_IDS
 
