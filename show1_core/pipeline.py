@@ -135,9 +135,9 @@ class Cascade:
         unet = load_unet(pipeline.folders[stage.name], pipeline.dtype, pipeline.device)
         progress = self.progress
 
-        def tell(step: int, total: int, denoised: Tensor) -> None:
+        def tell(step: int, steps: int, denoised: Tensor) -> None:
             if progress is not None:
-                progress(stage.name, step, total, denoised)
+                progress(stage.name, step, steps, denoised)
 
         schedule = self.identity(stage).schedule
         return StageSampler(unet, schedule, states[1:], states[:1], steps, guidance, denoise, latent_scale, tell)
