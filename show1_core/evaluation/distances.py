@@ -17,7 +17,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Gaussian:
-    """`count` samples by their mean (D,) and a root (R, D) of their scatter, float64: rootᵀ root = sum of (x - mean)(x - mean)ᵀ."""
+    """`count` samples by their mean (D,) and a root (R, D) of their scatter, float64.
+
+    The scatter is the sum of (x - mean)(x - mean)ᵀ, which is rootᵀ root.
+    """
 
     count: int
     mean: Tensor

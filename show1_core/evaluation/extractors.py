@@ -91,17 +91,24 @@ def _inception_folder(path: Path, device: torch.device) -> Run:
     return run
 
 
-def _clip(path: Path, device: torch.device) -> Run:
-    scorer = ClipScorer.from_folder(path)
-    scorer.network.to(device)
-    return lambda frames: scorer.frames(frames.float() / 255)
+class ClipRun:
+    """CLIP as an extractor; `texts` encodes the prompts that its frames are compared with."""
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        scorer = ClipScorer.from_folder(path)
+        scorer.network.to(device)
+        self.scorer, self.texts = scorer, scorer.texts
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        return self.scorer.frames(frames.float() / 255)
 
 
 _MIDDLE = f"the middle {WINDOW} frames"
+_BY_NETWORK = f"{_MIDDLE}, 0..255, scaled and resized by the network"
 EXTRACTORS = {extractor.name: extractor for extractor in (
-    Extractor("i3d-styleganv", networks.I3D_STYLEGANV, f"{_MIDDLE}, 0..255, scaled and resized by the network", WINDOW, _styleganv),
+    Extractor("i3d-styleganv", networks.I3D_STYLEGANV, _BY_NETWORK, WINDOW, _styleganv),
     Extractor("i3d-tats", networks.I3D_TATS, f"{_MIDDLE}, bilinear without antialias to 224x224, -1..1", WINDOW, _tats),
-    Extractor("c3d", networks.C3D, f"{_MIDDLE}, 0..255, scaled and resized by the network", WINDOW, _c3d),
+    Extractor("c3d", networks.C3D, _BY_NETWORK, WINDOW, _c3d),
     Extractor("inception", networks.INCEPTION, f"{_MIDDLE} as pictures, to 299x299", WINDOW, _inception),
-    Extractor("clip", networks.CLIP, "all frames, shorter side bicubic to CLIP's size, centre cut, 8 bits", None, _clip),
+    Extractor("clip", networks.CLIP, "all frames, shorter side bicubic to CLIP's size, centre cut, 8 bits", None, ClipRun),
 )}

@@ -73,9 +73,10 @@ def frechet_score(generated: Sequence[Gaussian], real: Sequence[Gaussian], clips
 
 
 def inception_score(probabilities: Tensor, splits: int = SPLITS) -> Score:
-    """exp of the mean KL between a clip's classes (N, C) and all clips', averaged over splits of a shuffle (Salimans et al. 2016).
+    """The Inception score of class probabilities (N, C): exp of the mean KL to their mean, averaged over splits of a shuffle.
 
-    The note `deviation` is the standard deviation over the splits, which papers print behind the +-. Raises ValueError.
+    Salimans et al. 2016. The note `deviation` is the standard deviation over the splits, which papers print behind the +-.
+    Raises ValueError for fewer clips than splits.
     """
     count = len(probabilities)
     if count < splits:
