@@ -15,6 +15,7 @@ from ..weights import CheckpointError, read_json
 from .networks import WEIGHTS, MissingNetwork
 from .scores import unit
 
+TOKENIZERS = ("tokenizer.json", "merges.txt")
 BATCH = 32  # frames at once
 OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -30,9 +31,11 @@ def clip_folders(roots: Iterable[Path]) -> dict[str, Path]:
 
 
 def is_clip(folder: Path) -> bool:
-    """Whether a folder's config.json and weights say CLIP."""
+    """Whether a folder has a CLIP's config.json, weights, and a tokenizer, which transformers would else make up."""
     config = folder / "config.json"
-    if not config.is_file() or not any(file.suffix in WEIGHTS for file in folder.iterdir()):
+    if not config.is_file() or not any((folder / name).is_file() for name in TOKENIZERS):
+        return False
+    if not any(file.suffix in WEIGHTS for file in folder.iterdir()):
         return False
     try:
         return read_json(config).get("model_type") == "clip"
@@ -54,19 +57,22 @@ class ClipScorer:
     @classmethod
     def from_folder(cls, folder: Path) -> ClipScorer:
         """Read config.json, weights, tokenizer and preprocessor_config.json, from this folder alone. Raises MissingNetwork."""
+        from safetensors import SafetensorError
         from transformers import AutoTokenizer, CLIPModel
 
         if not is_clip(folder):
             raise MissingNetwork(f"{folder} is no whole CLIP; expected config.json with model_type clip, its weights and its "
                                  "tokenizer, as openai/clip-vit-base-patch32 is published.")
         try:
-            model = CLIPModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+            model, about = CLIPModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0]
             raise MissingNetwork(f"the CLIP in {folder} cannot be read ({reason}); download the whole folder again.") from error
+        if about["missing_keys"]:  # which transformers would leave random
+            raise MissingNetwork(f"the CLIP in {folder} lacks {len(about['missing_keys'])} tensors; download the whole folder again.")
         beside = folder / "preprocessor_config.json"
-        return cls(model, tokenizer, read_json(beside) if beside.is_file() else {})
+        return cls(model.float(), tokenizer, read_json(beside) if beside.is_file() else {})
 
     def frames(self, frames: Tensor) -> Tensor:
         """The unit vector of every frame, (F, D) float64 on the CPU."""

@@ -81,7 +81,7 @@ def _inception_folder(path: Path, device: torch.device) -> Run:
     """Any picture network of transformers whose output is pooled, at 299 x 299 in -1..1 as Inception-v3 reads it."""
     from transformers import AutoModel
 
-    module = AutoModel.from_pretrained(path, local_files_only=True, dtype=torch.float32).eval().to(device)
+    module = AutoModel.from_pretrained(path, local_files_only=True).float().eval().to(device)
 
     def run(frames: Tensor) -> Tensor:
         pixels = rearrange(frames.to(device).float(), "f h w c -> f c h w")
