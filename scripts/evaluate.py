@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from evaluating.measuring import MeasuredSet, Options
 from evaluating.metrics import METRICS, score
 from evaluating.networks import Network
 from hosts import REPO
+from launcher import torchvision_operators
 from library import use_library
 from terminal import Failure, guarded, say
 
@@ -29,10 +31,20 @@ def main(arguments: list[str]) -> int:
     """The command line."""
     chosen = _parser().parse_args(arguments)
     use_library("torch", "numpy", "av", "PIL", "einops", "safetensors", "transformers")
+    operators = torchvision_operators() if find_spec("torchvision") else None  # transformers imports it where it is
+    try:
+        return evaluate(chosen)
+    finally:
+        del operators
+
+
+def evaluate(chosen: argparse.Namespace) -> int:
+    """Measure, print the table, write the file. Raises Failure."""
     wanted = list(dict.fromkeys(chosen.metrics))
     options = Options(chosen.clips, chosen.workers, chosen.work)
     prompts = prompts_for(wanted, chosen.prompts, measuring.chosen_clips(chosen.generated, options))
-    found = networks.load([METRICS[name].extractor for name in wanted], chosen.networks, chosen.device or networks.best_device())
+    extractors = [METRICS[name].extractor for name in wanted]
+    found = networks.load(extractors, chosen.networks, chosen.device or networks.best_device())
     measured: dict[str, MeasuredSet] = {}
     real = real_statistics(wanted, chosen, found, measured)
     measured["generated"] = measuring.measure("generated", chosen.generated, found.values(), options)

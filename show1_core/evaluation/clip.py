@@ -70,7 +70,8 @@ class ClipScorer:
             reason = str(error).strip().splitlines()[0]
             raise MissingNetwork(f"the CLIP in {folder} cannot be read ({reason}); download the whole folder again.") from error
         if about["missing_keys"]:  # which transformers would leave random
-            raise MissingNetwork(f"the CLIP in {folder} lacks {len(about['missing_keys'])} tensors; download the whole folder again.")
+            count = len(about["missing_keys"])
+            raise MissingNetwork(f"the CLIP in {folder} lacks {count} of its tensors; download the whole folder again.")
         beside = folder / "preprocessor_config.json"
         return cls(model.float(), tokenizer, read_json(beside) if beside.is_file() else {})
 

@@ -167,8 +167,9 @@ def test_folders_are_listed_when_they_hold_a_whole_clip(tmp_path, folder):
     assert is_clip(folder) and not is_clip(tmp_path)
 
 
-@pytest.mark.parametrize("missing, sentence", [("model.safetensors", "no whole CLIP"), ("config.json", "no whole CLIP"),
-                                               ("tokenizer.json", "no whole CLIP"), ("bytes", "cannot be read"), ("tensors", "lacks 1 tensors")])
+@pytest.mark.parametrize("missing, sentence", [
+    ("model.safetensors", "no whole CLIP"), ("config.json", "no whole CLIP"), ("tokenizer.json", "no whole CLIP"),
+    ("bytes", "cannot be read"), ("tensors", "lacks 1 of its tensors")])
 def test_a_folder_that_is_not_whole_is_refused_in_a_sentence(tmp_path, missing, sentence):
     folder = write_clip(tmp_path / "clip", 8)
     weights = folder / "model.safetensors"

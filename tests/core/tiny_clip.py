@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-WORDS = "a red green blue yellow circle square triangle moving left right up down growing shrinking on black white gray".split()
+WORDS = ["a", "red", "green", "blue", "circle", "square", "moving", "left", "right", "up", "down", "growing", "on", "white"]
 LENGTH = 16  # tokens
 
 
