@@ -4,6 +4,7 @@ Everything is composed from the host's own extension points; what differs betwee
 """
 
 from .model import DTYPES, compile_blocks, identity_of, kind_of, load_model
+from .networks import on_device
 from .paths import files, folders, register_folders
 from .samplers import SAMPLERS, SCHEDULERS
 from .sampling import HostSample, conditioned, has_frames, previewer, progress_bar
@@ -12,6 +13,6 @@ from .vae import decode, encode_posterior, has_posterior, load_vae
 
 __all__ = [
     "compile_blocks", "conditioned", "decode", "DTYPES", "encode_posterior", "encode_t5", "files", "folders", "has_frames",
-    "has_posterior", "HostSample", "identity_of", "kind_of", "load_model", "load_text", "load_vae", "masked_t5", "previewer",
-    "progress_bar", "register_folders", "SAMPLERS", "SCHEDULERS",
+    "has_posterior", "HostSample", "identity_of", "kind_of", "load_model", "load_text", "load_vae", "masked_t5", "on_device",
+    "previewer", "progress_bar", "register_folders", "SAMPLERS", "SCHEDULERS",
 ]
