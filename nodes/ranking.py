@@ -34,7 +34,8 @@ class Show1RankDrafts(io.ComfyNode):
             inputs=[
                 io.Image.Input("images", tooltip="All takes, from Show-1 Keyframe Drafts, or clips of one length from anywhere."),
                 io.Int.Input("frames", default=8, min=1, max=1024, tooltip="Frames of a take, as drawn."),
-                io.String.Input("prompt", multiline=True, tooltip="What the takes are compared with: the prompt they were drawn from."),
+                io.String.Input("prompt", multiline=True,
+                                tooltip="What the takes are compared with: the prompt they were drawn from."),
                 io.Combo.Input("clip", options=list(clips()),
                                tooltip="A folder with CLIP in models/clip_vision or models/clip, such as clip-vit-base-patch32."),
             ],

@@ -127,7 +127,7 @@ def decoded(file: Path) -> np.ndarray:
 
 
 def test_equal_sets_are_at_distance_zero_however_they_are_stored(evaluate, networks, tmp_path):
-    """Videos without loss would be large; pictures in folders, and the same in the batch command's folders, are the same clips."""
+    """Folders of pictures are clips, in the order of the numbers in their names."""
     for number in range(12):
         for frame, pixels in enumerate(frames_of(number, 18), start=1):
             for file in (tmp_path / "a" / f"{number}" / f"frame_{frame}.png", tmp_path / "b" / f"{number}" / f"{frame:03}.png"):
@@ -225,7 +225,8 @@ def test_broken_clips_are_named_and_left_out_only_when_asked(evaluate, count, br
     assert {line.split(": ")[1] for line in done.stderr.splitlines() if line.startswith("broken: ")} == {
         str(generated / f"{number:05}.mp4") for number in broken}
     assert not (tmp_path / "out.json").exists()
-    assert f"{count - len(broken):,} generated and {count:,} real" in refused(evaluate("fvd", "--skip-broken", **common, real=real))
+    unequal = refused(evaluate("fvd", "--skip-broken", **common, real=real))
+    assert f"{count - len(broken):,} generated and {count:,} real" in unequal
     found = figures(evaluate("fvd", "--skip-broken", **common, real=real, clips=count - len(broken)), tmp_path / "out.json")
     assert found["fvd"]["clips"] == count - len(broken)
     assert len(json.loads((tmp_path / "out.json").read_text())["left out"]["generated"]) == len(broken)
@@ -235,8 +236,8 @@ def test_broken_clips_are_named_and_left_out_only_when_asked(evaluate, count, br
 def test_a_killed_run_goes_on_where_it_was_and_memory_stays_flat(evaluate, count, networks, tmp_path):
     generated = write_videos(tmp_path / "drawn", count, 1)
     work, output = tmp_path / "work", tmp_path / "out.json"
-    command = [sys.executable, str(COMMAND), "is", "--generated", str(generated), "--networks", str(networks), "--work", str(work),
-               "--workers", "1", "--device", "cpu"]
+    command = [sys.executable, str(COMMAND), "is", "--generated", str(generated), "--networks", str(networks),
+               "--work", str(work), "--workers", "1", "--device", "cpu"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         sizes = memory_until(psutil.Process(process.pid), work, count // 2)
         children = psutil.Process(process.pid).children(recursive=True)

@@ -10,7 +10,7 @@ import pytest
 from hosts import REPO, Host, environment
 
 PROMPTS, LEAST_RIGHT = 8, 6
-JUDGE = REPO / "benchmarks" / "judge_cascade.py"
+JUDGE, REGRESSION = REPO / "benchmarks" / "judge_cascade.py", REPO / "benchmarks" / "regression.py"
 
 
 @pytest.mark.slow
@@ -23,3 +23,6 @@ def test_most_of_eight_prompts_are_seen_in_their_videos(host: Host, tmp_path: Pa
     assert found["video"]["score"]["clips"] == PROMPTS
     assert found["video"]["score"]["both"] * PROMPTS >= LEAST_RIGHT
     assert found["video"]["shuffled"]["both"] * PROMPTS < LEAST_RIGHT, "the judge finds what nobody asked for"
+    compared = subprocess.run([str(host.python), str(REGRESSION), str(tmp_path / "judge.json")], capture_output=True, text=True)
+    print(compared.stdout)
+    assert compared.returncode == 0, compared.stdout + compared.stderr
