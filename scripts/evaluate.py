@@ -40,10 +40,12 @@ def main(arguments: list[str]) -> int:
 
 def evaluate(chosen: argparse.Namespace) -> int:
     """Measure, print the table, write the file. Raises Failure."""
+    from show1_core.evaluation.extractors import EXTRACTORS
+
     wanted = list(dict.fromkeys(chosen.metrics))
     options = Options(chosen.clips, chosen.workers, chosen.work)
     prompts = prompts_for(wanted, chosen.prompts, measuring.chosen_clips(chosen.generated, options))
-    extractors = [METRICS[name].extractor for name in wanted]
+    extractors = [EXTRACTORS[METRICS[name].extractor].reading(chosen.frames) for name in wanted]
     found = networks.load(extractors, chosen.networks, chosen.device or networks.best_device())
     measured: dict[str, MeasuredSet] = {}
     real = real_statistics(wanted, chosen, found, measured)
@@ -104,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--prompts", type=Path, metavar="FILE", help="a .csv or .jsonl with columns id and prompt, for clipsim")
     add("--output", type=Path, metavar="FILE.json", help="the figures, and how they came about")
     add("--clips", type=int, metavar="N", help="so many clips of each folder, chosen by their names (default: all)")
+    add("--frames", type=int, default=16, metavar="N", help="so many from the middle of every clip (CLIP reads all; default 16)")
     add("--skip-broken", action="store_true", help="leave out clips that cannot be read, instead of refusing")
     add("--save-statistics", type=Path, metavar="DIR", help="keep the real clips' statistics, a file a network")
     add("--workers", type=int, default=max((os.cpu_count() or 2) - 1, 1), metavar="N", help="decoding processes")

@@ -89,7 +89,7 @@ def measure(title: str, folder: Path, networks: Iterable[Network], options: Opti
 
 
 def store_of(network: Network, folder: Path, work: Path) -> Store:
-    return Store(work, network.extractor.name, network.sha256, network.extractor.preprocessing, str(folder.resolve()))
+    return Store(work, network.extractor.name, network.sha256, network.extractor.described(), str(folder.resolve()))
 
 
 def without_features(clip: Clip, extractions: list[Extraction]) -> list[Extraction]:

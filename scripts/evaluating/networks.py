@@ -23,14 +23,13 @@ class Network:
     run: Any
 
 
-def load(names: Iterable[str], folder: Path, device: str) -> dict[str, Network]:
+def load(extractors: Iterable[Extractor], folder: Path, device: str) -> dict[str, Network]:
     """The networks of these extractors, by name; a line with its SHA-256 for each. Raises Failure for one that is missing."""
     import torch
 
-    from show1_core.evaluation.extractors import EXTRACTORS
     from show1_core.evaluation.networks import MissingNetwork, digest, find
 
-    wanted = [EXTRACTORS[name] for name in dict.fromkeys(names)]
+    wanted = list({extractor.name: extractor for extractor in extractors}.values())
     try:
         paths = [find(extractor.network, folder) for extractor in wanted]  # all of them before the first is loaded
         found = {}

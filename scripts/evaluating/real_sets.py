@@ -62,7 +62,7 @@ def statistics_of(extraction: Extraction, measured: MeasuredSet) -> Statistics:
     for features in extraction.store.features(measured.clips):
         gathered.add(features)
     extractor = extraction.network.extractor
-    about = Measured(extractor.name, extraction.network.sha256, extractor.preprocessing, measured.source.name)
+    about = Measured(extractor.name, extraction.network.sha256, extractor.described(), measured.source.name)
     return Statistics(about, gathered.clips, gathered.rows, gathered.groups())
 
 

@@ -39,7 +39,7 @@ def content(scores: Mapping[str, Score], networks: Mapping[str, Network], sets: 
 
 
 def described(network: Network) -> dict[str, Any]:
-    return {"preprocessing": network.extractor.preprocessing, "network": {"file": network.path.name, "sha256": network.sha256}}
+    return {"preprocessing": network.extractor.described(), "network": {"file": network.path.name, "sha256": network.sha256}}
 
 
 def write(file: Path, found: dict[str, Any]) -> None:

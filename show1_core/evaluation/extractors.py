@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,6 +28,14 @@ class Extractor:
     preprocessing: str
     frames: int | None
     prepare: Callable[[Path, torch.device], Run]
+
+    def described(self) -> str:
+        """Which frames are read and what is done to them: two sets measured otherwise cannot be compared."""
+        return f"{'all' if self.frames is None else f'the middle {self.frames}'} frames, {self.preprocessing}"
+
+    def reading(self, frames: int) -> Extractor:
+        """The same with another number of frames, unless it reads all of them."""
+        return self if self.frames is None else replace(self, frames=frames)
 
 
 def window(count: int, wanted: int | None) -> slice:
@@ -103,12 +111,11 @@ class ClipRun:
         return self.scorer.frames(frames.float() / 255)
 
 
-_MIDDLE = f"the middle {WINDOW} frames"
-_BY_NETWORK = f"{_MIDDLE}, 0..255, scaled and resized by the network"
+_BY_NETWORK = "0..255, scaled and resized by the network"
 EXTRACTORS = {extractor.name: extractor for extractor in (
     Extractor("i3d-styleganv", networks.I3D_STYLEGANV, _BY_NETWORK, WINDOW, _styleganv),
-    Extractor("i3d-tats", networks.I3D_TATS, f"{_MIDDLE}, bilinear without antialias to 224x224, -1..1", WINDOW, _tats),
+    Extractor("i3d-tats", networks.I3D_TATS, "bilinear without antialias to 224x224, -1..1", WINDOW, _tats),
     Extractor("c3d", networks.C3D, _BY_NETWORK, WINDOW, _c3d),
-    Extractor("inception", networks.INCEPTION, f"{_MIDDLE} as pictures, to 299x299", WINDOW, _inception),
-    Extractor("clip", networks.CLIP, "all frames, shorter side bicubic to CLIP's size, centre cut, 8 bits", None, ClipRun),
+    Extractor("inception", networks.INCEPTION, "as pictures, to 299x299", WINDOW, _inception),
+    Extractor("clip", networks.CLIP, "shorter side bicubic to CLIP's size, centre cut, 8 bits", None, ClipRun),
 )}

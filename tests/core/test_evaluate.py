@@ -140,6 +140,21 @@ def test_equal_sets_are_at_distance_zero_however_they_are_stored(evaluate, netwo
         assert one["value"] == pytest.approx(0, abs=1e-10) and one["clips"] == 12, name
 
 
+def test_another_number_of_frames_is_another_preprocessing(evaluate, networks, tmp_path):
+    for name, level in (("black", 0), ("white", 255)):
+        for number in range(4):
+            for frame in range(30):
+                file = tmp_path / name / f"{number}" / f"{frame}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (16, 16), (level,) * 3).save(file)
+    common = {"generated": tmp_path / "black", "networks": networks, "work": tmp_path / "work", "output": tmp_path / "out.json"}
+    found = figures(evaluate("fvd", **common, real=tmp_path / "white", frames=30, save_statistics=tmp_path / "kept"),
+                    tmp_path / "out.json")
+    assert found["fvd"]["preprocessing"].startswith("the middle 30 frames") and found["fvd"]["error"] == 0
+    assert "the preprocessing is 'the middle 16 frames" in refused(evaluate("fvd", **common, real=tmp_path / "kept"))
+    assert "it has 30 frames; 31 or more are needed" in evaluate("fvd", **common, real=tmp_path / "white", frames=31).stderr
+
+
 def test_a_batchs_output_is_taken_as_it_is(evaluate, networks, tmp_path):
     for number in range(3):
         write_video(tmp_path / "out" / f"id{number}" / "video_00001_.mp4", frames_of(number))
