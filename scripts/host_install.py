@@ -38,6 +38,7 @@ ADDED = ("requests",)
 CONVERTER = "comfy-cli==1.23.0"
 CONVERTER_NEEDS = ("pathspec", "typer", "rich")  # and pyyaml, which every host has
 BASE_FOLDERS = ("custom_nodes", "models", "user", "input")
+NEED_TORCH, NEEDED_BY_THEM = ("torchmetrics",), ("lightning-utilities",)  # laid beside a host's own torch, not beside another
 DEFAULT_TEST_EXTRA = ["pytest", "hypothesis"]
 
 
@@ -100,7 +101,9 @@ def _own_steps(host: Host, tests: bool) -> list[Step]:
     """What the user's own ComfyUI lacks is laid beside it: nothing is installed into it."""
     steps = [_converter_step(host)]
     if tests:
-        steps.append(_folder_step("test packages", host, TEST_TOOLS, [test_extra()]))
+        bare = [name for name in test_extra() if name in NEED_TORCH]
+        rounds = [[name for name in test_extra() if name not in NEED_TORCH], ["--no-deps", *bare, *NEEDED_BY_THEM]]
+        steps.append(_folder_step("test packages", host, TEST_TOOLS, rounds))
     return steps
 
 

@@ -64,7 +64,8 @@ class ClipScorer:
             raise MissingNetwork(f"{folder} is no whole CLIP; expected config.json with model_type clip, its weights and its "
                                  "tokenizer, as openai/clip-vit-base-patch32 is published.")
         try:
-            model, about = CLIPModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+            loaded: Any = CLIPModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+            model, about = loaded
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0]
