@@ -106,6 +106,15 @@ def frames(images: Tensor, name: str, minimum: int = 1, multiple: int = 1) -> Te
     return images[..., :3]
 
 
+def takes(images: Tensor, length: int) -> list[Tensor]:
+    """IMAGE of several takes, one after the other, as takes of `length` frames. Raises ValueError."""
+    count, rest = divmod(len(images), length)
+    if rest or not count:
+        raise ValueError(f"images has {counted(len(images), 'frame')}, which is no number of takes of {length}; set frames as "
+                         "on Show-1 Keyframe Drafts.")
+    return list(images.split(length))
+
+
 def counted(count: int, noun: str) -> str:
     """1 frame, 2 frames."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

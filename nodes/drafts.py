@@ -64,10 +64,7 @@ class Show1PickDraft(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: Any, take: int, frames: int) -> io.NodeOutput:
-        count, rest = divmod(len(images), frames)
-        if rest or not count:
-            raise ValueError(f"images has {checks.counted(len(images), 'frame')}, which is no number of takes of {frames}; set "
-                             "frames as on Show-1 Keyframe Drafts.")
-        if not 1 <= take <= count:
-            raise ValueError(f"take is {take}; images has {checks.counted(count, 'take')}.")
-        return io.NodeOutput(images[(take - 1) * frames:take * frames], KEYFRAME_FPS)
+        takes = checks.takes(images, frames)
+        if not 1 <= take <= len(takes):
+            raise ValueError(f"take is {take}; images has {checks.counted(len(takes), 'take')}.")
+        return io.NodeOutput(takes[take - 1], KEYFRAME_FPS)

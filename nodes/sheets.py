@@ -44,12 +44,17 @@ def contact_sheet(clip: Tensor) -> Image.Image:
 
 def labelled_sheet(takes: list[Tensor], seed: int) -> Tensor:
     """Takes (F, H, W, 3) in 0..1, a row each under its number and seed, as one IMAGE (1, H', W', 3)."""
+    return sheet_of(takes, [f"{number}   seed {seed + number - 1}" for number in range(1, len(takes) + 1)])
+
+
+def sheet_of(takes: list[Tensor], labels: list[str]) -> Tensor:
+    """Takes (F, H, W, 3) in 0..1, a row each under its label, as one IMAGE (1, H', W', 3)."""
     rows = []
-    for number, take in enumerate(takes, start=1):
+    for take, label in zip(takes, labels, strict=True):
         frames = (take.clamp(0, 1) * 255).byte().cpu().numpy()
         strip = Image.fromarray(np.concatenate(list(frames), axis=1))  # (H, F*W, 3)
         row = Image.new("RGB", (strip.width, strip.height + LABEL_HEIGHT))
         row.paste(strip, (0, LABEL_HEIGHT))
-        ImageDraw.Draw(row).text((2, 1), f"{number}   seed {seed + number - 1}", fill="white")
+        ImageDraw.Draw(row).text((2, 1), label, fill="white")
         rows.append(np.asarray(row))
     return torch.from_numpy(np.concatenate(rows)).float()[None] / 255

@@ -24,6 +24,7 @@ TORCH_INDEX = STAMPS / "torch-index"
 # torchaudio has no build for this torch; requests is imported by the host but not listed by it.
 LEFT_OUT = ("torch", "torchvision", "torchaudio")
 ADDED = ("requests",)
+NEED_TORCH, NEEDED_BY_THEM = ("torchmetrics",), ("lightning-utilities",)  # laid beside a host's own torch
 CONVERTER = "comfy-cli==1.23.0"
 CONVERTER_NEEDS = ("pathspec", "typer", "rich")  # and pyyaml, which every host has
 
@@ -59,7 +60,9 @@ def kept_test_step(host: Host) -> Step:
 
 def own_test_step(host: Host) -> Step:
     """The same beside a ComfyUI of the user's own, into which nothing is installed."""
-    return _folder_step("test packages", host, TEST_TOOLS, [test_extra()], "beside your ComfyUI, from PyPI")
+    alone = [name for name in test_extra() if name in NEED_TORCH]
+    rounds = [[name for name in test_extra() if name not in NEED_TORCH], ["--no-deps", *alone, *NEEDED_BY_THEM]]
+    return _folder_step("test packages", host, TEST_TOOLS, rounds, "beside your ComfyUI, from PyPI")
 
 
 def converter_step(host: Host) -> Step:

@@ -10,7 +10,7 @@ import pytest
 from hosting.hosts import REPO, Host, environment
 
 MOST_BY_CHANCE = 0.25  # of the videos held against the prompts shuffled: one of eight stays in its place, and a margin
-JUDGE = REPO / "benchmarks" / "judge_cascade.py"
+JUDGE, REGRESSION = REPO / "benchmarks" / "judge_cascade.py", REPO / "benchmarks" / "regression.py"
 
 
 # half a minute of two cores for each prompt
@@ -24,3 +24,7 @@ def test_most_prompts_are_seen_in_their_videos(host: Host, tmp_path: Path, promp
     assert found["video"]["score"]["clips"] == prompts
     assert found["video"]["score"]["both"] * prompts >= least_right
     assert found["video"]["shuffled"]["both"] <= MOST_BY_CHANCE, "the judge finds what nobody asked for"
+    if prompts == 8:  # as many as the kept scores are of
+        compared = subprocess.run([str(host.python), str(REGRESSION), str(tmp_path / "judge.json")], capture_output=True, text=True)
+        print(compared.stdout)
+        assert compared.returncode == 0, compared.stdout + compared.stderr
