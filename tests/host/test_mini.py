@@ -25,6 +25,7 @@ def test_most_prompts_are_seen_in_their_videos(host: Host, tmp_path: Path, promp
     assert found["video"]["score"]["both"] * prompts >= least_right
     assert found["video"]["shuffled"]["both"] <= MOST_BY_CHANCE, "the judge finds what nobody asked for"
     if prompts == 8:  # as many as the kept scores are of
-        compared = subprocess.run([str(host.python), str(REGRESSION), str(tmp_path / "judge.json")], capture_output=True, text=True)
+        command = [str(host.python), str(REGRESSION), str(tmp_path / "judge.json")]
+        compared = subprocess.run(command, capture_output=True, text=True)
         print(compared.stdout)
         assert compared.returncode == 0, compared.stdout + compared.stderr
