@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..show1_core.checkpoints import read_checkpoint
 from ..show1_core.weights import find_weights, read_json, read_tensors
-from . import checks, host
+from . import checks, files, host
 from .common import CATEGORY, advanced, search_words
 
 DTYPES = ["auto", *host.DTYPES]
@@ -58,14 +58,15 @@ class Show1ModelLoader(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model: str | None = None) -> bool | str:
-        return checks.missing("model", model, LIBRARY.models(), SHOW1)
+        return files.missing("model", model, LIBRARY.models(), SHOW1)
 
     @classmethod
     def execute(cls, model: str, dtype: str, kernels: str, compile: str = "off") -> io.NodeOutput:
         for name, value, options in (("dtype", dtype, DTYPES), ("kernels", kernels, KERNELS), ("compile", compile, COMPILE)):
             checks.choice(name, value, options)
-        path = checks.one_of("model", model, LIBRARY.models(), SHOW1)
-        loaded = host.load_model(read_checkpoint(path), dtype, kernels)
+        path = files.one_of("model", model, LIBRARY.models(), SHOW1)
+        with files.foreign_files_explained():
+            loaded = host.load_model(read_checkpoint(path), dtype, kernels)
         if compile == "blocks":
             host.compile_blocks(loaded)
         return io.NodeOutput(loaded)
@@ -86,15 +87,16 @@ class Show1TextEncoderLoader(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, text_encoder: str | None = None) -> bool | str:
-        return checks.missing("text_encoder", text_encoder, LIBRARY.text_encoders(), TEXTS)
+        return files.missing("text_encoder", text_encoder, LIBRARY.text_encoders(), TEXTS)
 
     @classmethod
     def execute(cls, text_encoder: str) -> io.NodeOutput:
-        path = checks.one_of("text_encoder", text_encoder, LIBRARY.text_encoders(), TEXTS)
-        if path.is_file():
-            return io.NodeOutput(host.load_text(read_tensors([path]), None))
+        path = files.one_of("text_encoder", text_encoder, LIBRARY.text_encoders(), TEXTS)
         stem = "model" if any(path.glob("model*.safetensors")) else "pytorch_model"
-        return io.NodeOutput(host.load_text(read_tensors(find_weights(path, stem)), read_json(path / "config.json")))
+        weights = [path] if path.is_file() else find_weights(path, stem)
+        config = None if path.is_file() else read_json(path / "config.json")
+        with files.foreign_files_explained():
+            return io.NodeOutput(host.load_text(read_tensors(weights), config))
 
 
 class Show1VAELoader(io.ComfyNode):
@@ -112,10 +114,11 @@ class Show1VAELoader(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, vae: str | None = None) -> bool | str:
-        return checks.missing("vae", vae, LIBRARY.vaes(), SHOW1)
+        return files.missing("vae", vae, LIBRARY.vaes(), SHOW1)
 
     @classmethod
     def execute(cls, vae: str) -> io.NodeOutput:
-        path = checks.one_of("vae", vae, LIBRARY.vaes(), SHOW1)
+        path = files.one_of("vae", vae, LIBRARY.vaes(), SHOW1)
         tensors = read_tensors(find_weights(path, "diffusion_pytorch_model"))
-        return io.NodeOutput(host.load_vae(tensors, read_json(path / "config.json")))
+        with files.foreign_files_explained():
+            return io.NodeOutput(host.load_vae(tensors, read_json(path / "config.json")))

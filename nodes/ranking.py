@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..show1_core.evaluation.clip import ClipScorer, clip_folders
 from ..show1_core.evaluation.scores import similarity
-from . import checks, host
+from . import checks, files, host
 from .common import CATEGORY
 from .sheets import sheet_of
 
@@ -45,14 +45,14 @@ class Show1RankDrafts(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, clip: str | None = None) -> bool | str:
-        return checks.missing("clip", clip, clips(), PLACE)
+        return files.missing("clip", clip, clips(), PLACE)
 
     @classmethod
     def execute(cls, images: Any, frames: int, prompt: str, clip: str) -> io.NodeOutput:
         takes = checks.takes(checks.frames(images, "images"), frames)
         if not prompt.strip():
             raise ValueError("prompt is empty; the takes are compared with it, so give the prompt they were drawn from.")
-        scores = scored(takes, prompt, ClipScorer.from_folder(checks.one_of("clip", clip, clips(), PLACE)))
+        scores = scored(takes, prompt, ClipScorer.from_folder(files.one_of("clip", clip, clips(), PLACE)))
         order = sorted(range(len(takes)), key=lambda take: -scores[take])  # equal scores stay in the order they were drawn
         ranked = [takes[take] for take in order]
         labels = [f"take {take + 1}   score {scores[take]:.4f}" for take in order]

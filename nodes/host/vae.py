@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...show1_core.cascade import Encoded, as_frames
-from ...show1_core.checkpoints import foreign
+from ...show1_core.checkpoints import ForeignFile, foreign
 from ...show1_core.weights import last_line
 from .vae_frames import all_frames, finite
 
@@ -22,7 +22,7 @@ FACTOR = 8  # pixels of a picture for one of its latent, along a side
 def load_vae(tensors: dict[str, Tensor], config: dict[str, Any]) -> Any:
     """A VAE of a published `vae/` folder of any width. Raises ValueError for what is none, not whole, or not of four levels."""
     if not any(name.startswith("decoder.up_blocks.") for name in tensors):
-        raise ValueError(f"this file is {foreign(tensors)}; expected a VAE in the published layout, such as show-1-sr2/vae.")
+        raise ForeignFile("this file", foreign(tensors), "a VAE in the published layout, such as show-1-sr2/vae")
     channels = config["block_out_channels"]
     if len(channels) != 4:
         raise ValueError(f"the VAE has {len(channels)} levels; expected 4, which make a latent an eighth of the picture's size.")

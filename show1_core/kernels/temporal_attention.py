@@ -28,9 +28,13 @@ def temporal_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
 
 def eager(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """The reference."""
+    return in_parts(q, k, v, heads, MOST_SEQUENCES if q.is_cuda else q.shape[0] * q.shape[2])
+
+
+def in_parts(q: Tensor, k: Tensor, v: Tensor, heads: int, most: int) -> Tensor:
+    """The same, `most` pixels at a time."""
     batch, _, pixels, _ = q.shape
     q, k, v = (t.transpose(1, 2).flatten(0, 1) for t in (q, k, v))  # (B*S, F, heads * D)
-    most = MOST_SEQUENCES if q.is_cuda else len(q)
     out = torch.cat([attention(*some, heads) for some in zip(q.split(most), k.split(most), v.split(most))])
     return out.unflatten(0, (batch, pixels)).transpose(1, 2)
 

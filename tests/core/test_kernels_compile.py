@@ -36,11 +36,10 @@ CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuob
 SHARED_MEMORY = 99 * 1024  # bytes a program may have on the smallest GPU of capability 8
 # registers, spilled bytes and narrow accesses that a function's launches may have on NVIDIA's GPUs: as they are with Triton 3.9.
 # To be tightened: a norm's 16 narrow accesses (chunks that start at odd places), the convolution's registers, spill and 48
-# narrow accesses (its weights), the spill of guided_threshold. The 32 of temporal_attention are a call of a single pixel.
-BOUNDS = {"group_norm": (96, 0, 16), "temporal_conv": (255, 8, 48), "temporal_attention": (152, 0, 32),
-          "text_attention": (168, 0, 0), "threshold": (120, 0, 0), "guided_threshold": (128, 368, 0)}
+# narrow accesses (its weights). The 32 of temporal_attention are a call of a single pixel.
+BOUNDS = {"group_norm": (96, 0, 16), "temporal_conv": (255, 8, 48), "temporal_attention": (152, 0, 32)}
 MODULES = [importlib.import_module(f"show1_core.kernels.{name}")
-           for name in ("group_norm", "temporal_conv", "temporal_attention", "text_attention", "threshold")]
+           for name in ("group_norm", "temporal_conv", "temporal_attention")]
 
 
 @dataclass(frozen=True)
@@ -154,16 +153,6 @@ CALLS = {
         *((*(empty(2, frames, pixels, heads * size),) * 3, heads) for frames, pixels, heads, size in
           ((8, 640, 64, 10), (5, 40, 64, 20), (29, 2880, 5, 64), (32, 9, 2, 128), (1, 1, 1, 8))),
         (*(empty(2, 8, 640, 768, dtype=BRAIN),) * 3, 64),
-    ],
-    "text_attention": [
-        (*(empty(16, 640, 640),) * 3, *(empty(2, 77, 640),) * 2, 10),
-        (*(empty(16, 160, 768, dtype=BRAIN),) * 3, *(empty(2, 77, 768, dtype=BRAIN),) * 2, 12),
-        (*(empty(1, 1, 128),) * 5, 1),
-    ],
-    "threshold": [(clip(1, 3, 8, 40, 64), 0.95, 1.5), (clip(1, 1, 1, 1, 1, dtype=SINGLE), 0.95, 1.5)],
-    "guided_threshold": [
-        (clip(2, 3, 8, 40, 64), *(clip(2, 6, 8, 40, 64)[:, :3],) * 2, 9.0, empty(2, dtype=SINGLE), 0.95, 1.5),
-        (*(clip(1, 3, 1, 96, 96, dtype=SINGLE),) * 3, 9.0, empty(1, dtype=SINGLE), 0.95, 1.5),
     ],
 }
 

@@ -139,7 +139,7 @@ def test_what_is_fetched_is_what_the_downloader_knows(pack, monkeypatch):
     monkeypatch.syspath_prepend(str(PACK / "scripts"))
     import download
 
-    for name, (word, repository) in pack("nodes.checks").PUBLISHED.items():
+    for name, (word, repository) in pack("nodes.files").PUBLISHED.items():
         checkpoint = download.CHECKPOINTS[word]
         assert checkpoint.repository == repository and name.split("/")[0] == checkpoint.folder
         assert name.count("/") == 0 or name.split("/")[1] in {part.folder for part in checkpoint.parts}
