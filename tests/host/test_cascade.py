@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import av
 import numpy
 import pytest
 from driver import Driver, Outcome, failure_of
+from hosting.hosts import MODELS, Host
 from hosting.server import Server
 from PIL import Image
 from safetensors.numpy import load_file
+
+from show1_core import Pipeline, Recipe
 
 Json = dict[str, Any]
 EXPECTED = Path(__file__).resolve().parents[1] / "data" / "golden" / "expected.safetensors"
@@ -31,14 +35,30 @@ def test_it_ends_well(runs: tuple[Outcome, Outcome]) -> None:
         assert outcome.end.type == "execution_success", failure_of(outcome)
 
 
-def test_frames_equal_the_official_ones(driver: Driver, runs: tuple[Outcome, Outcome]) -> None:
-    files = [file for file in runs[0].files if file.suffix == ".png"]
+def saved(driver: Driver, outcome: Outcome) -> numpy.ndarray:
+    """The frames that were saved without loss, (F, H, W, 3)."""
+    files = [file for file in outcome.files if file.suffix == ".png"]
     pictures = [Image.open(io.BytesIO(driver.fetch(file))) for file in files]
-    frames = numpy.stack([numpy.asarray(picture.convert("RGB")) for picture in pictures])
+    return numpy.stack([numpy.asarray(picture.convert("RGB")) for picture in pictures])
+
+
+def test_frames_equal_the_official_ones(driver: Driver, runs: tuple[Outcome, Outcome]) -> None:
+    frames = saved(driver, runs[0])
     expected = load_file(EXPECTED)["cascade.frames"]
     assert frames.shape == expected.shape
     distance = numpy.abs(frames.astype(int) - expected.astype(int))
     assert (distance <= 2).mean() >= 0.995, f"up to {distance.max()} levels apart"
+
+
+def test_the_library_makes_the_same_frames(host: Host, driver: Driver, runs: tuple[Outcome, Outcome]) -> None:
+    """The whole cascade without a host, from the same folders."""
+    recipe, tokenizers = json.loads((EXPECTED.parent / "recipe.json").read_text()), host.source / "comfy"
+    pipe = Pipeline.from_folder(MODELS / "show1", t5_tokenizer=tokenizers / "text_encoders" / "t5_tokenizer",
+                                clip_tokenizer=tokenizers / "sd1_tokenizer")
+    made = pipe(recipe["prompt"], recipe["seed"], Recipe.from_dict(recipe)).frames
+    assert made is not None
+    levels = (made * 255).byte().numpy()  # as the host saves them
+    assert numpy.abs(levels.astype(int) - saved(driver, runs[0]).astype(int)).max() <= 1
 
 
 def test_the_video_has_every_frame(driver: Driver, runs: tuple[Outcome, Outcome]) -> None:
