@@ -101,8 +101,9 @@ async function browse(page, { folder, title }) {
 async function search(page, words) {
   await page.keyboard.press('Escape')
   await page.evaluate(() => window.app.graph.clear())
-  await page.mouse.dblclick(VIEW.width / 2, VIEW.height / 2)
   await page.waitForTimeout(SETTLE)
+  await page.mouse.dblclick(VIEW.width / 2, VIEW.height / 2)
+  await page.waitForFunction(() => document.activeElement?.matches('input'))
   await page.keyboard.type(words)
   await page.waitForTimeout(SETTLE)
   await page.screenshot({ path: join(task.screenshots, `search ${words}.png`) })
