@@ -167,6 +167,7 @@ async function inspect() {
     badCombos,
     dialogs: shown('.p-dialog, [role=dialog]'),
     toasts: shown('.p-toast-message'),
+    scale: window.app.canvas.ds.scale,
     drawn, // by the newer renderer; the older one has no elements for nodes
     boxes: nodes.map((node) => box(node, node.computeSize())),
     groups: window.app.graph._groups.map((group) => box(group, group.size)),
