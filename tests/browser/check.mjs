@@ -103,7 +103,7 @@ async function search(page, words) {
   await page.evaluate(() => window.app.graph.clear())
   await page.waitForTimeout(SETTLE)
   await page.mouse.dblclick(VIEW.width / 2, VIEW.height / 2)
-  await page.waitForFunction(() => document.activeElement?.matches('input'))
+  await page.waitForTimeout(2 * SETTLE)
   await page.keyboard.type(words)
   await page.waitForTimeout(SETTLE)
   await page.screenshot({ path: join(task.screenshots, `search ${words}.png`) })
