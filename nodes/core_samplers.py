@@ -101,7 +101,7 @@ class Show1PixelSRConditioning(io.ComfyNode):
             raise ValueError(f"images has {len(images)} frames; expected at most {WINDOW_FRAMES}, or Show-1 Pixel SR for more.")
         clip = cascade.to_clip(checks.frames(images, "images", multiple=4))
         large, first = cascade.enlarge(clip, 4), checks.enlarged_first_frame(first_frame, clip)
-        frames = add_noise(NOISING, large, torch.randn(large.shape, generator=cascade.seeded(seed)), noise_level)
+        frames = add_noise(NOISING, large, cascade.draw(large.shape, cascade.seeded(seed), large.device), noise_level)
         if first is not None:
             frames[:, :, :1] = first
         return conditioned(positive, negative, Condition(frames, noise_level))

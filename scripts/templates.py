@@ -80,7 +80,7 @@ def own_video(title: str, note: tuple[str, int], colour: str, inside: Subgraph, 
     name = inside.graph.title.removesuffix(" (Show-1)")
     return Template(Graph(title, (
         (about(*note),),
-        (Group("Start here", GREY, (Node("Load Video", "LoadVideo", values={"file": ""}, height=300), prompt(DOG)), 300),),
+        (Group("Start here", GREY, (Node("Load Video", "LoadVideo", values={"file": ""}, height=300), prompt(DOG)), 410),),
         (Group("Show-1", colour, (inside.node(name, links, PREVIEW),), 360),),
         (saved(link(name, "video"), prefix),),
     )), (inside,))

@@ -115,7 +115,7 @@ def ends_first_order(steps: int) -> bool:
 def noised(clean: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
     """sqrt(abar) x_0 + sqrt(1 - abar) eps (paper eq. 1), where `signal` is abar, one number or one for each sample."""
     signal = signal.reshape(-1, *[1] * (clean.ndim - 1)).to(clean)
-    return signal.sqrt() * clean + (1 - signal).sqrt() * noise.to(clean)
+    return signal.sqrt() * clean + (1 - signal).sqrt() * noise
 
 
 def add_noise(schedule: Schedule, clip: Tensor, noise: Tensor, timestep: int) -> Tensor:

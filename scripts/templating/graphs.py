@@ -182,7 +182,7 @@ def drawn(graph: Graph, object_info: Json, packs: Mapping[str, Pack],
     links = _links(nodes, shapes, boundary)
     written = []
     for index, (node, shape) in enumerate(zip(nodes, shapes)):
-        properties = {} if node.type == NOTE else _properties(node.type, packs)
+        properties = {} if node.type == NOTE else _properties(node.type, packs) | object_info[node.type].get("properties", {})
         written.append(_node(node, shape, boxes[node.title], boundary.first_id + index, properties, links))
     inner = [link for link in links if link[1] != INPUTS_ID and link[3] != OUTPUTS_ID]
     for order, node_id in enumerate(_run_order([node["id"] for node in written], inner)):

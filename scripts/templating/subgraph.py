@@ -14,6 +14,7 @@ from . import graphs
 from .graphs import INPUTS, INPUTS_ID, NAMESPACE, OUTPUTS_ID, Boundary, Graph, Group, Json, Links, Node, Pack
 
 FIRST_ID = 101  # of the nodes inside
+PREVIEW = "$$canvas-image-preview"  # what newer frontends call a node's live picture; the first's and the last's show outside
 SLOT, SIDE, AWAY = 20, 160, 60  # pixels: a boundary's row, its width, its distance from the nodes
 
 
@@ -74,7 +75,11 @@ def info_of(subgraph: Subgraph, object_info: Json) -> Json:
     """The node outside, described as the server describes a node type."""
     required = {name: _spec(subgraph, name, object_info) for name in subgraph.inputs}
     outputs = {name: _type_of(subgraph, source, object_info) for name, source in subgraph.outputs.items()}
-    return {"input": {"required": required}, "output": [*outputs.values()], "output_name": [*outputs], "is_subgraph": True}
+    stages = [node_id for node_id, node in enumerate(subgraph.graph.nodes(), FIRST_ID) if node.room]
+    previews = [{"name": f"{PREVIEW} {node_id}", "sourceNodeId": str(node_id), "sourcePreviewName": PREVIEW}
+                for node_id in dict.fromkeys((stages[0], stages[-1]))]
+    return {"input": {"required": required}, "output": [*outputs.values()], "output_name": [*outputs], "is_subgraph": True,
+            "properties": {"previewExposures": previews}}
 
 
 def _spec(subgraph: Subgraph, name: str, object_info: Json) -> list[Any]:

@@ -6,7 +6,7 @@
 from .attention import attention
 from .clip_norm import norm_then
 from .group_norm import GROUP_NORM, group_norm
-from .registry import Backend, Function, NoBackend, Verdict, explain, requirements, use_backend
+from .registry import Backend, Function, NoBackend, Verdict, explain, requirements_of, use_backend
 from .temporal_attention import TEMPORAL_ATTENTION, temporal_attention
 from .temporal_conv import TEMPORAL_CONV, temporal_conv
 
@@ -14,5 +14,5 @@ FUNCTIONS = (GROUP_NORM, TEMPORAL_CONV, TEMPORAL_ATTENTION)
 
 __all__ = [
     "FUNCTIONS", "GROUP_NORM", "TEMPORAL_ATTENTION", "TEMPORAL_CONV", "Backend", "Function", "NoBackend", "Verdict",
-    "attention", "explain", "group_norm", "norm_then", "requirements", "temporal_attention", "temporal_conv", "use_backend",
+    "attention", "explain", "group_norm", "norm_then", "requirements_of", "temporal_attention", "temporal_conv", "use_backend",
 ]

@@ -109,7 +109,7 @@ def explain(function: Function, *inputs: Any) -> tuple[Verdict, ...]:
         for backend in function.backends)
 
 
-def requirements(function: Function) -> dict[str, tuple[str, ...]]:
+def requirements_of(function: Function) -> dict[str, tuple[str, ...]]:
     """What each backend of a function asks for, by name."""
     return {backend.name: tuple(requirement.describe() for requirement in backend.requirements) for backend in function.backends}
 

@@ -99,17 +99,10 @@ async function browse(page, { folder, title }) {
 
 /** Add a node as users do, by a double click and some words; what stands on it, and what is inside of it. */
 async function search(page, words) {
-  await page.keyboard.press('Escape')
-  await page.evaluate(() => window.app.graph.clear())
-  await page.mouse.dblclick(VIEW.width / 2, VIEW.height / 2)
-  await page.waitForTimeout(SETTLE)
-  await page.keyboard.type(words)
-  await page.waitForTimeout(SETTLE)
-  await page.screenshot({ path: join(task.screenshots, `search ${words}.png`) })
-  await page.keyboard.press('Enter') // what fits best comes first
-  await page.waitForTimeout(SETTLE)
-  await page.mouse.click(VIEW.width / 4, VIEW.height / 3) // a newer frontend lets the user choose the place
-  await page.waitForTimeout(SETTLE)
+  for (let attempt = 1; attempt <= 3; attempt++) { // a busy machine may open the search too late for the words
+    await add(page, words, attempt * SETTLE)
+    if (await page.evaluate(() => window.app.graph._nodes.length)) break
+  }
   return page.evaluate(() =>
     window.app.graph._nodes.map(({ title, widgets, subgraph }) => ({
       title,
@@ -117,6 +110,21 @@ async function search(page, words) {
       inside: subgraph?._nodes.map(({ type }) => type)
     }))
   )
+}
+
+async function add(page, words, settle) {
+  await page.keyboard.press('Escape')
+  await page.evaluate(() => window.app.graph.clear())
+  await page.waitForTimeout(settle)
+  await page.mouse.dblclick(VIEW.width / 2, VIEW.height / 2)
+  await page.waitForTimeout(settle)
+  await page.keyboard.type(words)
+  await page.waitForTimeout(settle)
+  await page.screenshot({ path: join(task.screenshots, `search ${words}.png`) })
+  await page.keyboard.press('Enter') // what fits best comes first
+  await page.waitForTimeout(settle)
+  await page.mouse.click(VIEW.width / 4, VIEW.height / 3) // a newer frontend lets the user choose the place
+  await page.waitForTimeout(settle)
 }
 
 /** The whole graph without anything around it, in a window large enough for that. */
@@ -166,6 +174,7 @@ async function inspect() {
     badCombos,
     dialogs: shown('.p-dialog, [role=dialog]'),
     toasts: shown('.p-toast-message'),
+    scale: window.app.canvas.ds.scale,
     drawn, // by the newer renderer; the older one has no elements for nodes
     boxes: nodes.map((node) => box(node, node.computeSize())),
     groups: window.app.graph._groups.map((group) => box(group, group.size)),

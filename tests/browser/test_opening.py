@@ -20,6 +20,7 @@ UNKNOWN = "A node of nobody's"
 BROWSED = "Show-1 text to video"
 SEARCHED = {"text to video": "Text to Video (Show-1)", "upscale video": "Upscale Video x4 (Show-1)",
             "smooth video": "Smooth Video x4 (Show-1)", "show-1 keyframes": "Show-1 Keyframes"}
+READABLE = 0.55  # of its full size, below which the words are too small
 OUTPUTS = ("SaveVideo", "PreviewImage")
 BLUEPRINTS = {title for title in SEARCHED.values() if title.endswith("(Show-1)")}
 OWN_FILE = "Load Video.file="  # a field that the user is to fill
@@ -50,6 +51,12 @@ def test_it_opens_without_a_complaint(title: str, opened: dict[str, Json]) -> No
     complaints = {name: found[name] for name in ("missing", "dialogs", "toasts", "errors")}
     assert not any(complaints.values()), complaints
     assert [combo for combo in found["badCombos"] if not combo.startswith(OWN_FILE)] == []
+
+
+@pytest.mark.parametrize("title", [*TEMPLATES, "browse"])
+def test_it_opens_readable_on_a_small_screen(title: str, opened: dict[str, Json]) -> None:
+    """Also where the frontend chooses how much of it is seen."""
+    assert opened[title]["scale"] >= READABLE
 
 
 @pytest.mark.parametrize("title", TEMPLATES)

@@ -69,6 +69,9 @@ class StandInHost(ModuleType):
     DTYPES: dict[str, object] = {}
     Library = StandInLibrary
 
+    def folders(self, kind: str) -> list[Path]:
+        return []
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)

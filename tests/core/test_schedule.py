@@ -124,5 +124,5 @@ def test_the_solver_of_an_older_diffusers_is_asked_for_what_it_knows(monkeypatch
             asked.update(final_sigmas_type=final_sigmas_type)
 
     monkeypatch.setattr(diffusers, "DPMSolverMultistepScheduler", Newer if name else Older)
-    schedules.dpm_solver(KEYFRAMES.schedule)
+    schedules.dpm_solver_scheduler(KEYFRAMES.schedule)
     assert asked == {"timestep_spacing": "linspace", **({name: "sigma_min"} if name else {})}

@@ -153,9 +153,9 @@ def test_latents_are_shown_in_the_colours_of_their_vae(pack, load, shipped_vae, 
     assert float((seen - (2 * torch.tensor(colour) - 1)).abs().max()) < 0.5
 
 
-@pytest.mark.parametrize("method, known", [("auto", True), ("latent2rgb", True), ("taesd", True), ("none", False)])
+@pytest.mark.parametrize("method, known", [("auto", True), ("latent2rgb", True), ("none", False)])
 def test_colours_are_fitted_for_who_wants_pictures(pack, load, vae, wish, method, known):
-    wish(method)  # taesd without its files is shown as latent2rgb
+    wish(method)
     assert (pack("nodes.host").colours(vae, load("show-1-sr2")) is not None) == known
 
 
