@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +185,7 @@ def _choice(entry: Input, value: Any, folder: Path) -> Any:
     return next((option for option in options or [] if str(option) == str(value)), value)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _upload(path: Path) -> Upload:
     """Read once for a table that names it often."""
     try:

@@ -14,7 +14,7 @@ import workflow as workflows
 from terminal import Failure, say
 from workflow import Json, Setting
 
-from . import manifest, table
+from . import table
 from .display import display
 from .driver import Batch, Driver
 from .jobs import Plan, missing_nodes, plan

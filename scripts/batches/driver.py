@@ -147,12 +147,12 @@ class Driver:
 
     async def _attempt(self, worker: Worker, job: Job, prompt_id: str | None = None) -> bool:
         """Run a job and put its result away; False when the worker was lost."""
-        batch, title = self._batch, title_of(batch_plan := self._batch.plan, job)
+        batch, title = self._batch, title_of(self._batch.plan, job)
         part = batch.store.part()
         batch.manifest.write(START, id=job.id, row=job.rows[0], worker=worker.name,
                              attempt=batch.manifest.state.attempts[job.id] + 1)
         label = {"id": job.id, "row": job.rows[0], "values": values_of(job)}
-        task = Task(job.id, batch_plan.graph(job), job.uploads, label, prompt_id)
+        task = Task(job.id, batch.plan.graph(job), job.uploads, label, prompt_id)
         self.display.started(worker.name, title)
         how = ""
         try:
@@ -165,7 +165,6 @@ class Driver:
 
     async def _put_away(self, worker: Worker, job: Job, part: Path, outcome: Outcome) -> str:
         """Record what became of an attempt; how it ended, in words, if it did."""
-        tally = self.display.tally
         if isinstance(outcome, Done):
             try:
                 digests = await asyncio.to_thread(self._batch.store.commit, job.id, part)

@@ -16,7 +16,9 @@ from .columns import Bad, Column, Upload, columns
 from .table import Row, Table
 
 # What nodes pass on that is no model. A node that gives none of these, and is fed by none, loads.
-DATA = frozenset("IMAGE MASK LATENT CONDITIONING INT FLOAT STRING BOOLEAN COMBO VIDEO AUDIO NOISE SIGMAS SAMPLER GUIDER".split())
+DATA = frozenset({
+    "IMAGE", "MASK", "LATENT", "CONDITIONING", "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "VIDEO", "AUDIO", "NOISE", "SIGMAS",
+    "SAMPLER", "GUIDER"})
 
 
 @dataclass(frozen=True)

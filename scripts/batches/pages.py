@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,8 @@ def _middle_frame(file: Path) -> Image.Image | None:
     import av
 
     with av.open(str(file)) as video:
-        middle = video.streams.video[0].frames // 2
-        frame = None
-        for number, frame in enumerate(video.decode(video=0)):
-            if number >= middle:
-                break
-        return frame.to_image() if frame else None
+        frames = list(islice(video.decode(video=0), video.streams.video[0].frames // 2 + 1))
+        return frames[-1].to_image() if frames else None
 
 
 def _figure(line: dict[str, Any]) -> str:

@@ -35,8 +35,7 @@ class Store:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
-            for left in self.folder.glob(PART + "*"):
-                shutil.rmtree(left)
+            self._clear()
             self.part().rmdir()
         except Timeout as error:
             raise Failure(f"another batch is writing to {self.folder}; wait for it, or name another --output.") from error
@@ -44,6 +43,8 @@ class Store:
             raise Failure(f"{self.folder} cannot be written to: {error.strerror or error}.") from error
 
     def close(self) -> None:
+        """Leave it without anything half made."""
+        self._clear()
         self._lock.release()
 
     def part(self) -> Path:
@@ -86,6 +87,10 @@ class Store:
     def digests(self, job_id: str) -> dict[str, str]:
         """SHA-256 of each file of a job that is done, by its name."""
         return {file.name: sha256_of(file) for file in files_of(self.place(job_id))}
+
+    def _clear(self) -> None:
+        for left in self.folder.glob(PART + "*"):
+            shutil.rmtree(left)
 
 
 def is_locked(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from terminal import Failure
 
 from . import manifest
-from .manifest import LOST, START, State
+from .manifest import START, State
 from .results import is_locked
 from .tally import RECENT, duration, rate
 
@@ -19,15 +19,15 @@ def table(folder: Path) -> str:
     state, is_running = manifest.state_of(folder), is_locked(folder)
     running = [line for line in state.last.values() if line["event"] == START] if is_running else []
     left = max(0, state.planned - len(state.finished) - len(state.failed))
-    rows = [("done", len(state.finished)), ("running", len(running)), ("failed", len(state.failed)),
-            ("to do", left - len(running)), ("in all", state.planned), ("time left", _time_left(state, left) if is_running else "-")]
-    lines = [f"{name:10}{value}" for name, value in rows]
+    lines = [f"done      {len(state.finished)}", f"running   {len(running)}", f"failed    {len(state.failed)}",
+             f"to do     {left - len(running)}", f"in all    {state.planned}",
+             f"time left {_time_left(state, left) if is_running else '-'}"]
     lines += [f"running   row {line['row']}, {line['worker']}, attempt {line['attempt']}, {line['id']}" for line in running]
     lines += [f"failed    row {line['row']}, {line['id']}: {line['error']}" for line in state.failed.values()]
-    if not is_running and left:
-        lines.append("no batch is at work here; the same command goes on with it" + (", with --retry also failed rows" * bool(state.failed)))
-    lost = sum(line["event"] == LOST for line in state.last.values())
-    return "\n".join(lines + ([f"{lost} jobs lost their worker and wait for another"] if lost and is_running else []))
+    if not is_running and (left or state.failed):
+        also = ", and with --retry the failed rows as well" if state.failed else ""
+        lines.append(f"no batch is at work here; the same command goes on with what is left{also}")
+    return "\n".join(lines)
 
 
 def _time_left(state: State, left: int) -> str:
