@@ -45,7 +45,8 @@ def _run(chosen: argparse.Namespace, host: Host | None) -> int:
     from workflow import parse_setting
 
     settings = [parse_setting(text) for text in chosen.set]
-    order = command.Order(chosen.workflow, chosen.table, chosen.output, settings, chosen.in_flight, chosen.retry)
+    order = command.Order(chosen.workflow, chosen.table, chosen.output, settings, _meant(chosen.column), chosen.in_flight,
+                          chosen.retry)
     store = Store(chosen.output.resolve())
     store.open()
     try:
@@ -77,6 +78,17 @@ def _workers(chosen: argparse.Namespace, host: Host | None, store: Store) -> lis
     return list(local_workers(host, Launch(models=models), chosen.workers, store.folder))
 
 
+def _meant(texts: list[str]) -> dict[str, list[str]]:
+    """`NAME=NODE.input`, as often as given, as what each name fills."""
+    meant: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, target = text.partition("=")
+        if not (name and equals and target):
+            raise Failure(f"--column takes NAME=NODE.input (such as prompt=3.text), not {text!r}.")
+        meant.setdefault(name, []).append(target)
+    return meant
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
@@ -101,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     places.add_argument("--servers", nargs="+", metavar="URL", help="use ComfyUI servers that run already")
     places.add_argument("--ray", metavar="ADDRESS", help="use a Ray cluster (`auto`, `local`, or an address)")
     parser.add_argument("--set", action="append", default=[], metavar="NODE.input=VALUE", help="for every row alike")
+    parser.add_argument("--column", action="append", default=[], metavar="NAME=NODE.input",
+                        help="what a column of another name fills; more than once for several inputs; #NAME is a note")
     parser.add_argument("--in-flight", type=_positive, default=2, metavar="N", help="prompts a worker has at once (2)")
     parser.add_argument("--models", action="append", type=Path, default=[], metavar="DIR",
                         help="a folder like models/, searched beside the usual one")

@@ -89,19 +89,30 @@ def check(entry: Input, value: Any, folder: Path) -> Any:
 
 
 def _inputs(column: str, table: Table, prompt: Json, object_info: Json) -> tuple[Input, ...]:
-    if column.startswith(NOTE):
-        return ()
-    target = f"*.{column}" if column == "seed" else column
+    """Raises Failure, with the first row that uses the column."""
     first = next(row.number for row in table.rows if column in row.cells)
+    found: list[Input] = []
+    for target in table.targets(column):
+        if target.startswith(NOTE):
+            continue
+        try:
+            found += _named(target, prompt, object_info)
+        except Failure as failure:
+            raise Failure(f"{table.path}, row {first}, column {column!r}: {failure}") from failure
+    return tuple(found)
+
+
+def _named(target: str, prompt: Json, object_info: Json) -> list[Input]:
+    """The inputs that NODE.input means. Raises Failure."""
+    target = f"*.{target}" if target == "seed" else target
     if "." not in target.strip("."):
-        raise Failure(f"{table.path}, row {first}, column {column!r}: a column is named NODE.input (such as 3.seed), or "
-                      f"{NOTE}something for a note.")
+        raise Failure(f"a column is named NODE.input (such as 3.seed), or {NOTE}something for a note; --column says what "
+                      "one of another name fills.")
     try:
         found = workflows.targets(target, prompt, object_info)
     except Failure as failure:
-        reason = str(failure).removeprefix(f"--set {target}: ")
-        raise Failure(f"{table.path}, row {first}, column {column!r}: {reason}") from failure
-    return tuple(_input(node_id, name, prompt[node_id], object_info) for node_id, name in found)
+        raise Failure(str(failure).removeprefix(f"--set {target}: ")) from failure
+    return [_input(node_id, name, prompt[node_id], object_info) for node_id, name in found]
 
 
 def _input(node_id: str, name: str, node: Json, object_info: Json) -> Input:

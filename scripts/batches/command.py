@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import signal
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,17 @@ class Order:
     table: Path
     output: Path
     settings: list[Setting] = field(default_factory=list)  # for every row alike
+    meant: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what columns of other names fill
     in_flight: int = 2
     retry: bool = False
 
 
 def execute(order: Order, store: Store, workers: list[Worker]) -> bool:
-    """Run it to its end; whether every job is done."""
-    return asyncio.run(_execute(order, store, workers))
+    """Run it to its end; whether every job is done. Raises Failure, which says all."""
+    try:
+        return asyncio.run(_execute(order, store, workers))
+    except OSError as error:
+        raise Failure(f"{store.folder} cannot be written to: {error}; the same command goes on when that is mended.") from error
 
 
 def client_id(output: Path) -> str:
@@ -49,7 +54,7 @@ def client_id(output: Path) -> str:
 
 
 async def _execute(order: Order, store: Store, workers: list[Worker]) -> bool:
-    loaded, rows = workflows.load(order.workflow), table.read(order.table)
+    loaded, rows = workflows.load(order.workflow), table.read(order.table, order.meant)
     opened: dict[str, Json] = {}
     log = None
     try:
@@ -136,7 +141,5 @@ async def _driven(driver: Driver, opened: dict[str, Json]) -> None:
     before = signal.signal(signal.SIGINT, pressed)
     try:
         await driver.run(opened)
-    except OSError as error:
-        raise Failure(f"the results cannot be written: {error}; the same command goes on when there is room.") from error
     finally:
         signal.signal(signal.SIGINT, before)

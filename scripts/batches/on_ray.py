@@ -179,8 +179,9 @@ def ray_workers(address: str, count: int, models: tuple[Path, ...], folder: Path
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     environment = {"PYTHONPATH": str(SCRIPTS), **{name: os.environ[name] for name in ("COMFYUI_PATH", "COMFYUI_PYTHON")
                                                   if name in os.environ}}
+    alone = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if address == "local" else {}
     try:
-        ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False, logging_level="warning")
+        ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False, logging_level="warning", **alone)
     except (ConnectionError, ValueError) as error:
         raise Failure(f"--ray {address}: {error}") from error
     gpus = int(ray.cluster_resources().get("GPU", 0))

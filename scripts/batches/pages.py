@@ -1,8 +1,10 @@
-"""What one looks at while a batch runs: a sheet of the newest results, and pages with all of them."""
+"""What one looks at while a batch runs: a sheet of the newest results, pages with all, and their prompts as a table."""
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from .manifest import State
 from .results import PICTURES, VIDEOS
 
 SHEET = "contact-sheet.png"
+PROMPTS = "prompts.csv"
 SHOWN, COLUMNS = 24, 6
 CELL, CAPTION, GAP = (288, 180), 14, 6  # pixels
 PER_PAGE = 500
@@ -34,6 +37,7 @@ class Pages:
         if not lines:
             return
         sheet(lines[-SHOWN:][::-1], self._folder)
+        _replace(self._folder / PROMPTS, _prompts(lines).encode("utf-8"))
         count = -(-len(lines) // PER_PAGE)
         for number in range(self._full, count):
             _replace(self._folder / _page_name(number), self._page(lines, number, count).encode("utf-8"))
@@ -101,6 +105,15 @@ def _file(path: str) -> str:
     if suffix in PICTURES:
         return f'<img src="{place}" loading="lazy" alt="">'
     return f'<a href="{place}">{html.escape(Path(path).name)}</a>'
+
+
+def _prompts(lines: list[dict[str, Any]]) -> str:
+    """Every result with its prompt, as evaluate.py reads it."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("id", "row", "prompt"))
+    rows.writerows((line["id"], line["row"], line["prompt"]) for line in lines if line.get("prompt"))
+    return text.getvalue()
 
 
 def _page_name(number: int) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """All rows, and every column that occurs."""
+    """All rows, every column that occurs, and what columns fill that are not named for it."""
 
     path: Path
     columns: tuple[str, ...]
     rows: list[Row]
+    meant: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def targets(self, column: str) -> Sequence[str]:
+        """What a column fills, as NODE.input; the column's own name where nothing else was said."""
+        return self.meant.get(column, (column,))
 
 
-def read(path: Path) -> Table:
+def read(path: Path, meant: Mapping[str, Sequence[str]] | None = None) -> Table:
     """The whole table. Raises Failure, with row and column, for what cannot be read."""
     readers = {".csv": _csv, ".jsonl": _jsonl}
     if path.suffix.lower() not in readers:
@@ -44,7 +49,11 @@ def read(path: Path) -> Table:
         raise Failure(f"the table {path} cannot be read ({error}); save it as UTF-8.") from error
     if not rows:
         raise Failure(f"the table {path} has no rows.")
-    return Table(path, tuple(dict.fromkeys(column for row in rows for column in row.cells)), rows)
+    columns = tuple(dict.fromkeys(column for row in rows for column in row.cells))
+    absent = [name for name in meant or {} if name not in columns]
+    if absent:
+        raise Failure(f"--column {absent[0]}: the table {path} has no such column; it has {', '.join(columns)}.")
+    return Table(path, columns, rows, meant or {})
 
 
 def _csv(path: Path) -> Iterator[Row]:
