@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from batches.results import Store
     from batches.workers import Worker
 
-NEEDED = ("aiohttp", "av", "filelock", "PIL")  # by the driver alone, where the hosts are elsewhere
+NEEDED = ("aiohttp", "av", "filelock", "PIL", "psutil")  # by the driver alone, where the hosts are elsewhere
 
 
 def main(arguments: list[str]) -> int:

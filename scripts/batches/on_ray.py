@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import psutil
 from terminal import Failure
 from workflow import Json
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from .local import LocalWorker
 
 SCRIPTS = Path(__file__).resolve().parent.parent
+LOOPBACK = "127.0.0.1"
+SCRATCH = "show1-actor-"
 PLACE_SECONDS = 600  # for a machine to be found and its ComfyUI to start
 Answer = TypeVar("Answer")
 
@@ -45,7 +48,7 @@ class HostActor:
         self._site = site
         self._worker: LocalWorker | None = None
         self._info: Json = {}
-        self._scratch = Path(tempfile.mkdtemp(prefix="show1-batch-"))
+        self._scratch = _scratch()
         self._opening = asyncio.Lock()
 
     async def open(self) -> Json:
@@ -170,6 +173,17 @@ class RayWorker:
             raise Unreachable(f"{self.name}: {str(error).strip().splitlines()[-1] if str(error) else 'no answer'}") from error
 
 
+def _scratch() -> Path:
+    """A folder of this process; those of actors that were killed go."""
+    root = Path(tempfile.gettempdir())
+    for left in root.glob(f"{SCRATCH}*"):
+        if not psutil.pid_exists(int(left.name.removeprefix(SCRATCH))):
+            shutil.rmtree(left, ignore_errors=True)
+    own = root / f"{SCRATCH}{os.getpid()}"
+    own.mkdir(exist_ok=True)
+    return own
+
+
 def ray_workers(address: str, count: int, models: tuple[Path, ...], folder: Path) -> list[RayWorker]:
     """An actor for each GPU of the cluster, or so many. Raises Failure where Ray is missing or does not answer."""
     if not importlib.util.find_spec("ray"):
@@ -179,7 +193,8 @@ def ray_workers(address: str, count: int, models: tuple[Path, ...], folder: Path
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     environment = {"PYTHONPATH": str(SCRIPTS), **{name: os.environ[name] for name in ("COMFYUI_PATH", "COMFYUI_PYTHON")
                                                   if name in os.environ}}
-    alone = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if address == "local" else {}
+    alone: Json = {"_node_ip_address": LOOPBACK} if address == "local" or address.startswith(f"{LOOPBACK}:") else {}
+    alone |= {"include_dashboard": False} if address == "local" else {}
     try:
         ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False, logging_level="warning", **alone)
     except (ConnectionError, ValueError) as error:
