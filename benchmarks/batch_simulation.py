@@ -141,7 +141,7 @@ def rows(count: int, models: int = 1) -> list[Job]:
 
 def main() -> None:
     """Print the tables."""
-    print(f"{'clips':>7} {'workers':>8} {'deaths/h':>9} {'hours':>7} {'ideal':>7} {'over':>7} {'deaths':>7} {'again':>6} {'aside':>6}")
+    print("  clips  workers  deaths/h   hours   ideal    over  deaths  again  aside")
     for count, workers, deaths in [(59_794, 64, 0.0), (59_794, 64, 0.01), (59_794, 64, 0.1), (59_794, 64, 1.0), (2_990, 64, 0.01),
                                    (2_048, 64, 0.01), (2_048, 8, 0.01)]:
         found = Simulation(rows(count), Model(workers=workers, deaths_an_hour=deaths), seed=0).run()
