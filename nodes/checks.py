@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,41 @@ from ..show1_core.cascade import to_clip
 from ..show1_core.checkpoints import Identity
 from ..show1_core.stages import STAGES, Stage
 from . import host
+from .titles import title_of
+
+MOST_NAMED = 12  # options that a sentence lists
+# what the loaders offer when all is there: the word for scripts/download.py, and the repository at the hub
+PUBLISHED: Mapping[str, tuple[str, str]] = {
+    "show-1-base": ("base", "showlab/show-1-base"),
+    "show-1-interpolation": ("interpolation", "showlab/show-1-interpolation"),
+    "IF-II-L-v1.0": ("first-frame", "DeepFloyd/IF-II-L-v1.0"),
+    "show-1-sr1": ("sr1", "showlab/show-1-sr1"),
+    "show-1-sr2": ("sr2", "showlab/show-1-sr2"),
+    "show-1-sr2/vae": ("sr2", "showlab/show-1-sr2"),
+    "show-1-sr2/text_encoder": ("sr2", "showlab/show-1-sr2"),
+    "show-1-base/text_encoder": ("t5", "showlab/show-1-base"),
+}
 
 
 def missing(kind: str, name: str | None, found: Mapping[str, Path], folder: str) -> bool | str:
     """True when a combo's option is there, or the sentence the host shows before anything runs.
 
+    The host shows it once for every input that `validate_inputs` names, so that each names the one that may be missing.
     None stands for an option not known yet: it comes from another node, or the host itself says that it is not given.
     """
-    there = ", ".join(found) or "nothing"
     if name is None or name in list(found):
         return True
-    return f"{kind} {name!r} is not there; {folder} has {there}. Put the file or folder there and press R."
+    there = counted(len(found), "other") if len(found) > MOST_NAMED else ", ".join(found) or "nothing"
+    return f"{kind} {str(name)[:80]!r} is not there; {folder} has {there}. {way_to_get(str(name))}"
+
+
+def way_to_get(name: str) -> str:
+    """What to do about a missing file: for a published one, the command that downloads it and its page at the hub."""
+    if name not in PUBLISHED:
+        return "Put the file or folder there and press R."
+    word, repository = PUBLISHED[name]
+    script, models = host.PACK / "scripts" / "download.py", host.models_folder()
+    return f'Get it with: python "{script}" "{models}" --only {word} (https://huggingface.co/{repository}), then press R.'
 
 
 def one_of(kind: str, name: str, found: Mapping[str, Path], folder: str) -> Path:
@@ -31,6 +55,17 @@ def one_of(kind: str, name: str, found: Mapping[str, Path], folder: str) -> Path
     if name not in list(found):
         raise ValueError(missing(kind, str(name), found, folder))
     return found[name]
+
+
+def choice(name: str, value: Any, options: Sequence[str]) -> None:
+    """Raises ValueError for what a combo does not offer: hosts may let a workflow's own value, or a null, pass."""
+    if value not in options:
+        raise ValueError(unknown(name, value, options))
+
+
+def unknown(name: str, value: Any, options: Sequence[str]) -> str:
+    """The sentence for what a combo does not offer."""
+    return f"{name} {str(value)[:80]!r} is unknown here; expected one of {', '.join(options)}."
 
 
 def stage_model(model: Any, stage: Stage) -> Identity:
@@ -41,8 +76,8 @@ def stage_model(model: Any, stage: Stage) -> Identity:
                          "loaded with Show-1 Model Loader.")
     if identity.stage is not stage:
         right = f"{stage.title} ({stage.checkpoint})"
-        raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in {identity.stage.node}; "
-                         f"expected {right}.")
+        raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in "
+                         f"{title_of(identity.stage)}; expected {right}.")
     return identity
 
 
@@ -50,7 +85,7 @@ def text(conditioning: Any, name: str, identity: Identity) -> None:
     """CONDITIONING of the width the model was trained with, and no frames with it. Raises ValueError."""
     if any(host.has_frames(values) for _, values in conditioning):
         raise ValueError(f"{name} carries frames for a core sampler, from Show-1 Interpolation or Pixel SR Conditioning; "
-                         f"{identity.stage.node} takes the text alone, from before that node.")
+                         f"{title_of(identity.stage)} takes the text alone, from before that node.")
     width, expected = conditioning[0][0].shape[-1], identity.config.text_dim
     if width != expected:
         encoder = "CLIP Text Encode with the text encoder of show-1-sr2" if identity.stage is STAGES[-1] else "Show-1 T5 Encode"

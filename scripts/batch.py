@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hosts import Host, continue_under
+from hosting.hosts import Host, continue_under
 from terminal import Failure, guarded, say
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     is_elsewhere = chosen.servers or chosen.ray or chosen.status
     host = None
     if not is_elsewhere or not all(map(importlib.util.find_spec, NEEDED)):
-        from host_install import ensure
+        from hosting.install import ensure
 
         host = ensure()
         continue_under(host)
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
 def _run(chosen: argparse.Namespace, host: Host | None) -> int:
     from batches import command
     from batches.results import Store
-    from workflow import parse_setting
+    from workflows.workflow import parse_setting
 
     settings = [parse_setting(text) for text in chosen.set]
     order = command.Order(chosen.workflow, chosen.table, chosen.output, settings, _meant(chosen.column), chosen.in_flight,
@@ -72,7 +72,7 @@ def _workers(chosen: argparse.Namespace, host: Host | None, store: Store) -> lis
 
         return list(ray_workers(chosen.ray, chosen.workers, models, store.folder))
     from batches.local import local_workers
-    from host_server import Launch
+    from hosting.server import Launch
 
     assert host is not None, "local workers need a host"
     return list(local_workers(host, Launch(models=models), chosen.workers, store.folder))

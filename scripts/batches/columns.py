@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import workflow as workflows
 from terminal import Failure
-from workflow import Json
+from workflows import workflow
+from workflows.workflow import Json
 
 from .results import sha256_of
 from .table import NOTE, Table
@@ -85,7 +85,7 @@ def check(entry: Input, value: Any, folder: Path) -> Any:
         return _choice(entry, value, folder)
     if isinstance(entry.before, list):
         raise Bad(f"{entry.name} is fed by another node ({entry.kind}) and takes no value")
-    return workflows.value_of(value, entry.before) if isinstance(value, str) else value
+    return workflow.value_of(value, entry.before) if isinstance(value, str) else value
 
 
 def _inputs(column: str, table: Table, prompt: Json, object_info: Json) -> tuple[Input, ...]:
@@ -109,7 +109,7 @@ def _named(target: str, prompt: Json, object_info: Json) -> list[Input]:
         raise Failure(f"a column is named NODE.input (such as 3.seed), or {NOTE}something for a note; --column says what "
                       "one of another name fills.")
     try:
-        found = workflows.targets(target, prompt, object_info)
+        found = workflow.targets(target, prompt, object_info)
     except Failure as failure:
         raise Failure(str(failure).removeprefix(f"--set {target}: ")) from failure
     return [_input(node_id, name, prompt[node_id], object_info) for node_id, name in found]

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import workflow as workflows
 from terminal import Failure, say
-from workflow import Json, Setting
+from workflows import workflow
+from workflows.workflow import Json, Setting
 
 from . import table
 from .display import display
@@ -54,15 +54,15 @@ def client_id(output: Path) -> str:
 
 
 async def _execute(order: Order, store: Store, workers: list[Worker]) -> bool:
-    loaded, rows = workflows.load(order.workflow), table.read(order.table, order.meant)
+    loaded, rows = workflow.load(order.workflow), table.read(order.table, order.meant)
     opened: dict[str, Json] = {}
     log = None
     try:
         opened.update(await _open(workers))
         info = next(iter(opened.values()))
         _check_nodes(loaded, opened)
-        prompt = workflows.to_api(loaded, info)
-        workflows.apply(order.settings, prompt, info)
+        prompt = workflow.to_api(loaded, info)
+        workflow.apply(order.settings, prompt, info)
         made = plan(prompt, rows, info)
         log = Manifest(store.folder)
         batch, tally = _batch(order, made, store, log)
@@ -98,7 +98,7 @@ async def _open(workers: list[Worker]) -> dict[str, Json]:
 
 def _check_nodes(loaded: Json, opened: dict[str, Json]) -> None:
     """Say before any row what a server lacks. Raises Failure."""
-    nodes = loaded["nodes"] if workflows.is_ui(loaded) else loaded.values()
+    nodes = loaded["nodes"] if workflow.is_ui(loaded) else loaded.values()
     classes = frozenset(node.get("class_type") or node["type"] for node in nodes if node.get("mode", 0) == 0)
     classes -= {"Note", "MarkdownNote", "Reroute", "PrimitiveNode"}  # the frontend's own
     for name, info in opened.items():

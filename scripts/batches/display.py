@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any, Protocol
 
-from events import Event
 from terminal import say
+from workflows.events import Event
 
 from .tally import Tally
 

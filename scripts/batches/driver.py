@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from terminal import Failure
-from workflow import Json
+from workflows.workflow import Json
 
 from .display import Display
 from .jobs import Job, Plan, missing_nodes

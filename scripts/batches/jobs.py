@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from terminal import Failure
-from workflow import Json
+from workflows.workflow import Json
 
 from .columns import Bad, Column, Upload, columns
 from .table import Row, Table

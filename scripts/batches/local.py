@@ -10,10 +10,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from host_server import Launch, Server
-from hosts import Host
+from hosting.hosts import Host
+from hosting.server import Launch, Server
 from terminal import Failure
-from workflow import Json
+from workflows.workflow import Json
 
 from .columns import FOLDER
 from .results import PART

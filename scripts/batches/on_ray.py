@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 from terminal import Failure
-from workflow import Json
+from workflows.workflow import Json
 
 from .results import PART
 from .workers import Done, Lost, Outcome, Task, Unreachable, Watch
@@ -88,8 +88,8 @@ class HostActor:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _made(self) -> LocalWorker:
-        from host_install import ensure
-        from host_server import Launch
+        from hosting.install import ensure
+        from hosting.server import Launch
 
         from .local import LocalWorker
 

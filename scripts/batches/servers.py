@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
-from workflow import Json
+from workflows.workflow import Json
 
 from .session import NETWORK, Session
 from .workers import Outcome, Task, Unreachable, Watch

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import aiohttp
-from events import Event, failure, refusal
-from host_client import LARGEST_MESSAGE
-from workflow import Json
+from workflows.client import LARGEST_MESSAGE
+from workflows.events import Event, failure, refusal
+from workflows.workflow import Json
 
 from .columns import FOLDER, Upload
 from .results import BLOCK

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from events import Event
-from workflow import Json
+from workflows.events import Event
+from workflows.workflow import Json
 
 from .columns import Upload
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from batches.session import Session
 from batches.workers import Done, Task
-from events import Event
 from harness import Bench, children, wait_until
-from host_install import ensure
-from host_server import Launch, Server
+from hosting.install import ensure
+from hosting.server import Launch, Server
 from PIL import Image
+from workflows.events import Event
 
 pytestmark = pytest.mark.slow
 Json = dict[str, Any]

@@ -27,7 +27,7 @@ def script(name: str) -> ModuleType:
 
 
 # diffusers' networks import torchvision where there is one, which a CPU build of torch does not fit
-OPERATORS = script("launcher").torchvision_operators() if importlib.util.find_spec("torchvision") else None
+OPERATORS = script("hosting/launcher").torchvision_operators() if importlib.util.find_spec("torchvision") else None
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +64,17 @@ def recorded(request: pytest.FixtureRequest, models: Path, golden: dict[str, tor
     inputs = (golden[f"forward.{call}.x"], golden[f"forward.{call}.t"], texts["clip" if call == "sr2" else "t5"],
               golden.get(f"forward.{call}.noise_level"))
     return load_unet(models / name / "unet"), inputs, golden[f"forward.{call}.out"]
+
+
+@pytest.fixture
+def small(recorded: Any) -> Any:
+    """A UNet and inputs that are quickly done: a corner of the recorded call's first frames."""
+    unet, (x, *others), _ = recorded
+    corner = (x if x.ndim == 4 else x[:, :, :3])[..., :16, :16].contiguous()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so little work is done sooner by one
+    yield unet, (corner, *others)
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

@@ -60,10 +60,21 @@ def test_keyframes_by_every_guider(pack, load, t5, guider):
     conditions = t5[:1] if guider == "BasicGuider" else (*t5, 5.0)
     sampler, = custom.KSamplerSelect.execute("euler").args
     sigmas, = custom.BasicScheduler.execute(load("show-1-base"), "simple", 3, 1.0).args
-    empty = pack("nodes.natives").Show1EmptyPixelLatent.execute(4, 16, 8, 1).args[0]
+    empty = pack("nodes.core_samplers").Show1EmptyPixelLatent.execute(4, 16, 8, 1).args[0]
     guide, = getattr(custom, guider).execute(load("show-1-base"), *conditions).args
     out = custom.SamplerCustomAdvanced.execute(custom.Noise_RandomNoise(3), guide, sampler, sigmas, empty).args[0]
     assert out["samples"].shape == (1, 3, 4, 8, 16) and bool(torch.isfinite(out["samples"]).all())
+
+
+@pytest.mark.parametrize("name", ["show-1-base", "IF-II-L-v1.0", "show-1-sr2"])
+def test_the_hosts_channels_last_option_is_no_obstacle(pack, load, models, monkeypatch, name):
+    """The host lays a network's weights out for pictures, of which Conv3d weights are none."""
+    import comfy.model_management as mm
+
+    monkeypatch.setattr(mm, "force_channels_last", lambda: True)
+    loaded = pack("nodes.host").load_model(pack("show1_core.checkpoints").read_checkpoint(models / name), "fp32")
+    expected = load(name).model.diffusion_model.state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in loaded.model.diffusion_model.state_dict().items())
 
 
 def test_the_core_loader_reads_the_latent_stages_text_encoder_as_ours_does(pack, core, tmp_path):
