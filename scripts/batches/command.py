@@ -26,6 +26,9 @@ from .schedule import Schedule
 from .tally import Tally
 from .workers import Unreachable, Worker
 
+ACTIVE = 0  # a node's mode in a workflow as Save writes it
+OF_THE_FRONTEND = frozenset({"Note", "MarkdownNote", "Reroute", "PrimitiveNode"})
+
 
 @dataclass(frozen=True)
 class Order:
@@ -98,14 +101,21 @@ async def _open(workers: list[Worker]) -> dict[str, Json]:
 
 def _check_nodes(loaded: Json, opened: dict[str, Json]) -> None:
     """Say before any row what a server lacks. Raises Failure."""
-    nodes = loaded["nodes"] if workflow.is_ui(loaded) else loaded.values()
-    classes = frozenset(node.get("class_type") or node["type"] for node in nodes if node.get("mode", 0) == 0)
-    classes -= {"Note", "MarkdownNote", "Reroute", "PrimitiveNode"}  # the frontend's own
+    classes = _classes(loaded)
     for name, info in opened.items():
         lacking = missing_nodes(classes, info)
         if lacking:
             raise Failure(f"{name} has no {', '.join(lacking)}, which the workflow needs; install the nodes there, or "
                           "leave it out.")
+
+
+def _classes(loaded: Json) -> frozenset[str]:
+    """The node types of a workflow, those inside its subgraphs as well."""
+    if not workflow.is_ui(loaded):
+        return frozenset(node["class_type"] for node in loaded.values())
+    subgraphs = loaded.get("definitions", {}).get("subgraphs", [])
+    nodes = [node for graph in (loaded, *subgraphs) for node in graph["nodes"] if node.get("mode", 0) == ACTIVE]
+    return frozenset(node["type"] for node in nodes) - {graph["id"] for graph in subgraphs} - OF_THE_FRONTEND
 
 
 def _batch(order: Order, made: Plan, store: Store, log: Manifest) -> tuple[Batch, Tally]:
