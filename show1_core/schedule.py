@@ -146,7 +146,7 @@ def dpm_solver_scheduler(schedule: Schedule) -> Any:
     from diffusers import DPMSolverMultistepScheduler
 
     known = signature(DPMSolverMultistepScheduler.__init__).parameters
-    end = {"final_sigmas_type": "sigma_min"} if "final_sigmas_type" in known else {}  # diffusers before 0.25 has no other end
+    end: dict[str, Any] = {"final_sigmas_type": "sigma_min"} if "final_sigmas_type" in known else {}  # else there is no other
     return DPMSolverMultistepScheduler(
         beta_schedule=schedule.beta_schedule, beta_start=schedule.beta_start, beta_end=schedule.beta_end,
         lambda_min_clipped=schedule.lambda_min_clipped, thresholding=schedule.threshold_max is not None,

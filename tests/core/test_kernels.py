@@ -48,6 +48,7 @@ def interpreted(code, *arguments):
     return subprocess.run([sys.executable, *code, *arguments], capture_output=True, text=True, cwd=ROOT, env=environment)
 
 
+@pytest.mark.slow  # forty seconds of one core: the interpreter takes a program at a time
 def test_every_kernel_in_tritons_interpreter():
     if not triton_guard.INSTALLED:
         pytest.skip("Triton is not installed")
