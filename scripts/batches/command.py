@@ -133,7 +133,7 @@ def _batch(order: Order, made: Plan, store: Store, log: Manifest) -> tuple[Batch
     deaths = Counter[str]() if order.retry else log.state.deaths
     log.write(PLAN, jobs=len(made.jobs), rows=made.rows, workflow=str(order.workflow), table=str(order.table))
     say(f"{made.rows} rows, {len(made.jobs)} results: {len(done)} done, {len(failed)} failed before, {len(left)} to do")
-    tally = Tally(len(made.jobs), len(done), len(failed), workers=0)
+    tally = Tally(len(made.jobs), len(done), len(failed))
     return Batch(made, store, log, Schedule(left, deaths)), tally
 
 

@@ -99,29 +99,31 @@ class Driver:
         await worker.close()
 
     async def _serve(self, worker: Worker, info: Json | None) -> None:
-        """Keep a worker at work, over all its deaths."""
+        """Keep a worker at work, over all its deaths; one that comes to nothing too often is given up."""
         failures = 0
-        while not self._is_over:
-            try:
-                info = info or await worker.open()
-                held = await self._adopted(worker)
-            except Unreachable as error:
-                self._batch.schedule.leave(worker.name)
-                await worker.close()
-                info, failures = None, failures + 1
-                self.display.note(f"{worker.name}: {error}")
-                if failures == worker.patience:
-                    return
+        while not self._is_over and failures != worker.patience:
+            if failures:
                 await self._pause(min(2**failures, LONGEST_PAUSE_SECONDS))
-                continue
-            lacking = missing_nodes(self._batch.plan.classes, info)
-            if lacking:
-                self.display.note(f"{worker.name} is not used: it has no {', '.join(lacking)}.")
-                return
-            lanes = [self._lane(worker) for _ in range(self._in_flight)]
-            await _together([*(self._attempt(worker, job, prompt_id) for job, prompt_id in held), *lanes])
+            try:
+                made = await self._live(worker, info)
+            except Unreachable as error:
+                self.display.note(f"{worker.name}: {error}")
+                made = 0
+            self._batch.schedule.leave(worker.name)
             await worker.close()
-            info, failures = None, 0
+            info, failures = None, 0 if made else failures + 1
+
+    async def _live(self, worker: Worker, info: Json | None) -> int:
+        """One life of a worker: how many jobs ended in it. Raises Unreachable."""
+        info = info or await worker.open()
+        lacking = missing_nodes(self._batch.plan.classes, info)
+        if lacking:
+            raise Unreachable(f"it has no {', '.join(lacking)}")
+        held = await self._adopted(worker)
+        before = self.display.tally.made.get(worker.name, 0)
+        lanes = [self._lane(worker) for _ in range(self._in_flight)]
+        await _together([*(self._attempt(worker, job, prompt_id) for job, prompt_id in held), *lanes])
+        return self.display.tally.made.get(worker.name, 0) - before
 
     async def _adopted(self, worker: Worker) -> list[tuple[Job, str]]:
         """What an earlier batch left there and is still to be done; the rest of it is dropped."""

@@ -87,6 +87,8 @@ def _middle_frame(file: Path) -> Image.Image | None:
     import av
 
     with av.open(str(file)) as video:
+        if not video.streams.video:
+            return None
         frames = list(islice(video.decode(video=0), video.streams.video[0].frames // 2 + 1))
         return frames[-1].to_image() if frames else None
 

@@ -24,8 +24,9 @@ def prompt_of(plan: Plan, job: Job) -> str | None:
 
 
 def title_of(plan: Plan, job: Job) -> str:
-    """The row, and the beginning of its prompt."""
+    """The row, the beginning of its prompt, and what tells its results apart."""
     text = prompt_of(plan, job) or ", ".join(f"{name} {value}" for name, value in values_of(job).items())
     text = " ".join(text.split())
     short = text if len(text) <= TITLE_LENGTH else text[:TITLE_LENGTH - 3] + "..."
-    return f"row {job.rows[0]} {short!r}"
+    seeds = "".join(f", {name} {value}" for name, value in job.cells if plan.columns[name].multiplies)
+    return f"row {job.rows[0]} {short!r}{seeds}"

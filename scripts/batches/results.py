@@ -124,28 +124,32 @@ def _check(file: Path) -> None:
     """Decode a picture, or the first frame of a video; of other files only that they are not empty."""
     if not file.stat().st_size:
         raise Broken(f"{file.name} is empty")
-    try:
-        if file.suffix.lower() in VIDEOS:
-            _first_frame(file)
-        elif file.suffix.lower() in PICTURES:
-            _whole_picture(file)
-    except (OSError, ValueError, SyntaxError) as error:  # what av and Pillow raise for broken files
-        raise Broken(f"{file.name} cannot be read back: {error}") from error
+    if file.suffix.lower() in VIDEOS:
+        _first_frame(file)
+    elif file.suffix.lower() in PICTURES:
+        _whole_picture(file)
 
 
 def _first_frame(file: Path) -> None:
     import av
 
-    with av.open(str(file)) as video:
-        if next(video.decode(video=0), None) is None:
-            raise Broken(f"{file.name} has no frames")
+    try:
+        with av.open(str(file)) as video:
+            has_frames = not video.streams.video or next(video.decode(video=0), None) is not None  # sound alone will do
+    except av.FFmpegError as error:
+        raise Broken(f"{file.name} cannot be read back: {error}") from error
+    if not has_frames:
+        raise Broken(f"{file.name} has no frames")
 
 
 def _whole_picture(file: Path) -> None:
     from PIL import Image
 
-    with Image.open(file) as picture:
-        picture.load()
+    try:
+        with Image.open(file) as picture:
+            picture.load()
+    except (OSError, ValueError, SyntaxError) as error:  # by format
+        raise Broken(f"{file.name} cannot be read back: {error}") from error
 
 
 def _sync(path: Path) -> None:

@@ -133,6 +133,8 @@ class Session:
 
     async def drop(self, prompt_ids: list[str]) -> None:
         """Take prompts out of the queue, and interrupt the one that runs."""
+        if not prompt_ids:
+            return
         await self._post("/queue", {"delete": prompt_ids})
         for prompt_id in prompt_ids:
             await self._post("/interrupt", {"prompt_id": prompt_id})

@@ -16,7 +16,6 @@ class Tally:
     total: int
     done: int
     failed: int
-    workers: int
     doing: dict[str, list[str]] = field(default_factory=dict)  # by worker, what is under way there
     steps: dict[str, str] = field(default_factory=dict)  # by worker, the node and step it is at
     made: dict[str, int] = field(default_factory=dict)  # by worker
