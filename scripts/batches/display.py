@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import time
 from typing import Any, Protocol
 
 from terminal import say
@@ -76,7 +75,6 @@ class Live(Plain):
 
         super().__init__(tally)
         self._screen = Screen(console=Console(stderr=True), get_renderable=self._table, refresh_per_second=4)
-        self._began = time.monotonic()
         self._screen.start()
 
     def note(self, text: str) -> None:
@@ -88,7 +86,7 @@ class Live(Plain):
     def _table(self) -> Any:
         from rich.table import Table
 
-        table = Table("worker", "made", "now", "at", caption=self.tally.line(), expand=True)
+        table = Table("worker", "ended", "now", "at", caption=self.tally.line(), expand=True)
         for worker, titles in self.tally.doing.items():
             made = str(self.tally.made.get(worker, 0))
             table.add_row(worker, made, titles[0] if titles else "-", self.tally.steps.get(worker, ""))

@@ -56,7 +56,12 @@ class HostActor:
         async with self._opening:
             if self._worker is None:
                 worker = await asyncio.to_thread(self._made)
-                self._info, self._worker = await worker.open(), worker
+                try:
+                    self._info = await worker.open()
+                except Unreachable:
+                    await worker.close()
+                    raise
+                self._worker = worker
             return self._info
 
     async def run(self, task: Task, part: str) -> tuple[Outcome, dict[str, bytes]]:
@@ -141,6 +146,8 @@ class RayWorker:
             outcome, files = await self._actor.run.remote(task, folder.name)
         except RayActorError as error:
             return Lost(self._given[0] == task.job_id, f"the actor died: {str(error).splitlines()[0]}")
+        except Unreachable as error:  # its ComfyUI did not start again
+            return Lost(False, str(error))
         finally:
             self._given.remove(task.job_id)
         for name, content in files.items():
