@@ -77,12 +77,12 @@ def title_of(node: Json, object_info: Json) -> str:
 def apply(settings: list[Setting], prompt: Json, object_info: Json) -> None:
     """Set inputs of the prompt in place."""
     for setting in settings:
-        for node_id, name in _targets(setting.target, prompt, object_info):
+        for node_id, name in targets(setting.target, prompt, object_info):
             inputs = prompt[node_id]["inputs"]
-            inputs[name] = _value(setting.value, inputs.get(name))
+            inputs[name] = value_of(setting.value, inputs.get(name))
 
 
-def _targets(target: str, prompt: Json, object_info: Json) -> list[tuple[str, str]]:
+def targets(target: str, prompt: Json, object_info: Json) -> list[tuple[str, str]]:
     """The inputs a target names: one, or with `*` that of every node which has it."""
     if target.startswith("*."):
         name = target[2:]
@@ -100,7 +100,7 @@ def _targets(target: str, prompt: Json, object_info: Json) -> list[tuple[str, st
     return [(node_id, name)]
 
 
-def _value(text: str, before: Any) -> Any:
+def value_of(text: str, before: Any) -> Any:
     """JSON where it is JSON; but an input that holds text keeps getting text (a prompt may be `42`)."""
     try:
         value = json.loads(text)
