@@ -15,7 +15,7 @@ from pathlib import Path
 from hosting.hosts import REPO, continue_under
 from hosting.install import ensure
 from templating.cascades import FINISH, LARGER_VIDEO, MINI_CASCADE, SMOOTHER_VIDEO, UPSCALED_VIDEO, cascade
-from templating.graphs import Graph, Group, Json, Node, Pack
+from templating.description import Graph, Group, Json, Node, Pack
 from templating.notes import (
     CORE_READ_ME,
     DRAFTS_READ_ME,

@@ -18,7 +18,7 @@ from pathlib import Path
 from hosting.hosts import REPO, Host, continue_under
 from hosting.install import ensure
 from templating import motifs
-from templating.graphs import Json
+from templating.description import Json
 from templating.motifs import Motif
 from terminal import Failure, guarded, say
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .graphs import Graph, Group, Node
+from .description import Graph, Group, Node
 from .parts import (
     BLUE,
     GREEN,

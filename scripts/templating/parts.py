@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .graphs import NOTE, Group, Links, Node, Value
+from .description import NOTE, Group, Links, Node, Value
 
 GREY, BLUE, GREEN, AMBER, RED, VIOLET = "#9aa0a6", "#5b8fd0", "#5bb57f", "#c9a557", "#cf7058", "#9a70d0"
 PROMPT_COLOURS = {"color": "#232", "bgcolor": "#353"}

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import graphs
-from .graphs import INPUTS, INPUTS_ID, NAMESPACE, OUTPUTS_ID, Boundary, Graph, Group, Json, Links, Node, Pack
+from .description import INPUTS, NAMESPACE, Boundary, Graph, Group, Json, Links, Node, Pack
+from .graphs import INPUTS_ID, OUTPUTS_ID
 
 FIRST_ID = 101  # of the nodes inside
 PREVIEW = "$$canvas-image-preview"  # what newer frontends call a node's live picture; the first's and the last's show outside

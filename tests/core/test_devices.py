@@ -25,7 +25,7 @@ def test_in_a_process_of_its_own():
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", __file__]
     done = subprocess.run(command, env=os.environ | {HERE: "1"}, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0 and "passed" in done.stdout, done.stdout[-4000:]
-    assert f"PyTorch {torch.__version__} cannot" in done.stdout or "9 passed" in done.stdout, done.stdout[-1000:]
+    assert f"PyTorch {torch.__version__} cannot" in done.stdout or "9 passed" in done.stdout
 
 
 @pytest.fixture(scope="module")
