@@ -16,11 +16,14 @@ from show1_core.stages import LATENT_SR
 from show1_core.tuning import objectives as goal
 
 from . import operations
+from .grammar import caption
 from .recipes import LOW, MIDDLE, UNetRecipe, unet_config
-from .shapes import FRAMES, KEYFRAMES, Scene, caption, draw, frame_times, keyframe_times, render
+from .render import render
 from .start import pass_noise_on, quiet_time
 from .t5 import TextEncoder
+from .world import FRAMES, KEYFRAMES, Scene, draw, frame_times, keyframe_times
 
+PAIRS = 0.25  # of the clips show two solids
 TEXT_DROPPED = 0.1  # of the samples learn without text, for classifier-free guidance
 FIRST_DROPPED = 0.3  # of the super-resolution samples learn without a clean first frame
 NOISE_LEVELS = 500  # conditions of super-resolution are noised to a random level below
@@ -29,7 +32,7 @@ WEIGHT_FLOOR = 0.0005
 BLEND_FLOOR = 0.01  # of the interpolation: it has to learn early in a run to trust the keyframes
 GUIDED_FLOOR = 0.1  # where a picture is given, the noisy end decides little
 WINDOW = 8
-CROP = 24  # rows of the patches super-resolution learns from, at its large size
+CROP = 32  # rows of the patches super-resolution learns from, at its large size
 
 
 def build_unet(recipe: UNetRecipe, seed: int) -> UNet:
@@ -110,6 +113,27 @@ class KeyframeOptions:
     text_learns: bool = True
 
 
+class Images(DiffusionTask):
+    """Single frames of clips, for the spatial layers of the keyframe model and the text encoder, which learns along.
+
+    A frame costs a twentieth of a clip to learn from, and most of what a prompt says can be learnt from frames.
+    """
+
+    def __init__(self, recipe: UNetRecipe, text: TextEncoder, options: KeyframeOptions) -> None:
+        super().__init__(recipe, text)
+        self.text.requires_grad_(options.text_learns)
+        self.late = options.late
+
+    def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
+        scenes = draw(data, batch, pairs=PAIRS)
+        clean = clips(scenes, data.uniform(size=(batch, 1)), LOW)[:, :, 0].to(self.device)  # (B, 3, H, W)
+        timestep = self.timesteps(batch, noise, late=self.late)
+        epsilon = gaussian(clean, noise)
+        text = self.describe(self.captions(scenes, data), data)
+        prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, text)
+        return goal.noise_prediction(prediction, epsilon, self.weight[timestep])
+
+
 class Keyframes(DiffusionTask):
     """Stage 1 (paper eq. 5): eight frames from noise and a caption. The text encoder learns along."""
 
@@ -119,7 +143,7 @@ class Keyframes(DiffusionTask):
         self.late = options.late
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
-        scenes = draw(data, batch)
+        scenes = draw(data, batch, pairs=PAIRS)
         clean = clips(scenes, keyframe_times(), LOW).to(self.device)
         timestep = self.timesteps(batch, noise, late=self.late)
         epsilon = gaussian(clean, noise)
@@ -134,7 +158,7 @@ class Interpolation(DiffusionTask):
     floor = BLEND_FLOOR
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
-        scenes = draw(data, batch)
+        scenes = draw(data, batch, pairs=PAIRS)
         clean = clips(scenes, spans(data, batch, 5, (FRAMES - 1) // (KEYFRAMES - 1)), LOW).to(self.device)
         condition = goal.interpolation_condition(clean[:, :, [0, -1]])
         timestep = self.timesteps(batch, noise, late=0.3)
@@ -163,7 +187,7 @@ class FirstFrame(SuperResolution):
     """Stage 3a: one frame four times as large (numerics 2.6); the variance channels learn their own divergence."""
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
-        scenes = draw(data, batch)
+        scenes = draw(data, batch, pairs=PAIRS)
         large, condition = (clip[:, :, 0] for clip in self.pair(scenes, spans(data, batch, 1), data))  # (B, 3, h, w)
         level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch)).to(self.device)
         timestep = self.timesteps(batch, noise)
@@ -180,7 +204,7 @@ class PixelSR(SuperResolution):
     """Stage 3: eight frames four times as large, mostly given the first of them (numerics 2.5, T11)."""
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
-        scenes = draw(data, batch)
+        scenes = draw(data, batch, pairs=PAIRS)
         large, condition = self.pair(scenes, spans(data, batch, WINDOW), data)
         level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch)).to(self.device)
         known = torch.from_numpy(data.uniform(size=batch) >= FIRST_DROPPED).to(self.device)

@@ -2,7 +2,7 @@
 
     python -m mini.train --stage keyframes --tokenizer DIR
 
-DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: keyframes, vae, then interpolation,
+DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: images, keyframes, vae, then interpolation,
 first-frame, sr1 and sr2, which take the text encoder (and some their first weights) from the stages before.
 """
 
@@ -21,6 +21,7 @@ from .latent import Autoencoder, Bank, LatentSR, standardised
 from .loop import Trainer
 from .recipes import (
     FIRST_FRAME_UNET,
+    IMAGES_UNET,
     INTERPOLATION_UNET,
     KEYFRAMES_UNET,
     LATENT_SR_UNET,
@@ -31,7 +32,7 @@ from .recipes import (
 )
 from .start import inherit
 from .t5 import TextEncoder, Tokenizer
-from .tasks import FirstFrame, Interpolation, KeyframeOptions, Keyframes, PixelSR
+from .tasks import FirstFrame, Images, Interpolation, KeyframeOptions, Keyframes, PixelSR
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,16 @@ def load(module: nn.Module, weights: dict[str, Tensor]) -> None:
         parameter.copy_(weights[name])
 
 
+def keyframes(shop: Workshop) -> nn.Module:
+    """Starts from the image model's spatial weights and its text encoder (paper section 3.2)."""
+    start = shop.average("images")
+    text = shop.text(trained=False)
+    load(text, part(start, "text."))
+    task = Keyframes(KEYFRAMES_UNET, text, shop.keyframes)
+    inherit(task.unet, part(start, "unet."))
+    return task
+
+
 def interpolation(shop: Workshop) -> nn.Module:
     """Starts from the keyframe weights (paper section 3.2)."""
     task = Interpolation(INTERPOLATION_UNET, shop.text())
@@ -99,7 +110,8 @@ def pixel_sr(shop: Workshop) -> nn.Module:
 
 
 TASKS: dict[str, Callable[[Workshop], nn.Module]] = {
-    "keyframes": lambda shop: Keyframes(KEYFRAMES_UNET, shop.text(trained=False), shop.keyframes),
+    "images": lambda shop: Images(IMAGES_UNET, shop.text(trained=False), shop.keyframes),
+    "keyframes": keyframes,
     "interpolation": interpolation,
     "first-frame": lambda shop: FirstFrame(FIRST_FRAME_UNET, shop.text()),
     "sr1": pixel_sr,
