@@ -84,7 +84,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Score:
-    """Shares in [0, 1] of clips that show what their prompt says; `pair`: of those with two solids, both in their colours."""
+    """Shares in [0, 1] of clips that show what their prompt says.
+
+    `every`: all of it and nothing else; `pair`: of the clips with two solids, both forms in their colours (NaN without any).
+    """
 
     colour: float
     solid: float
@@ -301,19 +304,23 @@ def _distance(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.median(np.hypot(x1 - x2, y1 - y2)[both])) if both.any() else 0.0
 
 
+def bound(verdict: Verdict) -> set[tuple[str, str]]:
+    """Which colour goes with which form, whatever moves."""
+    return {(one.colour, one.solid) for one in (verdict.first, verdict.second) if one is not None}
+
+
 def score(verdicts: Sequence[Verdict], prompts: Sequence[str]) -> Score:
     """How often the verdicts agree with the prompts."""
     pairs = [(seen, claim_of(prompt)) for seen, prompt in zip(verdicts, prompts, strict=True)]
-    colour, solid, motion = (
-        np.array([getattr(seen.first, name) == getattr(asked.first, name) for seen, asked in pairs])
-        for name in ("colour", "solid", "motion"))
-    place = np.array([seen.place == asked.place for seen, asked in pairs])
-    other = np.array([asked.second is None or (seen.second == asked.second and seen.relation == asked.relation) for seen, asked in pairs])
-    bound = [{(one.colour, one.solid) for one in (seen.first, seen.second) if one} == {
-        (one.colour, one.solid) for one in (asked.first, asked.second) if one} for seen, asked in pairs if asked.second]
-    every = colour & solid & motion & place & other
-    shares = (float(array.mean()) for array in (colour, solid, motion, place, every))
-    return Score(*shares, float(np.mean(bound)) if bound else float("nan"), len(pairs))
+
+    def share(right: Sequence[bool]) -> float:
+        return float(np.mean(right)) if right else float("nan")
+
+    first = {part: share([getattr(seen.first, part) == getattr(asked.first, part) for seen, asked in pairs])
+             for part in ("colour", "solid", "motion")}
+    place = share([seen.place == asked.place for seen, asked in pairs])
+    pair = share([bound(seen) == bound(asked) for seen, asked in pairs if asked.second is not None])
+    return Score(**first, place=place, every=share([seen == asked for seen, asked in pairs]), pair=pair, clips=len(pairs))
 
 
 def shuffled(prompts: Sequence[str], seed: int = 0) -> list[str]:

@@ -27,10 +27,10 @@ from show1_core.checkpoints import load_unet
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, Stage
 
 from .export import WEIGHTS
+from .grammar import judged_prompts
 from .recipes import HIGH, LOW
 from .sampling import Run
-from .shapes import judged_prompts
-from .t5 import T5Recipe, TextEncoder, Tokenizer
+from .t5 import TextEncoder, Tokenizer, text_recipe
 
 STAGES = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
 
@@ -56,13 +56,13 @@ SETTINGS: dict[str, Setting] = {
 
 
 def judge_module() -> ModuleType:
-    """benchmarks/judge.py, which is no part of the package."""
-    path = Path(__file__).parents[1] / "benchmarks" / "judge.py"
-    spec = importlib.util.spec_from_file_location("judge", path)
+    """benchmarks/judge_world.py, which is no part of the package."""
+    path = Path(__file__).parents[1] / "benchmarks" / "judge_world.py"
+    spec = importlib.util.spec_from_file_location("judge_world", path)
     if spec is None or spec.loader is None:
         raise FileNotFoundError(f"{path} is missing: the judge comes with the repository, not with the package")
     module = importlib.util.module_from_spec(spec)
-    sys.modules["judge"] = module  # dataclasses look their module up
+    sys.modules["judge_world"] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -76,8 +76,7 @@ class Mini:
 
     def _text(self, tokenizer: Tokenizer) -> TextEncoder:
         folder = self.folder / "keyframes" / "text_encoder"
-        config = json.loads((folder / "config.json").read_text())
-        encoder = TextEncoder(T5Recipe(**{key: config[key] for key in T5Recipe.__dataclass_fields__}), tokenizer)
+        encoder = TextEncoder(text_recipe(folder), tokenizer)
         weights = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
         encoder.t5.load_state_dict(weights, strict=False)  # the embedding is stored once and shared
         return encoder.requires_grad_(False)
@@ -163,13 +162,14 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--held-out", action="store_true", help="combinations that training never saw")
+    parser.add_argument("--two", action="store_true", help="prompts of two solids")
     parser.add_argument("--last", choices=STAGES, default="sr2", help="stage to stop after")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path, help="folder for the frames, one .npy a stage and prompt")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     judge = judge_module()
-    prompts = judged_prompts(arguments.prompts, arguments.held_out)
+    prompts = judged_prompts(arguments.prompts, arguments.held_out, two=arguments.two)
     began = time.monotonic()
     for stage, clips in all_stages(Mini(arguments.folder, arguments.tokenizer), prompts, arguments.seed, arguments.last).items():
         verdicts = [judge.judge(clip) for clip in clips]

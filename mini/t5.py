@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ class T5Recipe:
     layer_norm_epsilon: float = 1e-6
     relative_attention_num_buckets: int = 32
     relative_attention_max_distance: int = 128
+
+
+def text_recipe(folder: Path) -> T5Recipe:
+    """The sizes that an exported encoder has."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return T5Recipe(**{field.name: config[field.name] for field in fields(T5Recipe)})
 
 
 class Tokenizer:

@@ -32,7 +32,7 @@ WEIGHT_FLOOR = 0.0005
 BLEND_FLOOR = 0.01  # of the interpolation: it has to learn early in a run to trust the keyframes
 GUIDED_FLOOR = 0.1  # where a picture is given, the noisy end decides little
 WINDOW = 8
-CROP = 32  # rows of the patches super-resolution learns from, at its large size
+CROP = (32, 48)  # rows and columns of the patches super-resolution learns from, at its large size
 
 
 def build_unet(recipe: UNetRecipe, seed: int) -> UNet:
@@ -177,9 +177,8 @@ class SuperResolution(DiffusionTask):
         """Large frames and the enlarged small ones, the same patch of both: (B, 3, F, h, w) each."""
         large = clips(scenes, times, MIDDLE)
         condition = goal.enlarged(clips(scenes, times, LOW), MIDDLE[0] // LOW[0])
-        width = CROP * MIDDLE[1] // MIDDLE[0]
-        top, left = (int(data.integers(0, (size - part) // 4 + 1)) * 4 for size, part in zip(MIDDLE, (CROP, width), strict=True))
-        window = (..., slice(top, top + CROP), slice(left, left + width))
+        top, left = (int(data.integers(0, (size - part) // 4 + 1)) * 4 for size, part in zip(MIDDLE, CROP, strict=True))
+        window = (..., slice(top, top + CROP[0]), slice(left, left + CROP[1]))
         return large[window].to(self.device), condition[window].to(self.device)
 
 

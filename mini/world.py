@@ -7,7 +7,6 @@ What the words are, and which of them go together, is in `grammar.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np

@@ -9,9 +9,9 @@ from torch import nn
 from mini import operations
 from mini.loop import Plan, Trainer, average_weight, learning_rate
 from mini.recipes import FIRST_FRAME_UNET, INTERPOLATION_UNET, KEYFRAMES_UNET, PIXEL_SR_UNET, unet_config
-from mini.shapes import draw, keyframe_times
 from mini.start import inherit
 from mini.tasks import build_unet, clips
+from mini.world import draw, keyframe_times
 from show1_core.models.config import UNetConfig
 from show1_core.models.unet import UNet
 from show1_core.schedule import Schedule, signal_variance
@@ -121,7 +121,7 @@ def test_a_fresh_unet_takes_its_input_for_noise(recipe):
 def test_interpolation_starts_as_the_keyframe_model():
     keyframes, interpolation = build_unet(KEYFRAMES_UNET, 1), build_unet(INTERPOLATION_UNET, 2)
     assert inherit(interpolation, dict(keyframes.named_parameters())) == []
-    clip, rest, text = torch.randn(1, 3, 4, 8, 12), torch.randn(1, 4, 4, 8, 12), torch.randn(1, 5, 32)
+    clip, rest, text = torch.randn(1, 3, 4, 8, 12), torch.randn(1, 4, 4, 8, 12), torch.randn(1, 5, KEYFRAMES_UNET.text_dim)
     with torch.no_grad():
         expected = keyframes(clip, torch.tensor(500), text)
         torch.testing.assert_close(interpolation(torch.cat([clip, rest], 1), torch.tensor(500), text), expected)
