@@ -124,7 +124,7 @@ T5_RECIPE = T5Recipe()
 VAE_RECIPE = VaeRecipe()
 
 PLANS: dict[str, Plan] = {
-    "images": Plan(steps=2600, batch=32, learning_rate=2.5e-3, decay=0.5),
+    "images": Plan(steps=2400, batch=48, learning_rate=2.5e-3, decay=0.5),
     "keyframes": Plan(steps=6000, batch=8, learning_rate=2e-3, decay=0.6),
     "interpolation": Plan(steps=750, batch=8, learning_rate=1.5e-3, decay=0.5),
     "first-frame": Plan(steps=640, batch=12, learning_rate=1.5e-3, decay=0.5),

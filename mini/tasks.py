@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -102,54 +101,42 @@ class DiffusionTask(nn.Module):
             return self.unet(sample, timestep, text, level).float()
 
 
-@dataclass(frozen=True)
-class KeyframeOptions:
-    """What may change from one phase of the keyframes' training to the next.
+class TextToFrames(DiffusionTask):
+    """What the image and the keyframe model share: frames from noise and a caption. The text encoder learns along."""
 
-    `late`: share of the timesteps from the last tenth; whether the text encoder still learns.
-    """
+    late = 0.5  # share of the timesteps from the last tenth
 
-    late: float = 0.5
-    text_learns: bool = True
+    def __init__(self, recipe: UNetRecipe, text: TextEncoder, seed: int = 0) -> None:
+        super().__init__(recipe, text, seed)
+        self.text.requires_grad_(True)
+
+    def error(self, clean: Tensor, scenes: Sequence[Scene], data: np.random.Generator, noise: torch.Generator) -> Tensor:
+        """The weighted error of the noise guess (paper eq. 5) for clean frames of some scenes."""
+        timestep = self.timesteps(len(clean), noise, late=self.late)
+        epsilon = gaussian(clean, noise)
+        text = self.describe(self.captions(scenes, data), data)
+        prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, text)
+        return goal.noise_prediction(prediction, epsilon, self.weight[timestep])
 
 
-class Images(DiffusionTask):
-    """Single frames of clips, for the spatial layers of the keyframe model and the text encoder, which learns along.
+class Images(TextToFrames):
+    """Single frames of clips, for the spatial layers of the keyframe model.
 
     A frame costs a twentieth of a clip to learn from, and most of what a prompt says can be learnt from frames.
     """
 
-    def __init__(self, recipe: UNetRecipe, text: TextEncoder, options: KeyframeOptions) -> None:
-        super().__init__(recipe, text)
-        self.text.requires_grad_(options.text_learns)
-        self.late = options.late
-
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch, pairs=PAIRS)
         clean = clips(scenes, data.uniform(size=(batch, 1)), LOW)[:, :, 0].to(self.device)  # (B, 3, H, W)
-        timestep = self.timesteps(batch, noise, late=self.late)
-        epsilon = gaussian(clean, noise)
-        text = self.describe(self.captions(scenes, data), data)
-        prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, text)
-        return goal.noise_prediction(prediction, epsilon, self.weight[timestep])
+        return self.error(clean, scenes, data, noise)
 
 
-class Keyframes(DiffusionTask):
-    """Stage 1 (paper eq. 5): eight frames from noise and a caption. The text encoder learns along."""
-
-    def __init__(self, recipe: UNetRecipe, text: TextEncoder, options: KeyframeOptions) -> None:
-        super().__init__(recipe, text)
-        self.text.requires_grad_(options.text_learns)
-        self.late = options.late
+class Keyframes(TextToFrames):
+    """Stage 1: eight frames."""
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch, pairs=PAIRS)
-        clean = clips(scenes, keyframe_times(), LOW).to(self.device)
-        timestep = self.timesteps(batch, noise, late=self.late)
-        epsilon = gaussian(clean, noise)
-        text = self.describe(self.captions(scenes, data), data)
-        prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, text)
-        return goal.noise_prediction(prediction, epsilon, self.weight[timestep])
+        return self.error(clips(scenes, keyframe_times(), LOW).to(self.device), scenes, data, noise)
 
 
 class Interpolation(DiffusionTask):

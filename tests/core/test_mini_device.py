@@ -12,7 +12,7 @@ from torch import nn
 
 from mini import latent, recipes, tasks
 from mini.latent import Autoencoder, Bank, LatentSR
-from mini.tasks import FirstFrame, Images, Interpolation, KeyframeOptions, Keyframes, PixelSR
+from mini.tasks import FirstFrame, Images, Interpolation, Keyframes, PixelSR
 from show1_core.tuning.objectives import noised
 
 ELSEWHERE = torch.device("meta")
@@ -34,8 +34,8 @@ def tiny(recipe):
 
 
 TASKS = {
-    "images": lambda: Images(tiny(recipes.IMAGES_UNET), States(), KeyframeOptions()),
-    "keyframes": lambda: Keyframes(tiny(recipes.KEYFRAMES_UNET), States(), KeyframeOptions()),
+    "images": lambda: Images(tiny(recipes.IMAGES_UNET), States()),
+    "keyframes": lambda: Keyframes(tiny(recipes.KEYFRAMES_UNET), States()),
     "interpolation": lambda: Interpolation(tiny(recipes.INTERPOLATION_UNET), States()),
     "first-frame": lambda: FirstFrame(recipes.FIRST_FRAME_UNET, States()),
     "sr1": lambda: PixelSR(recipes.PIXEL_SR_UNET, States()),

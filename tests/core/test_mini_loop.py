@@ -61,19 +61,6 @@ def test_resuming_after_a_kill_changes_nothing(tmp_path):
         assert torch.equal(whole.average[name], resumed.average[name]), name
 
 
-def test_frozen_parameters_keep_their_average(tmp_path):
-    first = Trainer(TinyTask(), PLAN, tmp_path)
-    first.run(until=3)
-    task = TinyTask()
-    task.unet.conv_in.requires_grad_(False)
-    later = Trainer(task, PLAN, tmp_path)
-    assert later.resume()
-    later.run(until=5)
-    assert torch.equal(task.unet.conv_in.weight, first.average["unet.conv_in.weight"])
-    assert torch.equal(later.average["unet.conv_in.weight"], first.average["unet.conv_in.weight"])
-    assert not torch.equal(later.average["unet.conv_out.weight"], first.average["unet.conv_out.weight"])
-
-
 def test_a_kill_while_saving_leaves_the_checkpoint_before(tmp_path):
     trainer = Trainer(TinyTask(), PLAN, tmp_path)
     trainer.run(until=1)
