@@ -5,11 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mini.grammar import COLOURS, MOTIONS, PLACES, RELATIONS, SOLIDS, Kind, Other, caption, every_phrase, is_held_out, kinds
-from mini.grammar import judged_prompts
+from mini import world
+from mini.grammar import (
+    COLOURS,
+    MOTIONS,
+    PLACES,
+    RELATIONS,
+    SOLIDS,
+    Kind,
+    Other,
+    caption,
+    every_phrase,
+    is_held_out,
+    judged_prompts,
+    kinds,
+)
 from mini.render import render
 from mini.world import RGB, draw, frame_times, keyframe_times, scene_of
-from mini.world import PLACES as DRAWN
 
 MIDDLE = (80, 128)
 
@@ -28,7 +40,7 @@ def track(kind: Kind) -> np.ndarray:
 
 def test_there_is_enough_to_tell_apart():
     assert len(COLOURS) == len(RGB) == 8 and len(SOLIDS) == 3 and len(MOTIONS) == 8
-    assert PLACES.keys() == DRAWN.keys() and len(PLACES) == 6
+    assert PLACES.keys() == world.PLACES.keys() and len(PLACES) == 6
     assert 8.5 < (len(kinds(True)) + len(kinds(False))) / len(kinds(True)) < 9.5
 
 
@@ -66,14 +78,14 @@ def test_sizes_show_the_same_picture(solid):
 
 
 def test_edges_are_smooth():
-    red = clip(Kind("red", "ball", "growing"), (160, 256))[14, :, :, 0]
-    steps = np.abs(np.diff(red, axis=1)).max(axis=1)
-    assert red.max() > 0.8 and steps.max() < 0.6  # no jump from black to red between neighbours
+    red = clip(Kind("red", "ball", "growing"))[14, :, :, 0]
+    between = (red > 0.1) & (red < 0.3)  # darker than the ball's dark side, lighter than its shadow's place
+    assert 20 < between.sum() < 0.1 * red.size
 
 
 @pytest.mark.parametrize("motion, column, least", [
     ("moving left", 0, -0.4), ("moving right", 0, 0.4), ("moving up", 1, -0.25), ("moving down", 1, 0.2),
-    ("growing", 2, 0.2), ("shrinking", 2, -0.15)])
+    ("growing", 2, 0.2), ("shrinking", 2, -0.12)])
 @pytest.mark.parametrize("solid", SOLIDS)
 def test_motions_go_where_their_words_say(solid, motion, column, least):
     path = track(Kind("green", solid, motion))
@@ -111,7 +123,8 @@ def test_two_solids_lie_as_the_caption_says(relation, motion, axis, sign):
     (Kind("red", "ball", "moving right"), "a red ball moving right"),
     (Kind("pink", "cone", "circling", "sunset"), "a pink cone circling at sunset"),
     (Kind("cyan", "cube", "bouncing", "gray"), "a cyan cube bouncing on a gray background"),
-    (Kind("red", "ball", "moving left", "night", Other("above", "blue", "cube")), "a red ball moving left above a blue cube at night"),
+    (Kind("red", "ball", "moving left", "night", Other("above", "blue", "cube")),
+     "a red ball moving left above a blue cube at night"),
 ])
 def test_captions(kind, shortest):
     assert kind.caption == shortest
