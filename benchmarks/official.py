@@ -11,25 +11,15 @@ import sys
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from show1_core.cascade import Condition, Sample  # noqa: E402
 from show1_core.kernels import use_backend  # noqa: E402
 from show1_core.kernels.registry import EAGER  # noqa: E402
-from show1_core.models.blocks import ResnetBlock  # noqa: E402
-from show1_core.models.conditioning import PreparedText, per_frame, widen  # noqa: E402
+from show1_core.models.conditioning import PreparedText, for_rows, per_frame  # noqa: E402
 from show1_core.models.unet import UNet  # noqa: E402
-
-
-class PerFrameLinear(nn.Linear):
-    """A layer that works on equal rows for each frame of a sample: (B, T) -> (B, C)."""
-
-    frames = 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(per_frame(x, self.frames))[:: self.frames]
 
 
 class OfficialUNet(UNet):
@@ -39,26 +29,23 @@ class OfficialUNet(UNet):
     def of(cls, unet: UNet) -> OfficialUNet:
         """The official way over the very weights of `unet`, on the meta device until they are shared."""
         official = cls(unet.config, unet.dtype, "meta")
-        for block in official.modules():
-            if isinstance(block, ResnetBlock):
-                block.time_emb_proj = PerFrameLinear(block.time_emb_proj.in_features, block.time_emb_proj.out_features)
         official.load_state_dict(unet.state_dict(), assign=True)
         return official.eval().requires_grad_(False)
+
+    def prepare(self, text: Tensor) -> PreparedText:
+        """The text as it is: nothing is kept from call to call."""
+        return PreparedText(text.shape, text)
 
     def forward(self, sample: Tensor, timestep: Tensor, text: Tensor | PreparedText, noise_level: Tensor | None = None,
                 channels: int | None = None) -> Tensor:
         """As `UNet.forward`; a sample for each text, nothing kept, all channels computed whatever is asked for."""
-        if isinstance(text, PreparedText):
-            raise TypeError("the official code prepares no text; give the states (B, L, D).")
+        text = text.states if isinstance(text, PreparedText) else text
         frames = sample.shape[2] if sample.ndim == 5 else 1
-        for block in self.modules():
-            if isinstance(block, PerFrameLinear):
-                block.frames = frames
         with use_backend(EAGER):
-            prepared = self.prepare(text)
+            prepared = super().prepare(text)
             states = per_frame(prepared.states, len(text) // len(prepared.states) * frames)
             repeated = PreparedText(text.shape, states, prepared.pooled)
-            out = super().forward(widen(sample, len(text)), timestep, repeated, noise_level)
+            out = super().forward(for_rows(sample, len(text)), timestep, repeated, noise_level)
         return out[:, :channels]
 
 

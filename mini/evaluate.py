@@ -12,7 +12,7 @@ import importlib.util
 import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,12 +24,12 @@ from torch import Tensor
 
 from show1_core import cascade
 from show1_core.checkpoints import load_unet
+from show1_core.sampling import StageSampler
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, Stage
 
 from .export import WEIGHTS
 from .grammar import judged_prompts
 from .recipes import HIGH, LOW
-from .sampling import Run
 from .t5 import TextEncoder, Tokenizer, text_recipe
 
 STAGES = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
@@ -90,12 +90,12 @@ class Mini:
         vae.load_state_dict({name: value.float() for name, value in load_file(folder / WEIGHTS).items()})
         return vae.eval().requires_grad_(False)
 
-    def run(self, stage: Stage, prompts: list[str]) -> Run:
+    def run(self, stage: Stage, prompts: list[str]) -> StageSampler:
         """A stage's sampling for some prompts."""
         setting = SETTINGS[stage.name]
         states = self.text(["", *prompts])
         unet = load_unet(self.folder / stage.name)
-        return Run(unet, stage, states[:1], states[1:], setting.steps, setting.guidance, setting.denoise)
+        return StageSampler(unet, stage.schedule, states[1:], states[:1], setting.steps, setting.guidance, setting.denoise)
 
     def keyframes(self, prompts: list[str], seed: int) -> Tensor:
         """(P, 3, 8, H, W), all prompts as one batch."""
@@ -117,16 +117,15 @@ class Mini:
 
     def latent_sr(self, clip: Tensor, prompt: str, seed: int) -> Tensor:
         """Frames (F, H, W, 3) in 0..1 at the final size."""
-        vae, scale = self.vae(), 0.18215
-        run = self.run(LATENT_SR, [prompt])
+        vae = self.vae()
+        run = replace(self.run(LATENT_SR, [prompt]), latent_scale=vae.config.scaling_factor)
 
         def encode(images: Tensor) -> cascade.Encoded:
             posterior = vae.encode(images.movedim(-1, 1) * 2 - 1).latent_dist
             return cascade.Encoded(posterior.mean, posterior.std)
 
-        scaled = Run(run.unet, run.stage, run.without, run.along, run.steps, run.guidance, run.denoise, latent_scale=scale)
         with torch.no_grad():
-            latent = cascade.refine(scaled, encode, cascade.to_images(clip), HIGH, seed)
+            latent = cascade.refine(run, encode, cascade.to_images(clip), HIGH, seed)
             frames = vae.decode(latent[0].transpose(0, 1)).sample  # (F, 3, H, W)
         return (frames * 0.5 + 0.5).movedim(1, -1)
 

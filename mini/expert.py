@@ -20,12 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from show1_core import cascade
+from show1_core.sampling import StageSampler
 from show1_core.stages import LATENT_SR
 from show1_core.tuning.objectives import psnr
 
 from .recipes import HIGH, LATENT_SR_UNET, MIDDLE, VAE_RECIPE
 from .render import render
-from .sampling import Run
 from .tasks import WINDOW, build_unet
 from .train import Workshop, load, part
 from .world import draw, frame_times
@@ -87,7 +87,8 @@ class Bench:
     def refined(self, stage: str, sample: Sample, denoise: float) -> Tensor:
         """The last stage of the cascade by one of the models, without guidance."""
         states = self.text(["", sample.caption])
-        run = Run(self.unets[stage], LATENT_SR, states[:1], states[1:], STEPS, 1.0, denoise, VAE_RECIPE.scaling_factor)
+        run = StageSampler(self.unets[stage], LATENT_SR.schedule, states[1:], states[:1], STEPS, 1.0, denoise,
+                           VAE_RECIPE.scaling_factor)
         latent = cascade.refine(run, self.encode, sample.middle, HIGH, SEED)
         return self.decode(latent[0].transpose(0, 1))
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, autocast, nn
 
+from show1_core import cascade
 from show1_core.models.config import UNetConfig
 from show1_core.models.unet import UNet
 from show1_core.schedule import signal_variance
@@ -147,7 +148,7 @@ class Interpolation(DiffusionTask):
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch, pairs=PAIRS)
         clean = clips(scenes, spans(data, batch, 5, (FRAMES - 1) // (KEYFRAMES - 1)), LOW).to(self.device)
-        condition = goal.interpolation_condition(clean[:, :, [0, -1]])
+        condition = cascade.pair_condition(clean[:, :, [0, -1]])
         timestep = self.timesteps(batch, noise, late=0.3)
         epsilon = gaussian(clean, noise)
         sample = torch.cat([goal.noised(clean, epsilon, timestep, self.abar), condition], dim=1)
@@ -163,7 +164,7 @@ class SuperResolution(DiffusionTask):
     def pair(self, scenes: Sequence[Scene], times: np.ndarray, data: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Large frames and the enlarged small ones, the same patch of both: (B, 3, F, h, w) each."""
         large = clips(scenes, times, MIDDLE)
-        condition = goal.enlarged(clips(scenes, times, LOW), MIDDLE[0] // LOW[0])
+        condition = cascade.enlarge(clips(scenes, times, LOW), MIDDLE[0] // LOW[0])
         top, left = (int(data.integers(0, (size - part) // 4 + 1)) * 4 for size, part in zip(MIDDLE, CROP, strict=True))
         window = (..., slice(top, top + CROP[0]), slice(left, left + CROP[1]))
         return large[window].to(self.device), condition[window].to(self.device)
@@ -179,7 +180,7 @@ class FirstFrame(SuperResolution):
         timestep = self.timesteps(batch, noise)
         epsilon = gaussian(large, noise)
         noisy = goal.noised(large, epsilon, timestep, self.abar)
-        given = goal.upscale_condition(condition, gaussian(large, noise), level, self.abar)
+        given = goal.noised(condition, gaussian(large, noise), level, self.abar)
         text = self.describe(self.captions(scenes, data), data)
         prediction = self.predict(torch.cat([noisy, given], dim=1), timestep, text, level)
         spread = goal.learned_variance(prediction, noisy, large, timestep, self.abar)
@@ -196,7 +197,7 @@ class PixelSR(SuperResolution):
         known = torch.from_numpy(data.uniform(size=batch) >= FIRST_DROPPED).to(self.device)
         timestep = self.timesteps(batch, noise)
         epsilon = gaussian(large, noise)
-        given = goal.upscale_condition(condition, gaussian(large, noise), level, self.abar)
+        given = goal.noised(condition, gaussian(large, noise), level, self.abar)
         given = goal.with_first_frame(given, large[:, :, :1], known)
         sample = torch.cat([goal.noised(large, epsilon, timestep, self.abar), given], dim=1)
         prediction = self.predict(sample, timestep, self.describe(self.captions(scenes, data), data), level)

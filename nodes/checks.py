@@ -14,6 +14,9 @@ from ..show1_core.checkpoints import Identity
 from ..show1_core.stages import STAGES, Stage
 from . import host
 
+NODES = {"keyframes": "Show-1 Keyframes", "interpolation": "Show-1 Interpolator", "first-frame": "Show-1 First Frame SR",
+         "sr1": "Show-1 Pixel SR", "sr2": "Show-1 Latent SR"}  # titles, by the name of the stage that belongs in them
+
 
 def missing(kind: str, name: str | None, found: Mapping[str, Path], folder: str) -> bool | str:
     """True when a combo's option is there, or the sentence the host shows before anything runs.
@@ -41,7 +44,7 @@ def stage_model(model: Any, stage: Stage) -> Identity:
                          "loaded with Show-1 Model Loader.")
     if identity.stage is not stage:
         right = f"{stage.title} ({stage.checkpoint})"
-        raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in {identity.stage.node}; "
+        raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in {NODES[identity.stage.name]}; "
                          f"expected {right}.")
     return identity
 
@@ -50,7 +53,7 @@ def text(conditioning: Any, name: str, identity: Identity) -> None:
     """CONDITIONING of the width the model was trained with, and no frames with it. Raises ValueError."""
     if any(host.has_frames(values) for _, values in conditioning):
         raise ValueError(f"{name} carries frames for a core sampler, from Show-1 Interpolation or Pixel SR Conditioning; "
-                         f"{identity.stage.node} takes the text alone, from before that node.")
+                         f"{NODES[identity.stage.name]} takes the text alone, from before that node.")
     width, expected = conditioning[0][0].shape[-1], identity.config.text_dim
     if width != expected:
         encoder = "CLIP Text Encode with the text encoder of show-1-sr2" if identity.stage is STAGES[-1] else "Show-1 T5 Encode"

@@ -88,7 +88,7 @@ def checked(run: Run, stage: Stage) -> Identity:
 
 def sampling(run: Run, windows: int = 1) -> Sample:
     """The host's sampling of this run, with one progress bar over all windows."""
-    return host.HostSample(run, Progress(run.model, windows))
+    return host.HostSample(run, Progress(run.model, windows), windows)
 
 
 class Progress:

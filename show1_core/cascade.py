@@ -7,11 +7,12 @@ Noise is drawn on the CPU from the stage's seed in the official order (numerics 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from .schedule import Schedule, add_noise
@@ -55,6 +56,11 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator("cpu").manual_seed(seed % 2**64)
 
 
+def draw(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Normal noise, drawn on the CPU so that it is the same everywhere, then taken to where the frames are."""
+    return torch.randn(tuple(shape), generator=generator).to(device)
+
+
 def keyframes(sample: Sample, size: VideoSize, seed: int, start: Tensor | None = None) -> Tensor:
     """Stage 1: draw the keyframes (1, 3, F, H, W), or redraw `start` (numerics 1.1)."""
     generator = seeded(seed)
@@ -75,7 +81,7 @@ def interpolate(sample: Sample, clip: Tensor, seed: int, redraw: bool = False) -
     in one run. With `redraw` sampling starts from the linear blend instead of pure noise.
     """
     generator = seeded(seed)
-    noise = torch.randn((1, 3, PAIR_FRAMES, *clip.shape[-2:]), generator=generator)
+    noise = draw((1, 3, PAIR_FRAMES, *clip.shape[-2:]), generator, clip.device)
     condition = interpolation_condition(clip)  # (n-1, 4, 5, H, W)
     blend = condition[:, :3] if redraw else None
     pairs = sample(noise.repeat(len(condition), 1, 1, 1, 1), Condition(condition), blend, generator)
@@ -84,27 +90,31 @@ def interpolate(sample: Sample, clip: Tensor, seed: int, redraw: bool = False) -
 
 def join_pairs(pairs: Tensor) -> Tensor:
     """Pairs that share their ends, as one clip: (n-1, C, 5, H, W) -> (1, C, 4n-3, H, W); a shared frame is the later pair's."""
-    joined = pairs[:, :, :-1].transpose(0, 1).flatten(1, 2)  # (C, 4(n-1), H, W)
+    joined = rearrange(pairs[:, :, :-1], "n c f h w -> c (n f) h w")
     return torch.cat([joined, pairs[-1, :, -1:]], dim=1)[None]
 
 
 def interpolation_condition(clip: Tensor) -> Tensor:
-    """For every pair of neighbours the linear blend of the two and a mask that is 1 on the ends (numerics 2.4).
+    """For every pair of neighbours what `pair_condition` makes of it: (1, 3, n, H, W) -> (n-1, 4, 5, H, W)."""
+    return pair_condition(rearrange([clip[0, :, :-1], clip[0, :, 1:]], "ends c n h w -> n c ends h w"))
 
-    (1, 3, n, H, W) -> (n-1, 4, 5, H, W)
+
+def pair_condition(ends: Tensor) -> Tensor:
+    """[z, m] of paper eq. 6: the linear blend of two frames and a mask that is 1 on the ends (numerics 2.4, T10).
+
+    (B, C, 2, H, W) -> (B, C+1, 5, H, W)
     """
-    pairs = torch.stack([clip[0, :, :-1], clip[0, :, 1:]], dim=2).transpose(0, 1)  # (n-1, 3, 2, H, W)
-    blend = F.interpolate(pairs, size=(PAIR_FRAMES, *clip.shape[-2:]), mode="trilinear", align_corners=True)
+    blend = F.interpolate(ends, size=(PAIR_FRAMES, *ends.shape[-2:]), mode="trilinear", align_corners=True)
     mask = torch.zeros_like(blend[:, :1])
-    mask[:, :, [0, -1]] = 1.0
+    mask[:, :, 0] = mask[:, :, -1] = 1.0
     return torch.cat([blend, mask], dim=1)
 
 
 def first_frame(sample: Sample, image: Tensor, schedule: Schedule, noise_level: int, seed: int, redraw: bool = False) -> Tensor:
     """Stage 3a: enlarge one frame four times with the image model: (1, 3, 1, H, W) -> (1, 3, 1, 4H, 4W) (numerics 1.3)."""
     generator, large = seeded(seed), enlarge(image, 4)
-    noise = torch.randn(large.shape, generator=generator)
-    condition = add_noise(schedule, large, torch.randn(large.shape, generator=generator), noise_level)
+    noise = draw(large.shape, generator, large.device)
+    condition = add_noise(schedule, large, draw(large.shape, generator, large.device), noise_level)
     return sample(noise, Condition(condition, noise_level), large if redraw else None, generator)
 
 
@@ -119,13 +129,13 @@ def upscale(sample: Sample, clip: Tensor, first: Tensor | None, schedule: Schedu
     result = torch.empty_like(large)
     for start, stop in windows(large.shape[2]):
         generator = seeded(seed)  # every window draws the same noise
-        noise = torch.randn(large[:, :, start:stop].shape, generator=generator)
-        condition = add_noise(schedule, large[:, :, start:stop], torch.randn(noise.shape, generator=generator), noise_level)
+        part = large[:, :, start:stop]
+        noise = draw(part.shape, generator, part.device)
+        condition = add_noise(schedule, part, draw(part.shape, generator, part.device), noise_level)
         known = first if start == 0 else result[:, :, start:start + 1]
         if known is not None:
             condition[:, :, :1] = known
-        begin = large[:, :, start:stop] if redraw else None
-        result[:, :, start:stop] = sample(noise, Condition(condition, noise_level), begin, generator)
+        result[:, :, start:stop] = sample(noise, Condition(condition, noise_level), part if redraw else None, generator)
     return result
 
 
@@ -147,8 +157,8 @@ def refine(sample: Sample, encode: Callable[[Tensor], Encoded], images: Tensor, 
     """
     generator = seeded(seed)
     posterior = encode(resize(images, size))
-    latent = posterior.mean + posterior.std * torch.randn(posterior.mean.shape, generator=generator)
-    noise = torch.randn(latent.shape, generator=generator)  # drawn frame by frame: (F, 4, h, w)
+    latent = posterior.mean + posterior.std * draw(posterior.mean.shape, generator, posterior.mean.device)
+    noise = draw(latent.shape, generator, latent.device)  # frame by frame: (F, 4, h, w)
     return sample(as_clip(noise), Condition(), as_clip(latent), generator)
 
 
@@ -163,10 +173,11 @@ def as_frames(clip: Tensor) -> Tensor:
 
 
 def enlarge(clip: Tensor, factor: int) -> Tensor:
-    """Bilinear enlargement of every frame, corners aligned (numerics 2.5): (1, C, F, H, W) -> (1, C, F, kH, kW)."""
+    """Bilinear enlargement, corners aligned, of every frame (numerics 2.5): (B, C, F, H, W) -> (B, C, F, kH, kW)."""
     height, width = clip.shape[-2:]
-    frames = F.interpolate(clip[0].transpose(0, 1), size=(height * factor, width * factor), mode="bilinear", align_corners=True)
-    return as_clip(frames)
+    frames = rearrange(clip, "b c f h w -> (b f) c h w")
+    large = F.interpolate(frames, size=(height * factor, width * factor), mode="bilinear", align_corners=True)
+    return rearrange(large, "(b f) c h w -> b c f h w", b=len(clip))
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:

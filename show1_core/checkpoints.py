@@ -37,15 +37,15 @@ PARTS = {
 
 # what a state dict is when one of its names contains the mark; the first that fits
 FOREIGN: tuple[tuple[str, str], ...] = (
-    ("lora_", "a LoRA; load it with LoraLoaderModelOnly"),
-    (".lora", "a LoRA; load it with LoraLoaderModelOnly"),
+    ("lora_", "a LoRA, which goes on top of a model"),
+    (".lora", "a LoRA, which goes on top of a model"),
     ("model.diffusion_model.", "a Stable Diffusion checkpoint"),
     ("input_blocks.", "a Stable Diffusion UNet"),
     ("double_blocks.", "a diffusion transformer"),
-    ("encoder.block.", "a T5 text encoder; load it with Show-1 Text Encoder Loader"),
-    ("text_model.", "a CLIP text encoder; load it with Show-1 Text Encoder Loader"),
-    ("decoder.up_blocks.", "a VAE; load it with Show-1 VAE Loader"),
-    ("decoder.up.", "a VAE; load it with the core Load VAE"),
+    ("encoder.block.", "a T5 text encoder"),
+    ("text_model.", "a CLIP text encoder"),
+    ("decoder.up_blocks.", "a VAE in the published layout"),
+    ("decoder.up.", "a VAE"),
     ("temp_convs.", "a UNet of Show-1"),
 )
 
@@ -98,15 +98,28 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a Show-1 UNet whole and check it: stage, names and shapes. Raises CheckpointError in one sentence."""
     path = Path(path)
     if path.is_dir():
-        unet = path / "unet" if (path / "unet").is_dir() else path
-        config = read_json(unet / "config.json")
-        parts = {name: read_json(unet.parent / file) for name, file in PARTS.items() if (unet.parent / file).is_file()}
-        files = find_weights(unet, "diffusion_pytorch_model")
-        return assemble(path, config, parts, read_tensors(files))
+        return assemble(path, *read_configs(path), read_tensors(find_weights(unet_folder(path), "diffusion_pytorch_model")))
     if not path.is_file():  # nor is a pipe one, which would never end
         raise CheckpointError(f"{path} is no file and no folder; expected a Show-1 folder (such as show-1-base) or a "
                               ".safetensors file.")
     return assemble(path, *read_single(path))
+
+
+def read_identity(folder: str | Path) -> Identity:
+    """What the configs of a published folder say, without its weights. Raises CheckpointError."""
+    return identify(Path(folder), *read_configs(Path(folder)))
+
+
+def unet_folder(path: Path) -> Path:
+    """The unet/ of a published folder, or the folder itself where it is one."""
+    return path / "unet" if (path / "unet").is_dir() else path
+
+
+def read_configs(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The UNet's config of a published folder, and those of its neighbours. Raises CheckpointError."""
+    unet = unet_folder(path)
+    parts = {name: read_json(unet.parent / file) for name, file in PARTS.items() if (unet.parent / file).is_file()}
+    return read_json(unet / "config.json"), parts
 
 
 def read_single(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]]:
@@ -140,6 +153,13 @@ def record_text(path: Path, record: Tensor) -> str:
 
 def assemble(path: Path, config: dict[str, Any], parts: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
     """Put the parts together and refuse what does not fit. Raises CheckpointError."""
+    identity = identify(path, config, parts)
+    check_tensors(path, identity.stage, identity.config, tensors)
+    return Checkpoint(identity, tensors)
+
+
+def identify(path: Path, config: dict[str, Any], parts: dict[str, Any]) -> Identity:
+    """What the configs say. Raises CheckpointError for those of no stage."""
     try:
         numbers = UNetConfig.from_dict(config)
         schedules = {name: Schedule.from_dict(record) for name, record in parts.items() if name != "vae"}
@@ -152,10 +172,8 @@ def assemble(path: Path, config: dict[str, Any], parts: dict[str, Any], tensors:
     if stage is None:
         known = ", ".join(known.checkpoint for known in STAGES)
         raise CheckpointError(f"{path} is a UNet of {numbers.in_channels} input channels that is none of Show-1's ({known}).")
-    check_tensors(path, stage, numbers, tensors)
     schedule, noising = schedules.get("scheduler", stage.schedule), schedules.get("image_noising_scheduler", NOISING)
-    record = json.dumps({"unet": config, **parts})
-    return Checkpoint(Identity(path, numbers, stage, schedule, noising, latent_scale, record), tensors)
+    return Identity(path, numbers, stage, schedule, noising, latent_scale, json.dumps({"unet": config, **parts}))
 
 
 def check_tensors(path: Path, stage: Stage, config: UNetConfig, tensors: dict[str, Tensor]) -> None:

@@ -2,7 +2,7 @@
 
 The tables and timestep lists come from diffusers' schedulers (imported when first used). Sampling itself runs
 in sigma space, sigma = sqrt(1 - abar) / sqrt(abar) and x / sqrt(abar), where DPM-Solver++(2M) is one line of
-any sampler library; numerics 2.8 and comfyui 4b show that the two are the same update.
+any sampler library; numerics 2.8 shows that the two are the same update.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def check(config: Mapping[str, Any]) -> None:
 
 def signal_variance(schedule: Schedule) -> Tensor:
     """abar of all 1000 train timesteps, float32: x_t = sqrt(abar) x_0 + sqrt(1 - abar) noise."""
-    return ddpm(schedule).alphas_cumprod
+    return ddpm_scheduler(schedule).alphas_cumprod
 
 
 def sigma_table(schedule: Schedule) -> Tensor:
@@ -88,7 +88,7 @@ def published_timesteps(schedule: Schedule, steps: int, denoise: float = 1.0) ->
     """
     if not 1 <= steps <= 1000 or not 0.0 <= denoise <= 1.0:
         raise ValueError(f"steps is {steps} and denoise {denoise}; expected steps from 1 to 1000 and denoise from 0 to 1.")
-    scheduler = ddpm(schedule) if schedule.solver == "ddpm" else dpm_solver(schedule)
+    scheduler = ddpm_scheduler(schedule) if schedule.solver == "ddpm" else dpm_solver_scheduler(schedule)
     scheduler.set_timesteps(steps)
     timesteps = list(dict.fromkeys(scheduler.timesteps.tolist()))  # rounding can name one twice when steps are many
     return timesteps[max(len(timesteps) - int(steps * denoise), 0):]
@@ -111,10 +111,15 @@ def ends_first_order(steps: int) -> bool:
     return steps < FIRST_ORDER_BELOW
 
 
+def noised(clean: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
+    """sqrt(abar) x_0 + sqrt(1 - abar) eps (paper eq. 1), where `signal` is abar, one number or one for each sample."""
+    signal = signal.reshape(-1, *[1] * (clean.ndim - 1)).to(clean)
+    return signal.sqrt() * clean + (1 - signal).sqrt() * noise.to(clean)
+
+
 def add_noise(schedule: Schedule, clip: Tensor, noise: Tensor, timestep: int) -> Tensor:
     """Noise a clip to `timestep`, 0..999: the augmentation of the super-resolution conditions (numerics 2.5, 2.6)."""
-    abar = signal_variance(schedule)[timestep].to(clip)
-    return abar.sqrt() * clip + (1 - abar).sqrt() * noise
+    return noised(clip, noise, signal_variance(schedule)[timestep])
 
 
 def dynamic_threshold(clip: Tensor, ratio: float, maximum: float) -> Tensor:
@@ -135,7 +140,7 @@ def quantile(rows: Tensor, ratio: float) -> Tensor:
     return torch.lerp(low, high, position - below)
 
 
-def dpm_solver(schedule: Schedule) -> Any:
+def dpm_solver_scheduler(schedule: Schedule) -> Any:
     """diffusers' DPM-Solver++(2M) for this schedule, ending at timestep 0 as the official run does (numerics T2)."""
     from diffusers import DPMSolverMultistepScheduler
 
@@ -146,7 +151,7 @@ def dpm_solver(schedule: Schedule) -> Any:
         timestep_spacing="linspace", final_sigmas_type="sigma_min")
 
 
-def ddpm(schedule: Schedule) -> Any:
+def ddpm_scheduler(schedule: Schedule) -> Any:
     """diffusers' DDPM for this schedule: the image model's sampler, and the betas of every schedule (numerics 2.9)."""
     from diffusers import DDPMScheduler
 

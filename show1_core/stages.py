@@ -18,7 +18,6 @@ class Stage:
     name: str
     title: str
     checkpoint: str
-    node: str
     steps: int
     guidance: float
     few_steps: int
@@ -28,20 +27,20 @@ class Stage:
 
 
 KEYFRAMES = Stage(
-    "keyframes", "the keyframe model", "show-1-base", "Show1KeyframeSampler", steps=75, guidance=9.0, few_steps=25,
+    "keyframes", "the keyframe model", "show-1-base", steps=75, guidance=9.0, few_steps=25,
     schedule=Schedule(beta_schedule="squaredcos_cap_v2", lambda_min_clipped=-5.1, threshold_max=1.5))
 INTERPOLATION = Stage(
-    "interpolation", "the interpolation model", "show-1-interpolation", "Show1Interpolator", steps=75, guidance=4.0, few_steps=25,
+    "interpolation", "the interpolation model", "show-1-interpolation", steps=75, guidance=4.0, few_steps=25,
     schedule=Schedule(beta_schedule="squaredcos_cap_v2", lambda_min_clipped=-5.1, threshold_max=1.5))
 FIRST_FRAME = Stage(
-    "first-frame", "the first-frame image model", "IF-II-L-v1.0", "Show1FirstFrameSR", steps=70, guidance=4.0, few_steps=15,
+    "first-frame", "the first-frame image model", "IF-II-L-v1.0", steps=70, guidance=4.0, few_steps=15,
     schedule=Schedule(beta_schedule="squaredcos_cap_v2", threshold_max=1.0, solver="ddpm", learned_variance=True),
     noise_level=150)
 PIXEL_SR = Stage(
-    "sr1", "the pixel super-resolution model", "show-1-sr1", "Show1PixelSR", steps=125, guidance=7.0, few_steps=25,
+    "sr1", "the pixel super-resolution model", "show-1-sr1", steps=125, guidance=7.0, few_steps=25,
     schedule=Schedule(beta_schedule="squaredcos_cap_v2", threshold_max=1.0), noise_level=250)
 LATENT_SR = Stage(
-    "sr2", "the latent super-resolution model", "show-1-sr2", "Show1LatentSR", steps=50, guidance=15.0, few_steps=20,
+    "sr2", "the latent super-resolution model", "show-1-sr2", steps=50, guidance=15.0, few_steps=20,
     schedule=Schedule(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012), denoise=0.8)
 
 NOISING = Schedule(beta_schedule="squaredcos_cap_v2")  # of the super-resolution models' condition

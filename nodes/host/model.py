@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -20,11 +21,10 @@ from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tenso
 from ...show1_core.models.compile import compile_regions, many_shapes
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
-from .text_memory import TextMemory, TextMemoryCond
+from .run_memory import RunMemory, RunMemoryCond
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
-FACTOR_ELEMENTS = 0.01 * 2**20  # of features a pixel: what the host reckons for a memory_usage_factor of 1
-NOISE_LEVEL, MEMORY = "show1_noise_level", "show1_text_memory"  # in CONDITIONING
+NOISE_LEVEL, MEMORY = "show1_noise_level", "show1_run_memory"  # in CONDITIONING
 
 
 class PixelFormat(comfy.latent_formats.LatentFormat):
@@ -43,8 +43,14 @@ class HostModel(comfy.model_base.BaseModel):
         if NOISE_LEVEL in kwargs:
             conds["noise_level"] = comfy.conds.CONDRegular(torch.tensor([kwargs[NOISE_LEVEL]]))
         if not kwargs.get("hooks"):  # they may change the weights from step to step
-            conds["text_memory"] = TextMemoryCond(kwargs.get(MEMORY) or TextMemory())
+            conds["run_memory"] = RunMemoryCond(kwargs.get(MEMORY) or RunMemory())
         return conds
+
+    def memory_required(self, input_shape: Any, *_: Any, **__: Any) -> float:
+        """Bytes of features that live at once in a call of this shape (B, C, ..., h, w), on every device and attention."""
+        pixels = input_shape[0] * math.prod(input_shape[2:])
+        dtype = self.manual_cast_dtype or self.get_dtype()
+        return pixels * self.show1.config.peak_elements * mm.dtype_size(dtype)
 
     def state_dict_for_saving(self, *others: Any, **named: Any) -> dict[str, Tensor]:
         return {**super().state_dict_for_saving(*others, **named), RECORD: record_tensor(self.show1)}
@@ -59,7 +65,6 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     supported = list(config.supported_inference_dtypes)
     storage = mm.unet_dtype(device, parameters, supported, first.dtype) if dtype == "auto" else DTYPES[dtype]
     config.set_inference_dtype(storage, mm.unet_manual_cast(storage, device, supported))
-    config.memory_usage_factor = identity.config.peak_elements / FACTOR_ELEMENTS
     latents = identity.config.sample_channels == 4
     config.latent_format = comfy.latent_formats.SD15(identity.latent_scale) if latents else PixelFormat()
     model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)

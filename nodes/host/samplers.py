@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import comfy.k_diffusion.sampling
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...show1_core import schedule as schedules
-from ...show1_core.ddpm import VarianceTap, sample_ddpm
+from ...show1_core.sampling import ddpm
 from ..run import Run
 from .network import VARIANCE
 
@@ -60,10 +60,39 @@ def dpmpp_2m_first_order_end(model: Any, x: Tensor, sigmas: Tensor, extra_args: 
     return comfy.k_diffusion.sampling.sample_euler(model, x, sigmas[-2:], extra_args, end, disable)
 
 
+class VarianceTap:
+    """Catches the variance channels of the prompt's rows in each network call: the host's denoiser hands out x0 alone."""
+
+    def __init__(self) -> None:
+        self.variance: Tensor | None = None
+
+    def store(self, variance: Tensor, rows: Sequence[int]) -> None:
+        """variance: (len(rows) * B, C, ...); `rows` tells for each part whether it is the prompt's (0) or not (1)."""
+        if 0 in rows:
+            self.variance = variance.chunk(len(rows))[list(rows).index(0)].float()
+
+    def caught(self) -> Tensor:
+        """The variance of the last call. Raises RuntimeError when there was none."""
+        if self.variance is None:
+            raise RuntimeError("the image model was sampled without its variance channels; use the node's own sampler.")
+        return self.variance
+
+
 def ddpm_sampler(run: Run, schedule: schedules.Schedule, generator: torch.Generator, model: Any) -> Any:
     """The image model's sampler; `model` is made to hand its variance channels over."""
     tap = VarianceTap()
     model.model_options["transformer_options"][VARIANCE] = tap
     timesteps = schedules.published_timesteps(schedule, run.steps, run.denoise)
-    return comfy.samplers.KSAMPLER(partial(
-        sample_ddpm, schedule=schedule, timesteps=timesteps, steps=run.steps, tap=tap, generator=generator))
+
+    def sample(network: Any, x: Tensor, sigmas: Tensor, extra_args: dict[str, Any] | None = None, callback: Any = None,
+               disable: bool | None = None) -> Tensor:
+        def denoise(scaled: Tensor, sigma: float) -> Tensor:
+            return network(scaled, sigma * scaled.new_ones(len(scaled)), **(extra_args or {}))
+
+        def progress(step: int, steps: int, denoised: Tensor) -> None:
+            if callback is not None:
+                callback({"x": x, "i": step, "sigma": sigmas[step], "denoised": denoised})
+
+        return ddpm(denoise, x, schedule, run.steps, timesteps, tap.caught, generator, progress)
+
+    return comfy.samplers.KSAMPLER(sample)

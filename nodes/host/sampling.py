@@ -16,11 +16,13 @@ from torch import Tensor
 
 from ...show1_core import schedule as schedules
 from ...show1_core.cascade import Condition
-from ...show1_core.models.rescue import NotFinite, TooLarge
+from ...show1_core.memory import OutOfMemory
+from ...show1_core.models.finite import NotFinite
 from ..run import Run
 from .model import MEMORY, NOISE_LEVEL
+from .report import REPORT, Report
+from .run_memory import RunMemory
 from .samplers import ddpm_sampler, sampler_of, sigmas_of
-from .text_memory import TextMemory
 
 LARGEST_SEED = 2**64 - 1  # some of the host's samplers count one on
 
@@ -30,33 +32,39 @@ class Stopped(RuntimeError):
 
 
 class HostSample:
-    """`sample` for the cascade, run by the host's samplers; a stage calls it once a window."""
+    """`sample` for the cascade, run by the host's samplers; a stage calls it once for each of its `windows`."""
 
-    def __init__(self, run: Run, progress: Callable[[int, Tensor, Tensor, int], None]) -> None:
+    def __init__(self, run: Run, progress: Callable[[int, Tensor, Tensor, int], None], windows: int = 1) -> None:
         self.run, self.progress, self.step = run, progress, 0
+        self.windows, self.report = windows, Report()
         self.use(run.model)
 
     def use(self, model: Any) -> None:
         """Sample with this MODEL from now on; what another made of the text is forgotten."""
-        self.model, self.memories = model, (TextMemory(), TextMemory())
+        self.model, self.memories = model, (RunMemory(), RunMemory())
 
     def __call__(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
         began = generator.get_state()
         try:
-            return self.once(noise, condition, start, generator)
-        except TooLarge as error:
+            clip = self.once(noise, condition, start, generator)
+            self.windows -= 1
+            if self.windows == 0:
+                self.report.write(self.model, self.model.model.show1.stage.title, compute_dtype(self.model), self.run.cfg)
+            return clip
+        except OutOfMemory as error:
             raise RuntimeError(str(error)) from error  # the host shows users the names of classes that are not Python's
         except Stopped as stopped:
             safer = safer_model(self.model)
             if safer is None:
                 raise RuntimeError(str(stopped)) from stopped
-            logging.warning("%s It is done again in %s.", stopped, compute_dtype(safer))
+            logging.warning("Show-1: %s It is done again in %s.", stopped, compute_dtype(safer))
         self.use(safer)
         return self(noise, condition, start, generator.set_state(began))
 
     def once(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
         """One attempt. Raises Stopped naming stage, step and layer on NaN or infinity."""
         run, model = self.run, self.model.clone()
+        model.model_options["transformer_options"][REPORT] = self.report
         schedule: schedules.Schedule = model.model.show1.schedule
         sigmas = sigmas_of(run, schedule)
         ddpm = run.sampler_name == "published" and schedule.solver == "ddpm"
@@ -107,7 +115,7 @@ def safer_model(model: Any) -> Any:
     return safer
 
 
-def conditioned(conditioning: Any, condition: Condition, memory: TextMemory | None = None) -> Any:
+def conditioned(conditioning: Any, condition: Condition, memory: RunMemory | None = None) -> Any:
     """CONDITIONING with the stage's frames and noise level added; `memory` keeps what all calls of a run share."""
     memory = memory if len(conditioning) == 1 else None  # several texts would need one each: the model makes them
     values = {"noise_concat": condition.frames, NOISE_LEVEL: condition.noise_level, MEMORY: memory}

@@ -3,17 +3,16 @@
 `explain(function, *inputs)` says which backend serves and why the others do not; `use_backend("eager")` chooses one.
 """
 
+from .attention import attention
+from .clip_norm import norm_then
 from .group_norm import GROUP_NORM, group_norm
 from .registry import Backend, Function, NoBackend, Verdict, explain, requirements, use_backend
 from .temporal_attention import TEMPORAL_ATTENTION, temporal_attention
 from .temporal_conv import TEMPORAL_CONV, temporal_conv
-from .text_attention import TEXT_ATTENTION, text_attention
-from .threshold import GUIDED_THRESHOLD, THRESHOLD, guided_threshold, threshold
 
-FUNCTIONS = (GROUP_NORM, TEMPORAL_CONV, TEMPORAL_ATTENTION, TEXT_ATTENTION, THRESHOLD, GUIDED_THRESHOLD)
+FUNCTIONS = (GROUP_NORM, TEMPORAL_CONV, TEMPORAL_ATTENTION)
 
 __all__ = [
-    "FUNCTIONS", "GROUP_NORM", "GUIDED_THRESHOLD", "TEMPORAL_ATTENTION", "TEMPORAL_CONV", "TEXT_ATTENTION", "THRESHOLD",
-    "Backend", "Function", "NoBackend", "Verdict", "requirements", "explain", "group_norm", "guided_threshold",
-    "temporal_attention", "temporal_conv", "text_attention", "threshold", "use_backend",
+    "FUNCTIONS", "GROUP_NORM", "TEMPORAL_ATTENTION", "TEMPORAL_CONV", "Backend", "Function", "NoBackend", "Verdict",
+    "attention", "explain", "group_norm", "norm_then", "requirements", "temporal_attention", "temporal_conv", "use_backend",
 ]

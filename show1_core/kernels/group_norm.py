@@ -37,6 +37,11 @@ def eager(x: Tensor, norm: nn.Module, act: str, scale: Tensor | None, shift: Ten
     if scale is not None and shift is not None:
         ones = (1,) * (x.ndim - 2)
         y = torch.addcmul(shift.reshape(*shift.shape, *ones), y, 1 + scale.reshape(*scale.shape, *ones))
+    return activated(y, act)
+
+
+def activated(y: Tensor, act: str) -> Tensor:
+    """none, silu, or gelu (the exact one) of y."""
     if act == "none":
         return y
     return F.gelu(y) if act == "gelu" else F.silu(y)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 AUTO, ANY, EAGER, TRITON, CPU = "auto", "any", "eager", "triton", "cpu"
 _wanted: ContextVar[str] = ContextVar("show1_backend", default=AUTO)
+_served: ContextVar[dict[str, set[str]] | None] = ContextVar("show1_served", default=None)
 
 
 class Requirement(Protocol):
@@ -76,7 +77,10 @@ class Function:
     backends: tuple[Backend, ...]
 
     def __call__(self, *inputs: Any) -> Tensor:
-        return self.choose(inputs).run(*inputs)
+        backend = self.choose(inputs)
+        if (served := _served.get()) is not None:
+            served.setdefault(self.name, set()).add(backend.name)
+        return backend.run(*inputs)
 
     def choose(self, inputs: Sequence[Any]) -> Backend:
         """The backend that serves these inputs. Raises NoBackend if `use_backend` names one that cannot.
@@ -123,3 +127,13 @@ def use_backend(name: str) -> Iterator[None]:
         yield
     finally:
         _wanted.reset(token)
+
+
+@contextmanager
+def noting(served: dict[str, set[str]]) -> Iterator[None]:
+    """Inside this context the backends that serve are added to `served`, by function."""
+    token = _served.set(served)
+    try:
+        yield
+    finally:
+        _served.reset(token)

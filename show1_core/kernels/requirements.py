@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,20 @@ FLOATS = (torch.float32, *HALF)
 COUNTABLE = 2**31  # kernels count elements in 32 bits
 
 Inputs = Mapping[str, Any]
+
+
+Look = Callable[[nn.Module], str | None]
+_lookers: ContextVar[tuple[Look, ...]] = ContextVar("show1_weights_looked_at", default=())
+
+
+@contextmanager
+def weights_looked_at(by: Look) -> Iterator[None]:
+    """Inside this context `by` is asked of every layer, too: what happens to its weights on the way, or None."""
+    token = _lookers.set((*_lookers.get(), by))
+    try:
+        yield
+    finally:
+        _lookers.reset(token)
 
 
 def tensors(inputs: Inputs) -> Iterator[tuple[str, Tensor]]:
@@ -99,7 +115,8 @@ class Dtypes:
 class Resident:
     """The layer's weights lie ready: on the input's device, in its dtype, and nothing is to happen to them or around them.
 
-    A host that streams, casts or patches weights does so inside the layer's own forward, which a kernel goes around.
+    A host that streams, casts or patches weights does so inside the layer's own forward, which a kernel goes around;
+    it tells by `weights_looked_at`.
     """
 
     layer: str
@@ -110,10 +127,9 @@ class Resident:
 
     def reason_against(self, inputs: Inputs) -> str | None:
         layer, x = inputs[self.layer], inputs[self.beside]
-        if getattr(layer, "comfy_cast_weights", False):
-            return f"{self.layer}'s weights are cast on the fly by the host"
-        if getattr(layer, "weight_function", ()) or getattr(layer, "bias_function", ()):
-            return f"{self.layer}'s weights are patched on the fly by the host"
+        for look in _lookers.get():
+            if (found := look(layer)) is not None:
+                return f"{self.layer}'s weights {found}"
         if layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer):
             return f"{self.layer}'s forward is hooked"
         for name in ("weight", "bias"):

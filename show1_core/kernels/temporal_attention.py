@@ -7,15 +7,16 @@ frames fill little; here a tile holds as many whole pixels as fit, and what one 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
+from .attention import attention
 from .registry import EAGER, TRITON, Backend, Function
 from .requirements import HALF, Countable, Dimensions, Dtypes, LastContiguous, NoGradient, Size, TritonDevice
 from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
 
 MOST_FRAMES, MOST_HEAD = 32, 128
-MOST_SEQUENCES = 65535  # rows * heads that CUDA's grids, and so PyTorch's attention kernels, take at once
+MOST_SEQUENCES = 65535  # that CUDA's grids, and so PyTorch's attention kernels, take at once
 TILE_ROWS = 64  # of pixels * frames
 LINE = 64  # channels a program takes, in whole heads: their bytes lie side by side
 LOG2_E = 1.4426950408889634
@@ -28,21 +29,11 @@ def temporal_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
 
 def eager(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """The reference."""
-    def split(t: Tensor) -> Tensor:  # (B, F, S, heads * D) -> (B*S, heads, F, D)
-        return t.unflatten(-1, (heads, -1)).permute(0, 2, 3, 1, 4).flatten(0, 1)
-
-    batch, _, pixels, _ = q.shape
-    out = attend(split(q), split(k), split(v), MOST_SEQUENCES if q.is_cuda else None)
-    return out.unflatten(0, (batch, pixels)).permute(0, 3, 1, 2, 4).flatten(-2)  # (B, F, S, heads * D)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, most: int | None) -> Tensor:
-    """Attention of (N, heads, F, D), `most` rows * heads at a time where that many is all the device takes."""
-    rows, heads = q.shape[:2]
-    if most is None or rows * heads <= most:
-        return F.scaled_dot_product_attention(q, k, v)
-    part = max(most // heads, 1)
-    return torch.cat([F.scaled_dot_product_attention(*one) for one in zip(q.split(part), k.split(part), v.split(part))])
+    pixels = q.shape[2]
+    q, k, v = (rearrange(t, "b f s c -> (b s) f c") for t in (q, k, v))
+    most = MOST_SEQUENCES if q.is_cuda else len(q)
+    out = torch.cat([attention(*some, heads) for some in zip(q.split(most), k.split(most), v.split(most))])
+    return rearrange(out, "(b s) f c -> b f s c", s=pixels)
 
 
 @jit

@@ -5,32 +5,24 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
-from ..kernels import group_norm, text_attention
-from .conditioning import Conditioning, PreparedText, widen
-from .pieces import by_rows
+from ..kernels import attention, group_norm
+from ..kernels.chunks import by_rows
+from .conditioning import Conditioning, PreparedText, for_rows, per_frame
 
 
 def tokens(x: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, H*W, C), a view where channels are last in memory."""
-    return x.flatten(2).transpose(1, 2)
+    return rearrange(x, "n c h w -> n (h w) c")
 
 
 def pixels(x: Tensor, like: Tensor) -> Tensor:
     """(N, H*W, C) -> (N, C, H, W) with the height and width of `like`."""
-    return x.transpose(1, 2).unflatten(2, like.shape[-2:])
-
-
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    """(N, L, C) -> (N, heads, L, C / heads)"""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def merge_heads(x: Tensor) -> Tensor:
-    """(N, heads, L, D) -> (N, L, heads * D)"""
-    return x.transpose(1, 2).flatten(2)
+    return rearrange(x, "n (h w) c -> n c h w", h=like.shape[-2])
 
 
 class AddedTextAttention(nn.Module):
@@ -54,11 +46,12 @@ class AddedTextAttention(nn.Module):
         self.to_out = nn.ModuleList([ops.Linear(channels, channels, **where)])
 
     def forward(self, x: Tensor, conditioning: Conditioning) -> Tensor:
-        x = widen(x, conditioning.rows)
+        x = for_rows(x, conditioning.rows)
         h = tokens(group_norm(x, self.group_norm))  # (B*F, H*W, C)
-        text_k, text_v = conditioning.text.cached(self, self.text_keys_values)
-        out = text_attention(self.to_q(h), self.to_k(h), self.to_v(h), text_k, text_v, self.heads)
-        return x + pixels(self.to_out[0](out), x)
+        text_k, text_v = (per_frame(text, len(x) // len(text))
+                          for text in conditioning.text.cached(self, self.text_keys_values))  # (B*F, L, C)
+        k, v = torch.cat([text_k, self.to_k(h)], dim=1), torch.cat([text_v, self.to_v(h)], dim=1)
+        return x + pixels(self.to_out[0](attention(self.to_q(h), k, v, self.heads)), x)
 
     def text_keys_values(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the prompt, (U, L, C) each; the norm runs over groups of channels and all tokens."""
@@ -81,17 +74,18 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, text: PreparedText | None = None) -> Tensor:
         k, v = self.keys_values(x) if text is None else text.cached(self, self.keys_values)
         # all frames under one text are one row of queries, so that the text's keys and values lie there once
-        q = split_heads(self.to_q(x).unflatten(0, (len(k), -1)).flatten(1, 2), self.heads)
-        out = F.scaled_dot_product_attention(q, k, v)  # (U, heads, N/U*S, D)
-        return self.to_out[0](merge_heads(out).reshape(x.shape))
+        q = rearrange(self.to_q(x), "(u n) s c -> u (n s) c", u=len(k))
+        return self.to_out[0](attention(q, k, v, self.heads).reshape(x.shape))
 
     def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
-        """(U, L, D) -> keys and values (U, heads, L, C / heads)"""
-        return split_heads(self.to_k(source), self.heads), split_heads(self.to_v(source), self.heads)
+        """(U, L, D) -> keys and values (U, L, C)"""
+        return self.to_k(source), self.to_v(source)
 
 
 class FeedForward(nn.Module):
     """Gated linear unit with exact GELU, four times as wide inside (numerics 3.6): (..., C) -> (..., C)."""
+
+    growth = 8  # bytes inside, of those of x
 
     def __init__(self, dim: int, ops: ModuleType, **where: Any) -> None:
         super().__init__()
@@ -99,8 +93,12 @@ class FeedForward(nn.Module):
         self.net = nn.ModuleList([GatedLinear(dim, 4 * dim, ops, **where), nn.Identity(), ops.Linear(4 * dim, dim, **where)])
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = by_rows(lambda part: self.net[2](self.net[0](part)), x.flatten(0, -2), growth=8)
-        return rows.reshape(x.shape)
+        return self.net[2](self.net[0](x))
+
+
+def feed_forward(layer: FeedForward, x: Tensor) -> Tensor:
+    """A FeedForward on all tokens (..., C): as many at once as memory is for."""
+    return by_rows(layer, x.flatten(0, -2), growth=layer.growth).reshape(x.shape)
 
 
 class GatedLinear(nn.Module):
@@ -128,9 +126,9 @@ class SpatialBlock(nn.Module):
         self.ff = FeedForward(dim, ops, **where)
 
     def forward(self, x: Tensor, conditioning: Conditioning) -> Tensor:
-        x = widen(x + self.attn1(self.norm1(x)), conditioning.rows)
+        x = for_rows(x + self.attn1(self.norm1(x)), conditioning.rows)
         x = x + self.attn2(self.norm2(x), conditioning.text)
-        return x + self.ff(self.norm3(x))
+        return x + feed_forward(self.ff, self.norm3(x))
 
 
 class SpatialTransformer(nn.Module):
@@ -154,6 +152,6 @@ class SpatialTransformer(nn.Module):
         h = self.proj_in(tokens(h)) if self.linear else tokens(self.proj_in(h))  # (B*F, H*W, C)
         for block in self.transformer_blocks:
             h = block(h, conditioning)
-        x = widen(x, len(h))
+        x = for_rows(x, len(h))
         h = pixels(self.proj_out(h), x) if self.linear else self.proj_out(pixels(h, x))
         return x + h

@@ -10,24 +10,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels import group_norm
+from ..kernels.chunks import by_rows
 from .attention import AddedTextAttention, SpatialTransformer
-from .conditioning import Conditioning, per_frame, widen
+from .conditioning import Conditioning, for_rows
 from .config import Level, UNetConfig
-from .embeddings import activation
-from .pieces import by_rows
 from .temporal import TemporalConv, TemporalTransformer
 
 
 class ResnetBlock(nn.Module):
-    """Norm, convolution, time, norm, convolution, added to the input (numerics 3.4): (B*F, C, H, W) -> (B*F, C', H', W')."""
+    """Norm, convolution, time, norm, convolution, added to the input (numerics 3.4).
 
-    growth = 2  # of features inside, in bytes: input and result at once
+    x (N, C, H, W), time (N, T), already activated, and skip (N, C", H, W), whose channels go behind those of x
+    -> (N, C', H', W'). Rows do not see each other.
+    """
+
+    growth = 2  # bytes inside, of those of x
 
     def __init__(self, channels: tuple[int, int], config: UNetConfig, out_scale: float, ops: ModuleType, **where: Any) -> None:
         super().__init__()
         inputs, outputs = channels
-        self.act, self.skip_time_act, self.scale_shift = config.activation, config.skip_time_act, config.time_scale_shift
-        self.out_scale = out_scale
+        self.act, self.scale_shift, self.out_scale = config.activation, config.time_scale_shift, out_scale
         self.norm1 = ops.GroupNorm(config.norm_groups, inputs, eps=config.norm_eps, **where)
         self.conv1 = ops.Conv2d(inputs, outputs, 3, padding=1, **where)
         self.time_emb_proj = ops.Linear(config.time_embedding_dim, outputs * (2 if self.scale_shift else 1), **where)
@@ -35,37 +37,18 @@ class ResnetBlock(nn.Module):
         self.conv2 = ops.Conv2d(outputs, outputs, 3, padding=1, **where)
         self.conv_shortcut = ops.Conv2d(inputs, outputs, 1, **where) if inputs != outputs else None
 
-    def forward(self, x: Tensor, conditioning: Conditioning, skip: Tensor | None = None) -> Tensor:
-        """`skip` (B*F, C", H, W) stands for channels behind those of x."""
-        time = conditioning.time if self.skip_time_act else activation(self.act, conditioning.time)
-        time = widen(per_frame(self.time_emb_proj(time), conditioning.frames), len(x))  # (B*F, C' or 2C')
-        inputs = [x] if skip is None else [x, widen(skip, len(x))]
-        if len(time) == len(x):
-            return by_rows(self.layers, time, *inputs, size_of=x, growth=self.growth)
-        # here the prompt enters, with the time; what comes before it serves both halves of guidance
-        h, x = (widen(part, len(time)) for part in self.before_time(*inputs))
-        return by_rows(self.after_time, time, h, x, size_of=x)
-
-    def layers(self, time: Tensor, *inputs: Tensor) -> Tensor:
-        """The block on some rows."""
-        return self.after_time(time, *self.before_time(*inputs))
-
-    def before_time(self, x: Tensor, *skip: Tensor) -> tuple[Tensor, Tensor]:
-        """The first half of the layers, and the input beside it."""
-        x = torch.cat([x, *skip], dim=1) if skip else x
-        return self.conv1(self.resample(group_norm(x, self.norm1, self.act))), self.resample(x)
-
-    def after_time(self, time: Tensor, h: Tensor, x: Tensor) -> Tensor:
-        """The second half, and the sum."""
+    def forward(self, x: Tensor, time: Tensor, skip: Tensor | None = None) -> Tensor:
+        x = x if skip is None else torch.cat([x, skip], dim=1)
+        time = self.time_emb_proj(time)  # (N, C') or (N, 2C')
+        h = self.conv1(self.resample(group_norm(x, self.norm1, self.act)))
         if self.scale_shift:
-            scale, shift = time.chunk(2, dim=1)
-            h = group_norm(h, self.norm2, self.act, scale, shift)
+            h = group_norm(h, self.norm2, self.act, *time.chunk(2, dim=1))
         else:
             h = group_norm(h + time[:, :, None, None], self.norm2, self.act)
         h = self.conv2(h)
-        if self.conv_shortcut is not None:
-            x = self.conv_shortcut(x)
-        return (x + h) if self.out_scale == 1.0 else (x + h) / self.out_scale
+        x = self.resample(x)
+        x = x if self.conv_shortcut is None else self.conv_shortcut(x)
+        return x + h if self.out_scale == 1.0 else (x + h) / self.out_scale
 
     def resample(self, x: Tensor) -> Tensor:
         return x
@@ -95,7 +78,7 @@ class ConvDown(nn.Module):
         self.conv = ops.Conv2d(channels, channels, 3, stride=2, padding=1, **where)
 
     def forward(self, x: Tensor) -> Tensor:
-        return by_rows(self.conv, x)
+        return self.conv(x)
 
 
 class ConvUp(nn.Module):
@@ -106,7 +89,7 @@ class ConvUp(nn.Module):
         self.conv = ops.Conv2d(channels, channels, 3, padding=1, **where)
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
-        return by_rows(lambda part: self.conv(F.interpolate(part, size=size, mode="nearest")), x, growth=4)
+        return self.conv(F.interpolate(x, size=size, mode="nearest"))
 
 
 class Block(nn.Module):
@@ -129,7 +112,7 @@ class Block(nn.Module):
 
     def layer(self, index: int, x: Tensor, conditioning: Conditioning, skip: Tensor | None = None) -> Tensor:
         """Run layer `index`, with a skip connection's channels behind x: (B*F, C, H, W) -> (B*F, C', H, W)."""
-        x = self.resnets[index](x, conditioning, skip)
+        x = resnet(self.resnets[index], x, conditioning, skip)
         if index < len(self.temp_convs):
             x = self.temp_convs[index](x, conditioning.frames)
         if index < len(self.attentions):
@@ -137,6 +120,12 @@ class Block(nn.Module):
         if index < len(self.temp_attentions):
             x = self.temp_attentions[index](x, conditioning.frames)
         return x
+
+
+def resnet(block: nn.Module, x: Tensor, conditioning: Conditioning, skip: Tensor | None = None) -> Tensor:
+    """A ResnetBlock on all rows, with what belongs to each: as many rows at once as memory is for."""
+    inputs = (x, for_rows(conditioning.time, len(x)), *(() if skip is None else (for_rows(skip, len(x)),)))
+    return by_rows(block, *inputs, growth=block.growth)
 
 
 def attention(level: Level, config: UNetConfig, ops: ModuleType, **where: Any) -> nn.Module:
@@ -160,14 +149,14 @@ class DownBlock(Block):
         elif level.sampler == "conv":
             self.downsamplers.append(ConvDown(level.channels, ops, **where))
 
-    def forward(self, x: Tensor, conditioning: Conditioning) -> list[Tensor]:
-        outputs = []
+    def forward(self, x: Tensor, conditioning: Conditioning) -> tuple[Tensor, ...]:
+        outputs: tuple[Tensor, ...] = ()
         for index in range(len(self.resnets)):
             x = self.layer(index, x, conditioning)
-            outputs.append(x)
+            outputs += (x,)
         for sampler in self.downsamplers:
-            x = sampler(x, conditioning) if isinstance(sampler, ResnetDown) else sampler(x)
-            outputs.append(x)
+            x = resnet(sampler, x, conditioning) if isinstance(sampler, ResnetDown) else by_rows(sampler, x)
+            outputs += (x,)
         return outputs
 
 
@@ -183,7 +172,7 @@ class MidBlock(Block):
 
 
 class UpBlock(Block):
-    """A level on the way up; each layer takes the newest skip connection that is left."""
+    """A level on the way up; each layer takes one skip connection."""
 
     def __init__(self, level: Level, config: UNetConfig, ops: ModuleType, **where: Any) -> None:
         super().__init__(level, config, config.resnet_out_scale, ops, **where)
@@ -193,9 +182,13 @@ class UpBlock(Block):
         elif level.sampler == "conv":
             self.upsamplers.append(ConvUp(level.channels, ops, **where))
 
-    def forward(self, x: Tensor, skips: list[Tensor], conditioning: Conditioning) -> Tensor:
-        for index in range(len(self.resnets)):
-            x = self.layer(index, x, conditioning, skips.pop())
+    def forward(self, x: Tensor, skips: tuple[Tensor, ...], conditioning: Conditioning, size: torch.Size) -> Tensor:
+        """`skips`: one for each layer, the newest first; `size`: height and width of the next level."""
+        for index, skip in enumerate(skips):
+            x = self.layer(index, x, conditioning, skip)
         for sampler in self.upsamplers:
-            x = sampler(x, conditioning) if isinstance(sampler, ResnetUp) else sampler(x, skips[-1].shape[-2:])
+            if isinstance(sampler, ResnetUp):
+                x = resnet(sampler, x, conditioning)
+            else:
+                x = by_rows(lambda part, sampler=sampler: sampler(part, size), x, growth=4)
         return x

@@ -1,6 +1,6 @@
 """What every layer is told besides its features: the time, the prompt, the number of frames.
 
-A prompt's part of the work depends on nothing but the prompt and the weights, so it is done once and kept in a
+A prompt's part of the work depends on the prompt and the weights alone, so it is done once and kept in a
 `PreparedText` that lives as long as the run. Rows come text by text: all samples under the first text, then all under
 the second. Until the text enters, both halves of guidance are the same, and the features have one row a sample.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+from einops import repeat
 from torch import Tensor, nn
 
 Made = TypeVar("Made")
@@ -20,13 +21,14 @@ Made = TypeVar("Made")
 class PreparedText:
     """Text states, and what layers made of them; drop it when the weights change.
 
-    shape: of the text as it was given, (B, L, D); states (U, L, D'): projected, rows that repeat each other once, so that
-    B is a multiple of U; pooled (U, T) or None.
+    shape: of the text as it was given, (R*B, L, D); states (U, L, D'): projected, rows that repeat each other once, so
+    that R*B is a multiple of U; pooled (U, T) or None.
     """
 
     def __init__(self, shape: torch.Size, states: Tensor, pooled: Tensor | None = None) -> None:
         self.shape, self.rows, self.states, self.pooled = shape, shape[0], states, pooled
         self._made: dict[nn.Module, object] = {}
+        self._parts: dict[int, PreparedText] = {}
 
     def of_samples(self, samples: int) -> PreparedText:
         """The same texts for another number of samples each; what layers make is shared."""
@@ -34,8 +36,19 @@ class PreparedText:
         few._made = self._made
         return few
 
+    def of_row(self, row: int) -> PreparedText:
+        """The text of one of the rows alone; what layers make of it is kept too."""
+        index = row * len(self.states) // self.rows
+        if index not in self._parts:
+            one, pooled = slice(index, index + 1), self.pooled
+            self._parts[index] = PreparedText(torch.Size((1, *self.shape[1:])), self.states[one],
+                                              None if pooled is None else pooled[one])
+        return self._parts[index]
+
     def cached(self, layer: nn.Module, make: Callable[[Tensor], Made]) -> Made:
-        """What `layer` makes of the states, made when first asked for."""
+        """What `layer` makes of the states, made when first asked for; under gradients made anew each time."""
+        if torch.is_grad_enabled():
+            return make(self.states)
         if layer not in self._made:
             self._made[layer] = make(self.states)
         return self._made[layer]  # type: ignore[return-value]
@@ -43,7 +56,8 @@ class PreparedText:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """time: (B, T): timestep, noise level and pooled text as one vector a row."""
+    """time: (N*F, T), timestep, noise level and pooled text as one vector for each frame of a sample, or of a row
+    where the pooled text is part of it."""
 
     time: Tensor
     text: PreparedText
@@ -69,11 +83,11 @@ def without_repeats(rows: Tensor) -> Tensor:
     return rows[::length] if regular else rows
 
 
-def widen(x: Tensor, rows: int) -> Tensor:
-    """Rows (N, ...) over and over until there are `rows`: a part both halves of guidance share."""
-    return x if len(x) >= rows else x.repeat(rows // len(x), *(1,) * (x.ndim - 1))
+def for_rows(x: Tensor, rows: int) -> Tensor:
+    """Rows (N, ...) over and over until there are `rows`: what both halves of guidance share, for each of them."""
+    return x if len(x) >= rows else repeat(x, "n ... -> (times n) ...", times=rows // len(x))
 
 
 def per_frame(x: Tensor, frames: int) -> Tensor:
     """Rows of samples (B, ...) as rows of frames (B*F, ...)."""
-    return x if frames == 1 else x.repeat_interleave(frames, dim=0)
+    return x if frames == 1 else repeat(x, "b ... -> (b f) ...", f=frames)

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..kernels import attention
+
 
 def activation(name: str, x: Tensor) -> Tensor:
     """`gelu` (exact, not the tanh form; numerics T16) or `silu`, also spelled `swish`."""
@@ -59,13 +61,8 @@ class AttentionPooling(nn.Module):
         position = self.positional_embedding.to(tokens)
         query = tokens.mean(dim=1, keepdim=True) + position  # (B, 1, D)
         everything = torch.cat([query, tokens], dim=1)  # (B, 1 + L, D)
-
-        def split(x: Tensor) -> Tensor:  # (B, N, D) -> (B, heads, N, D / heads)
-            return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
-        q, k, v = split(self.q_proj(query)), split(self.k_proj(everything)), split(self.v_proj(everything))
-        pooled = F.scaled_dot_product_attention(q, k, v)  # (B, heads, 1, D / heads)
-        return pooled.flatten(1)
+        q, k, v = self.q_proj(query), self.k_proj(everything), self.v_proj(everything)
+        return attention(q, k, v, self.heads).squeeze(1)
 
 
 class PooledTextEmbedding(nn.Module):

@@ -7,30 +7,28 @@ Features travel as (B*F, C, H, W), frame-major inside each sample. With channels
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
-import torch
-import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
-from ..kernels import group_norm, temporal_attention, temporal_conv
-from .attention import Attention, FeedForward
+from ..kernels import norm_then, temporal_attention, temporal_conv
+from .attention import Attention, FeedForward, feed_forward
 from .conditioning import PreparedText
-from .pieces import at_once, by_pixels, clip_norm, divisible
 
 
 def unfold_frames(x: Tensor, frames: int) -> Tensor:
     """(B*F, C, H, W) -> (B, C, F, H, W), always a view."""
-    return x.unflatten(0, (-1, frames)).transpose(1, 2)
+    return rearrange(x, "(b f) c h w -> b c f h w", f=frames)
 
 
 def fold_frames(x: Tensor) -> Tensor:
-    """(B, C, F, H, W) -> (B*F, C, H, W), a view where channels are last in memory."""
-    return x.transpose(1, 2).flatten(0, 1)
+    """(B, C, F, H, W) -> (B*F, C, H, W), a view where frames are outermost in memory."""
+    return rearrange(x, "b c f h w -> (b f) c h w")
 
 
 class TemporalConv(nn.Module):
-    """Four times norm, SiLU, 3x1x1 convolution, added to the input (numerics 3.5).
+    """Four times norm, SiLU, 3x1x1 convolution, added to the input (numerics 3.5): (B*F, C, H, W) -> the same.
 
     The norms take their statistics over all frames of a clip at once (numerics T6). The official layers
     carry a dropout, inactive at inference, whose place in the sequence shifts the weights' names.
@@ -51,31 +49,18 @@ class TemporalConv(nn.Module):
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         h = clip = unfold_frames(x, frames)
-        stages = (self.conv1, self.conv2, self.conv3, self.conv4)
-        if self.training:  # the dropouts take part
-            for stage in stages:
-                h = stage(h)
-            return x + fold_frames(h)
-        step = at_once(x, pixels := x.shape[-2] * x.shape[-1])
-        if step < pixels and divisible(x, self.conv1[0]):
-            return self.in_pieces(x, frames, step)
-        for stage in stages:
-            h = temporal_conv(group_norm(h, stage[0], "silu"), stage[-1], clip if stage is self.conv4 else None)
+        for norm, _, *dropout, conv in (self.conv1, self.conv2, self.conv3):
+            h = norm_then(lambda part, conv=conv, drop=dropout: temporal_conv(dropped(part, drop), conv), h, norm, act="silu")
+        norm, _, *dropout, conv = self.conv4
+        h = norm_then(lambda part, rest: temporal_conv(dropped(part, dropout), conv, rest), h, norm, clip, act="silu")
         return fold_frames(h)
 
-    def in_pieces(self, x: Tensor, frames: int, step: int) -> Tensor:
-        """The same, `step` pixels at a time: only the norms' statistics look at the whole clip."""
-        h = clip = unfold_frames(x, frames).flatten(3)  # (B, C, F, S)
-        for stage in (self.conv1, self.conv2, self.conv3, self.conv4):
-            scale, shift = clip_norm(h, cast(nn.GroupNorm, stage[0]))
 
-            def layer(part: Tensor, *residual: Tensor, conv: nn.Module = stage[-1], scale: Tensor = scale,
-                      shift: Tensor = shift) -> Tensor:
-                part = F.silu(torch.addcmul(shift, part, scale))
-                return temporal_conv(part[..., None], conv, *(r[..., None] for r in residual))[..., 0]
-
-            h = by_pixels(layer, h, *([clip] if stage is self.conv4 else []), step=step)
-        return fold_frames(h.unflatten(3, x.shape[-2:]))
+def dropped(x: Tensor, dropout: list[nn.Module]) -> Tensor:
+    """x after the dropouts of a layer, of which there is one or none; they act in training mode alone (numerics T3)."""
+    for layer in dropout:
+        x = layer(x)
+    return x
 
 
 class TemporalAttention(Attention):
@@ -100,11 +85,16 @@ class TemporalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn1(self.norm1(x))
         x = x + self.attn2(self.norm2(x))
-        return x + self.ff(self.norm3(x))
+        return x + feed_forward(self.ff, self.norm3(x))
 
 
 class TemporalTransformer(nn.Module):
-    """A transformer over the frames of each pixel, added to the input; no text, no positions (numerics 3.6)."""
+    """A transformer over the frames of each pixel, added to the input; no text, no positions (numerics 3.6).
+
+    (B*F, C, H, W) -> the same. The norm sees all frames at once; behind it pixels do not see each other.
+    """
+
+    growth = 2  # bytes inside, of those of x
 
     def __init__(self, channels: int, heads: int, head_dim: int, groups: int, ops: ModuleType, **where: Any) -> None:
         super().__init__()
@@ -115,19 +105,12 @@ class TemporalTransformer(nn.Module):
         self.proj_out = ops.Linear(inner, channels, **where)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        step = at_once(x, pixels := x.shape[-2] * x.shape[-1], growth=2)
-        clip = unfold_frames(x, frames)  # (B, C, F, H, W)
-        if step < pixels and divisible(x, self.norm):
-            flat = clip.flatten(3)
-            scale, shift = clip_norm(flat, self.norm)
-            h = by_pixels(lambda part: part + self.layers(torch.addcmul(shift, part, scale)), flat, step=step)
-            return fold_frames(h).reshape(x.shape)
-        h = self.layers(group_norm(clip, self.norm).flatten(3))
-        return x + fold_frames(h).reshape(x.shape)  # x first: the sum lies in memory as it does
+        clip = unfold_frames(x, frames)
+        return fold_frames(norm_then(lambda h, rest: rest + self.layers(h), clip, self.norm, clip, growth=self.growth))
 
-    def layers(self, x: Tensor) -> Tensor:
-        """The transformer on some pixels, (B, C, F, S) -> the same."""
-        h = self.proj_in(x.permute(0, 2, 3, 1))  # (B, F, S, C)
+    def layers(self, h: Tensor) -> Tensor:
+        """The transformer on normalised pixels, (B, C, F, H, W) -> the same."""
+        tokens = self.proj_in(rearrange(h, "b c f h w -> b f (h w) c"))
         for block in self.transformer_blocks:
-            h = block(h)
-        return self.proj_out(h).permute(0, 3, 1, 2)
+            tokens = block(tokens)
+        return rearrange(self.proj_out(tokens), "b f (h w) c -> b c f h w", h=h.shape[-2])

@@ -7,15 +7,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..kernels import group_norm
+from ..kernels.chunks import by_rows
 from ..kernels.requirements import Resident
 from .blocks import DownBlock, MidBlock, UpBlock
-from .conditioning import Conditioning, PreparedText, per_frame, widen, without_repeats
+from .conditioning import Conditioning, PreparedText, for_rows, per_frame, without_repeats
 from .config import UNetConfig
 from .embeddings import PooledTextEmbedding, TimestepEmbedding, activation, sinusoid
-from .pieces import at_once, by_rows
 from .temporal import TemporalTransformer, fold_frames
 
 
@@ -25,6 +26,8 @@ class UNet(nn.Module):
     `operations` is where every layer with weights is taken from (`torch.nn`, or a host's own module of the
     same names); `dtype` and `device` are handed to each of them.
     """
+
+    growth = 8  # bytes of the first features, of those of the sample
 
     def __init__(self, config: UNetConfig, dtype: torch.dtype | None = None, device: torch.device | str | None = None,
                  operations: ModuleType | Any = torch.nn) -> None:
@@ -62,42 +65,26 @@ class UNet(nn.Module):
         """
         self._check(sample, text, noise_level)
         text = text if isinstance(text, PreparedText) else self.prepare(text)
-        texts = text.rows // len(sample)
-        few = at_once(sample, len(sample), growth=texts * self.config.block_out_channels[0] // sample.shape[1])
-        if few < len(sample) and len(text.states) == texts:
-            return self._in_groups(few, sample, timestep, text, noise_level, channels)
-        return self.network(sample, timestep, text, noise_level, channels)
-
-    def network(self, sample: Tensor, timestep: Tensor, text: PreparedText, noise_level: Tensor | None,
-                channels: int | None) -> Tensor:
-        """The layers, on inputs as in `forward` that are known to be right."""
         clip = sample if sample.ndim == 5 else sample.unsqueeze(2)  # (B, C, F, H, W)
         frames = clip.shape[2]
-        conditioning = Conditioning(self._time(clip, timestep, text, noise_level), text, frames)
+        time = self._time(clip, timestep, text, noise_level)
+        conditioning = Conditioning(per_frame(time, frames), text, frames)
 
-        x = by_rows(self.conv_in, fold_frames(clip), growth=8)  # (B*F, C0, H, W)
+        x = by_rows(self.conv_in, fold_frames(clip), growth=self.growth)  # (B*F, C0, H, W)
+        x = for_rows(x, len(conditioning.time))
         if self.transformer_in is not None:
             x = self.transformer_in(x, frames)
-        skips = [x]
+        skips = (x,)
         for block in self.down_blocks:
-            skips.extend(block(skips[-1], conditioning))
+            skips += block(skips[-1], conditioning)
         x = self.mid_block(skips[-1], conditioning)
         for block in self.up_blocks:
-            x = block(x, skips, conditioning)
-        x = by_rows(lambda part: self._last_layers(part, self.config.out_channels if channels is None else channels), x)
-        return x.unflatten(0, (-1, frames)).transpose(1, 2).reshape(text.rows, -1, *sample.shape[2:])
-
-    def _in_groups(self, few: int, sample: Tensor, timestep: Tensor, text: PreparedText, noise_level: Tensor | None,
-                   channels: int | None) -> Tensor:
-        """`few` samples at a time, which do not see each other; their texts are prepared once for all."""
-        groups = []
-        for start in range(0, len(sample), few):
-            rows = slice(start, start + few)
-            some = sample[rows]
-            level = None if noise_level is None else of_rows(noise_level, rows)
-            out = self.network(some, of_rows(timestep, rows), text.of_samples(len(some)), level, channels)
-            groups.append(out.unflatten(0, (-1, len(some))))  # (R, few, ...)
-        return torch.cat(groups, dim=1).flatten(0, 1)
+            layers = len(block.resnets)
+            skips, mine = skips[:-layers], skips[:-layers - 1:-1]
+            x = block(x, mine, conditioning, (skips or mine)[-1].shape[-2:])
+        wanted = self.config.out_channels if channels is None else channels
+        x = by_rows(lambda part: self._last_layers(part, wanted), x)
+        return rearrange(x, "(n f) c h w -> n c f h w", f=frames).reshape(text.rows, -1, *sample.shape[2:])
 
     def prepare(self, text: Tensor) -> PreparedText:
         """Text states (B, L, D) for many calls: what depends on them and the weights alone is not done again.
@@ -113,7 +100,7 @@ class UNet(nn.Module):
         return PreparedText(text.shape, projected, pooled)
 
     def _time(self, clip: Tensor, timestep: Tensor, text: PreparedText, noise_level: Tensor | None) -> Tensor:
-        """Timestep, noise level and pooled text as one vector a row: (B, T), or (R*B, T) with pooled text."""
+        """Timestep, noise level and pooled text as one vector a row, activated: (B, T), or (R*B, T) with pooled text."""
         channels = self.config.block_out_channels[0]
 
         def embed(numbers: Tensor, layers: nn.Module) -> Tensor:
@@ -124,8 +111,10 @@ class UNet(nn.Module):
         if self.class_embedding is not None and noise_level is not None:
             time = time + embed(noise_level, self.class_embedding)
         if text.pooled is not None:
-            time = widen(time, text.rows) + per_frame(text.pooled, text.rows // len(text.pooled))
-        return time if self.config.time_embedding_act is None else activation(self.config.time_embedding_act, time)
+            time = for_rows(time, text.rows) + per_frame(text.pooled, text.rows // len(text.pooled))
+        if self.config.time_embedding_act is not None:
+            time = activation(self.config.time_embedding_act, time)
+        return time if self.config.skip_time_act else activation(self.config.activation, time)
 
     def _last_layers(self, x: Tensor, channels: int) -> Tensor:
         """Features to the first output channels; filters nobody asks for rest where their weights lie ready."""
@@ -148,7 +137,3 @@ class UNet(nn.Module):
             raise ValueError("this UNet needs a noise_level, its input carries added noise." if config.takes_noise_level
                              else "this UNet has no noise level input; call it without noise_level.")
 
-
-def of_rows(numbers: Tensor, rows: slice) -> Tensor:
-    """Timesteps or noise levels of some rows; one for all, () or (1,), is everybody's."""
-    return numbers if numbers.numel() == 1 else numbers[rows]

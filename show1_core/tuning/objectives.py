@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from .. import schedule
 
 EXPERT_TIMESTEPS = 900  # the latent expert knows the last nine tenths of the noise only (paper, section 3.4)
 
@@ -21,9 +22,8 @@ def at(table: Tensor, timestep: Tensor, like: Tensor) -> Tensor:
 
 
 def noised(clean: Tensor, noise: Tensor, timestep: Tensor, abar: Tensor) -> Tensor:
-    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (paper eq. 1): the shape of `clean`."""
-    signal = at(abar, timestep, clean)
-    return signal.sqrt() * clean + (1 - signal).sqrt() * noise
+    """x_t of timesteps (B,), in the shape of `clean` (paper eq. 1)."""
+    return schedule.noised(clean, noise, abar[timestep])
 
 
 def timesteps(count: int, generator: torch.Generator, last: int = 1000, late: float = 0.0) -> Tensor:
@@ -65,30 +65,6 @@ def noise_prediction(prediction: Tensor, noise: Tensor, weight: Tensor | None = 
 def drop_text(text: Tensor, empty: Tensor, keep: Tensor) -> Tensor:
     """Text states (B, L, D) with those of "" (1, L, D) in place where `keep` (B,) is False: for guidance."""
     return torch.where(keep[:, None, None], text, empty)
-
-
-def interpolation_condition(ends: Tensor, frames: int = 5) -> Tensor:
-    """[z, m] of eq. 6 as the published inference builds them (numerics T10), for each pair of keyframes.
-
-    ends (B, C, 2, H, W) -> (B, C+1, frames, H, W): their linear blend, and a mask that is 1 on the first and last frame.
-    """
-    blend = F.interpolate(ends, size=(frames, *ends.shape[-2:]), mode="trilinear", align_corners=True)
-    mask = torch.zeros_like(blend[:, :1])
-    mask[:, :, [0, -1]] = 1.0
-    return torch.cat([blend, mask], dim=1)
-
-
-def enlarged(low: Tensor, factor: int) -> Tensor:
-    """Bilinear enlargement with corners aligned (numerics 2.5), of images or of every frame of a clip."""
-    frames = low if low.ndim == 4 else low.transpose(1, 2).flatten(0, 1)  # (B*F, C, H, W)
-    size = (factor * low.shape[-2], factor * low.shape[-1])
-    large = F.interpolate(frames, size=size, mode="bilinear", align_corners=True)
-    return large if low.ndim == 4 else large.unflatten(0, (len(low), -1)).transpose(1, 2)
-
-
-def upscale_condition(large: Tensor, noise: Tensor, level: Tensor, abar: Tensor) -> Tensor:
-    """The enlarged frames noised to a level (B,) that the model is told: what a super-resolution model starts from."""
-    return noised(large, noise, level, abar)
 
 
 def with_first_frame(condition: Tensor, first: Tensor, known: Tensor) -> Tensor:

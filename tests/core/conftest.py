@@ -66,6 +66,17 @@ def recorded(request: pytest.FixtureRequest, models: Path, golden: dict[str, tor
     return load_unet(models / name / "unet"), inputs, golden[f"forward.{call}.out"]
 
 
+@pytest.fixture
+def small(recorded: Any) -> Any:
+    """A UNet and inputs that are quickly done: a corner of the recorded call's first frames."""
+    unet, (x, *others), _ = recorded
+    corner = (x if x.ndim == 4 else x[:, :, :3])[..., :16, :16].contiguous()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so little work is done sooner by one
+    yield unet, (corner, *others)
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(autouse=True)
 def no_gradients():
     """Nothing here trains, except where a test says so."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,3 +19,12 @@ CALLS = [("base", "show-1-base"), ("base_5f", "show-1-base"), ("interp", "show-1
 def error(result: torch.Tensor, expected: torch.Tensor) -> float:
     """Relative distance in the L2 norm."""
     return float((result - expected).norm() / expected.norm())
+
+
+# "1": every layer and every operation, which takes hours; else one of each kind of layer, and one of each place in the code
+EVERY = os.environ.get("SHOW1_SWEEP") == "1"
+
+
+def chosen(kinds: list[tuple[Hashable, Any]]) -> list[Any]:
+    """The first of each kind, or all, of things with their kinds."""
+    return [thing for _, thing in kinds] if EVERY else list(dict(reversed(kinds)).values())

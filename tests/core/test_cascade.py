@@ -7,12 +7,12 @@ import json
 import pytest
 import torch
 from diffusers import AutoencoderKL
-from plain_sampler import plain_sample
 from recording import GOLDEN, error
 
 from show1_core import cascade, read_checkpoint, stages
 from show1_core.cascade import Encoded, VideoSize
 from show1_core.checkpoints import load_unet
+from show1_core.sampling import StageSampler
 
 
 @pytest.fixture
@@ -22,7 +22,8 @@ def stage_sample(models, texts):
     def make(name, text, steps, guidance, denoise=1.0):
         identity = read_checkpoint(models / name).identity
         scale = identity.latent_scale if identity.stage is stages.LATENT_SR else 1.0
-        sample = plain_sample(load_unet(models / name), identity.schedule, texts[text], guidance, steps, denoise, scale)
+        sample = StageSampler(load_unet(models / name), identity.schedule, texts[text][1:], texts[text][:1], steps, guidance, denoise,
+                              scale)
         return sample, identity
 
     return make

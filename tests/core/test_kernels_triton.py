@@ -227,7 +227,7 @@ def test_the_layers_of_the_unet_on_kernels_alone(name, memory_format):
         expected = module(*inputs)
 
     def half(value):
-        if isinstance(value, Signal):
+        if isinstance(value, Conditioning):
             return Conditioning(value.time.half(), PreparedText(value.text.shape, value.text.states.half()), value.frames)
         return value.half() if isinstance(value, torch.Tensor) else value
 

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from show1_core.cascade import pair_condition
 from show1_core.schedule import Schedule, signal_variance
 from show1_core.tuning import objectives as goal
 
@@ -78,35 +79,11 @@ def test_text_is_dropped_where_it_is_not_kept():
 
 def test_interpolation_condition_is_a_blend_and_a_mask():
     ends = normal(2, 3, 2, 4, 6)
-    condition = goal.interpolation_condition(ends)
+    condition = pair_condition(ends)
     assert condition.shape == (2, 4, 5, 4, 6)
     for frame, share in enumerate((0, 0.25, 0.5, 0.75, 1)):
         torch.testing.assert_close(condition[:, :3, frame], ends[:, :, 0] * (1 - share) + ends[:, :, 1] * share)
         assert condition[:, 3, frame].unique().item() == float(frame in (0, 4))
-
-
-def test_interpolation_condition_is_the_one_of_inference():
-    from show1_core.cascade import interpolation_condition
-
-    clip = normal(1, 3, 8, 4, 6)
-    pairs = torch.stack([clip[0, :, :-1], clip[0, :, 1:]], dim=2).transpose(0, 1)  # (7, 3, 2, 4, 6)
-    torch.testing.assert_close(goal.interpolation_condition(pairs), interpolation_condition(clip))
-
-
-def test_enlargement_is_the_one_of_inference():
-    from show1_core.cascade import enlarge
-
-    clip = normal(1, 3, 8, 4, 6)
-    torch.testing.assert_close(goal.enlarged(clip, 4), enlarge(clip, 4))
-    torch.testing.assert_close(goal.enlarged(clip[:, :, 0], 4), enlarge(clip, 4)[:, :, 0])
-
-
-def test_upscale_condition_is_the_one_of_inference():
-    from show1_core.schedule import add_noise
-
-    large, noise = normal(1, 3, 8, 4, 6), normal(1, 3, 8, 4, 6, seed=1)
-    expected = add_noise(Schedule("squaredcos_cap_v2"), large, noise, 250)
-    torch.testing.assert_close(goal.upscale_condition(large, noise, torch.tensor([250]), ABAR), expected)
 
 
 def test_the_first_frame_is_clean_where_it_is_known():
@@ -117,9 +94,9 @@ def test_the_first_frame_is_clean_where_it_is_known():
 
 
 def test_posterior_is_that_of_the_published_sampler():
-    from show1_core.schedule import ddpm
+    from show1_core.schedule import ddpm_scheduler
 
-    scheduler = ddpm(Schedule("squaredcos_cap_v2", threshold_max=1.0, solver="ddpm", learned_variance=True))
+    scheduler = ddpm_scheduler(Schedule("squaredcos_cap_v2", threshold_max=1.0, solver="ddpm", learned_variance=True))
     scheduler.set_timesteps(1000)
     clean, noise, timestep = normal(1, 3, 4, 6).clamp(-1, 1), normal(1, 3, 4, 6, seed=1), 400
     sample = goal.noised(clean, noise, torch.tensor([timestep]), ABAR)

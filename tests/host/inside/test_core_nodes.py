@@ -60,7 +60,7 @@ def test_keyframes_by_every_guider(pack, load, t5, guider):
     conditions = t5[:1] if guider == "BasicGuider" else (*t5, 5.0)
     sampler, = custom.KSamplerSelect.execute("euler").args
     sigmas, = custom.BasicScheduler.execute(load("show-1-base"), "simple", 3, 1.0).args
-    empty = pack("nodes.natives").Show1EmptyPixelLatent.execute(4, 16, 8, 1).args[0]
+    empty = pack("nodes.core_samplers").Show1EmptyPixelLatent.execute(4, 16, 8, 1).args[0]
     guide, = getattr(custom, guider).execute(load("show-1-base"), *conditions).args
     out = custom.SamplerCustomAdvanced.execute(custom.Noise_RandomNoise(3), guide, sampler, sigmas, empty).args[0]
     assert out["samples"].shape == (1, 3, 4, 8, 16) and bool(torch.isfinite(out["samples"]).all())

@@ -26,7 +26,7 @@ def decode(core):
 
 @pytest.mark.parametrize("sampler, scheduler", [("dpmpp_2m", "normal"), ("euler", "simple"), ("ddim", "ddim_uniform")])
 def test_keyframes_in_the_core_sampler(core, pack, load, t5, decode, sampler, scheduler):
-    latent = pack("nodes.natives").Show1EmptyPixelLatent.execute(4, 16, 8, 1).args[0]
+    latent = pack("nodes.core_samplers").Show1EmptyPixelLatent.execute(4, 16, 8, 1).args[0]
     out, = core.KSampler().sample(load("show-1-base"), 3, 4, 5.0, sampler, scheduler, *t5, latent)
     images = decode(out)
     assert images.shape == (4, 8, 16, 3) and bool(torch.isfinite(images).all())
@@ -48,17 +48,17 @@ def test_core_sampler_over_the_published_sigmas_is_our_node(pack, load, t5):
 
 
 def test_interpolation_in_the_core_sampler(core, pack, load, t5, decode):
-    natives = pack("nodes.natives")
-    positive, negative, latent = natives.Show1InterpolationConditioning.execute(*t5, torch.rand(3, 8, 16, 3)).args
+    natives = pack("nodes.core_samplers")
+    positive, negative, latent = core_samplers.Show1InterpolationConditioning.execute(*t5, torch.rand(3, 8, 16, 3)).args
     out, = core.KSampler().sample(load("show-1-interpolation"), 3, 3, 4.0, "euler", "normal", positive, negative, latent)
-    joined = natives.Show1JoinPairs.execute(decode(out)).args[0]
+    joined = core_samplers.Show1JoinPairs.execute(decode(out)).args[0]
     assert joined.shape == (9, 8, 16, 3)
 
 
 @pytest.mark.parametrize("first", [False, True])
 def test_pixel_sr_in_the_core_sampler(core, pack, load, t5, decode, first):
     frame = torch.rand(1, 32, 64, 3) if first else None
-    positive, negative, latent = pack("nodes.natives").Show1PixelSRConditioning.execute(
+    positive, negative, latent = pack("nodes.core_samplers").Show1PixelSRConditioning.execute(
         *t5, torch.rand(2, 8, 16, 3), 1, 250, frame).args
     out, = core.KSampler().sample(load("show-1-sr1"), 3, 2, 7.0, "euler", "normal", positive, negative, latent)
     assert decode(out).shape == (2, 32, 64, 3)

@@ -66,7 +66,7 @@ def test_text_of_another_width_is_refused(load, pack, place):
 
 @pytest.mark.parametrize("place", CHECKPOINTS)
 def test_text_that_carries_frames_for_core_samplers_is_refused(pack, load, clip, t5, place):
-    carrying = pack("nodes.natives").Show1InterpolationConditioning.execute(*t5, frames(2)).args[0]
+    carrying = pack("nodes.core_samplers").Show1InterpolationConditioning.execute(*t5, frames(2)).args[0]
     with pytest.raises(ValueError, match="positive carries frames .* takes the text alone"):
         pack("nodes.checks").text(carrying, "positive", load(place).model.show1)
 

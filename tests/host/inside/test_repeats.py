@@ -45,17 +45,17 @@ def test_two_prompts_taken_in_turns_do_not_touch_each_other(load, keyframes, smo
         assert torch.equal(keyframes(base, text=turned), alone[1])
 
 
-@pytest.mark.parametrize("most, apart", [(2048, False), (2048, True)])
-def test_a_run_in_pieces_or_a_sample_at_a_time_is_the_same_run(pack, load, keyframes, smooth, monkeypatch, most, apart):
+@pytest.mark.parametrize("chunk, together", [(2048, True), (2048, False)])
+def test_a_run_in_chunks_or_a_sample_at_a_time_is_the_same_run(pack, load, keyframes, smooth, monkeypatch, chunk, together):
     """Other shapes reach other kernels, whose sums are in another order."""
-    rescue, unet = pack("show1_core.models.rescue"), pack("show1_core.models.unet").UNet
+    memory, unet = pack("show1_core.memory"), pack("show1_core.models.unet").UNet
     runs = ((load("show-1-base"), keyframes), (load("show-1-interpolation"), smooth))
-    whole, calls, once = [run(model) for model, run in runs], [], unet.network
-    monkeypatch.setattr(unet, "network", lambda *inputs: calls.append(len(inputs[1])) or once(*inputs))
-    monkeypatch.setattr(rescue, "LADDER", (rescue.Rung(most, apart),))
+    whole, calls, once = [run(model) for model, run in runs], [], unet.forward
+    monkeypatch.setattr(unet, "forward", lambda *inputs: calls.append(len(inputs[1])) or once(*inputs))
+    monkeypatch.setattr(memory, "decide", lambda *_: memory.Level(1, together, chunk))
     for (model, run), expected in zip(runs, whole, strict=True):
         assert error(run(model), expected) <= CLOSE
-    assert calls == [1] * len(calls) and len(calls) == 2 * (1 + 3) * (2 if apart else 1), "pairs, and halves, each on their own"
+    assert calls == [1] * len(calls) and len(calls) == 2 * (1 + 3) * (1 if together else 2), "pairs, and halves, each on their own"
 
 
 def test_pairs_at_once_and_one_after_the_other_are_the_same(pack, load, smooth, t5):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from plain_sampler import plain_sample
 from recording import error
 
 PUBLISHED = ("published", "published")
@@ -69,32 +68,32 @@ def test_the_posterior_is_the_recorded_one(pack, vae, golden):
 
 @pytest.mark.parametrize("steps, frames, height, width", [
     (1, 2, 8, 8), (2, 8, 8, 16), (14, 3, 24, 8), (15, 5, 16, 40), (31, 1, 8, 24)])
-def test_other_runs_of_the_keyframes_equal_diffusers(nodes, pack, load, t5, texts, steps, frames, height, width):
+def test_other_runs_of_the_keyframes_equal_the_library(nodes, pack, load, t5, texts, steps, frames, height, width):
     model, cascade = load("show-1-base"), pack("show1_core.cascade")
     out, _ = nodes["keyframes"].Show1KeyframeSampler.execute(model, *t5, 7, steps, 5.0, frames, width, height, *PUBLISHED).args
-    sample = plain_sample(unet_of(pack, model), model.model.show1.schedule, texts["t5"], 5.0, steps)
+    sample = plain(pack, model, texts["t5"], 5.0, steps)
     expected = cascade.keyframes(sample, cascade.VideoSize(frames, height, width), 7)
     assert error(cascade.to_clip(out), expected) <= 3e-5
 
 
 @pytest.mark.parametrize("steps, count", [(6, 2), (16, 5)])
-def test_other_runs_of_the_interpolation_equal_diffusers(nodes, pack, load, t5, texts, steps, count):
+def test_other_runs_of_the_interpolation_equal_the_library(nodes, pack, load, t5, texts, steps, count):
     model, cascade = load("show-1-interpolation"), pack("show1_core.cascade")
     keyframes = torch.rand(count, 16, 8, 3, generator=torch.Generator().manual_seed(1))
     out, _ = nodes["interpolation"].Show1Interpolator.execute(model, *t5, keyframes, 3, steps, 4.0, *PUBLISHED).args
-    sample = plain_sample(unet_of(pack, model), model.model.show1.schedule, texts["t5"], 4.0, steps)
+    sample = plain(pack, model, texts["t5"], 4.0, steps)
     assert error(cascade.to_clip(out), cascade.interpolate(sample, cascade.to_clip(keyframes), 3)) <= 3e-5
 
 
 @pytest.mark.parametrize("steps, denoise, frames, height, width", [
     (10, 0.5, 3, 72, 120), (25, 0.8, 1, 64, 72), (50, 0.1, 2, 88, 64)])
-def test_other_runs_of_the_latent_stage_equal_diffusers(nodes, pack, load, clip, texts, vae, steps, denoise, frames, height,
+def test_other_runs_of_the_latent_stage_equal_the_library(nodes, pack, load, clip, texts, vae, steps, denoise, frames, height,
                                                         width):
     model, cascade, host = load("show-1-sr2"), pack("show1_core.cascade"), pack("nodes.host")
     clip_frames = torch.rand(frames, 40, 64, 3, generator=torch.Generator().manual_seed(2))
     _, latent = nodes["latent_sr"].Show1LatentSR.execute(
         model, vae, *clip, clip_frames, 11, steps, 15.0, denoise, width, height, *PUBLISHED).args
-    sample = plain_sample(unet_of(pack, model), model.model.show1.schedule, texts["clip"], 15.0, steps, denoise, 0.18215)
+    sample = plain(pack, model, texts["clip"], 15.0, steps, denoise, 0.18215)
     expected = cascade.refine(sample, lambda pixels: host.encode_posterior(vae, pixels), clip_frames, (height, width), 11)
     assert error(latent["samples"], cascade.as_frames(expected)) <= 1e-4
 
@@ -132,15 +131,12 @@ def test_every_storage_gives_nearly_the_same(nodes, load, t5, dtype):
     assert bool(torch.isfinite(out).all()) and error(out, exact) <= {"fp8_e4m3fn": 0.5, "bf16": 0.1}.get(dtype, 0.02)
 
 
-def unet_of(pack, model):
-    """The network inside a MODEL, called the library's way."""
-    inner = model.model.diffusion_model
-    unet = pack("show1_core.models.unet").UNet
-
-    def call(sample, timestep, text, noise_level=None):
-        return unet.forward(inner, sample, timestep, text, noise_level)
-
-    return call
+def plain(pack, model, text, guidance, steps, *rest):
+    """The library's own sampler over the network inside a MODEL."""
+    sampling, inner = pack("show1_core.sampling"), model.model.diffusion_model
+    unet = pack("show1_core.models.unet").UNet(inner.config, torch.float32, "meta")
+    unet.load_state_dict(inner.state_dict(), assign=True)
+    return sampling.StageSampler(unet.eval(), model.model.show1.schedule, text[1:], text[:1], steps, guidance, *rest)
 
 
 @pytest.mark.parametrize("kernels", ["auto", "eager"])

@@ -1,0 +1,55 @@
+"""One line a run in the log, which users can paste: what was sampled, where, how, and how long it took."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import comfy.model_management as mm
+import psutil
+import torch
+
+GIGABYTE = 2**30
+REPORT = "show1_report"  # among the transformer options: who counts the network's calls
+
+
+@dataclass
+class Report:
+    """Counts what the network's calls of a run were like."""
+
+    calls: int = 0
+    texts: int = 1  # under which a sample was seen in one call
+    shape: tuple[int, ...] = ()
+    served: dict[str, set[str]] = field(default_factory=dict)  # backends, by function
+    began: float = field(default_factory=time.monotonic)
+
+    def count(self, shape: tuple[int, ...], texts: int) -> None:
+        """One call of samples (B, C, ...) under so many texts."""
+        self.calls, self.shape, self.texts = self.calls + 1, shape, texts
+
+    def write(self, model: Any, stage: str, dtype: torch.dtype, guidance: float) -> None:
+        """The line."""
+        size = f"{self.shape[-1]}x{self.shape[-2]}" if self.shape else "nothing"
+        frames = self.shape[2] if len(self.shape) == 5 else 1
+        halves = "none" if guidance == 1.0 else "joined" if self.texts > 1 else "split"
+        kernels = ", ".join(f"{name} {'/'.join(sorted(found))}" for name, found in sorted(self.served.items()))
+        logging.info("Show-1: %s, %s, %d frames, %s; weights %s; kernels: %s; guidance %s; %d calls, %.1f s, %s.", stage, size,
+                     frames, str(dtype).removeprefix("torch."), where(model), kernels or "none", halves, self.calls,
+                     time.monotonic() - self.began, peak(model.load_device))
+
+
+def where(model: Any) -> str:
+    """How much of a MODEL's weights lies on the device that computes."""
+    size, loaded = model.model_size(), model.loaded_size()
+    if str(model.load_device) == "cpu" or loaded >= size:
+        return f"on {model.load_device}"
+    return f"{loaded / max(size, 1):.0%} on {model.load_device}, the rest streamed"
+
+
+def peak(device: torch.device) -> str:
+    """The most memory PyTorch has had there since it began, or what the process has now."""
+    if mm.is_device_cuda(device):
+        return f"peak memory {torch.cuda.max_memory_allocated(device) / GIGABYTE:.1f} GB"
+    return f"process memory {psutil.Process().memory_info().rss / GIGABYTE:.1f} GB"

@@ -1,0 +1,14 @@
+"""What the host does to a layer's weights on the way, which a kernel that reads them itself would miss."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def what_happens_to(layer: nn.Module) -> str | None:
+    """What the host does to these weights inside the layer's forward, in words; None when they lie ready."""
+    if getattr(layer, "comfy_cast_weights", False):
+        return "are cast on the fly by the host"
+    if getattr(layer, "weight_function", ()) or getattr(layer, "bias_function", ()):
+        return "are patched on the fly by the host"
+    return None

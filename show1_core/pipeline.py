@@ -1,0 +1,182 @@
+"""From a prompt to frames without a host: one stage's model in memory at a time, loaded when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from . import cascade, texts
+from .checkpoints import Identity, load_unet, read_identity
+from .recipe import Recipe
+from .sampling import StageSampler
+from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, STAGES, Stage
+from .weights import CheckpointError, find_weights, read_json, read_tensors
+
+Progress = Callable[[str, int, int, Tensor], None]  # stage, step from 0, steps, the clip as it is guessed then
+NEGATIVE_PROMPT = ""  # of the pixel stages (numerics T7)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run has made: frames (F, H, W, 3), not clamped between the stages, `frames` in 0..1; None where not reached."""
+
+    keyframes: Tensor | None = None
+    interpolated: Tensor | None = None
+    first_frame: Tensor | None = None
+    upscaled: Tensor | None = None
+    frames: Tensor | None = None
+
+    @property
+    def newest(self) -> Tensor:
+        """The frames of the last stage that was run, in 0..1."""
+        made = [clip for clip in (self.frames, self.upscaled, self.interpolated, self.keyframes) if clip is not None]
+        return made[0].clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The cascade over folders of weights."""
+
+    folders: dict[str, Path]  # of the stages, by name; without first-frame pixel super-resolution makes up its own
+    t5_tokenizer: Path
+    clip_tokenizer: Path
+    dtype: torch.dtype = torch.float32
+    device: str | torch.device = "cpu"
+
+    @classmethod
+    def from_folder(cls, root: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu",
+                    t5_tokenizer: str | Path | None = None, clip_tokenizer: str | Path | None = None) -> Pipeline:
+        """`root` holds the published folders, or keyframes/ interpolation/ first-frame/ sr1/ sr2/.
+
+        The tokenizers are in tokenizer/ beside each text encoder, as published, or where the arguments say.
+        Raises CheckpointError when a stage's folder or the T5 encoder is missing.
+        """
+        root = Path(root)
+        folders = {stage.name: found for stage in STAGES if (found := folder_of(root, stage)) is not None}
+        missing = [stage for stage in STAGES if stage.name not in folders and stage is not FIRST_FRAME]
+        if missing:
+            stage = missing[0]
+            raise CheckpointError(f"{root} has neither {stage.checkpoint} nor {stage.name} in it; expected the folders of the "
+                                  "cascade, each with its unet/.")
+        base, last = folders[KEYFRAMES.name], folders[LATENT_SR.name]
+        if not (base / "text_encoder").is_dir():
+            raise CheckpointError(f"{base} has no text_encoder/; expected T5's encoder there, as published.")
+        return cls(folders, Path(t5_tokenizer or base / "tokenizer"), Path(clip_tokenizer or last / "tokenizer"), dtype, device)
+
+    def __call__(self, prompt: str, seed: int = 0, recipe: Recipe | None = None, stop_after: str = LATENT_SR.name,
+                 progress: Progress | None = None) -> Result:
+        """Run the cascade up to the stage of that name. Raises CheckpointError or ValueError, before a stage's first step."""
+        if stop_after not in [stage.name for stage in STAGES]:
+            raise ValueError(f"stop_after is {stop_after!r}; expected one of {', '.join(stage.name for stage in STAGES)}.")
+        return Cascade(self, prompt, seed, recipe or Recipe(), progress).run(stop_after)
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """One run of a pipeline."""
+
+    pipeline: Pipeline
+    prompt: str
+    seed: int
+    recipe: Recipe
+    progress: Progress | None
+
+    def run(self, last: str) -> Result:
+        """The stages in order, up to the one called `last`."""
+        recipe, seed, states = self.recipe, self.seed, self.pixel_states()
+        order = [stage.name for stage in STAGES]
+        reached = order.index(last)
+
+        made = recipe.keyframes
+        size = cascade.VideoSize(made.frames, made.height, made.width)
+        keyframes = cascade.keyframes(self.sampler(KEYFRAMES, states, made.steps, made.guidance), size, seed)
+        result = {"keyframes": keyframes}
+        if reached >= order.index(INTERPOLATION.name):
+            sample = self.sampler(INTERPOLATION, states, recipe.interpolate.steps, recipe.interpolate.guidance)
+            result["interpolated"] = cascade.interpolate(sample, keyframes, seed)
+        if reached >= order.index(FIRST_FRAME.name) and FIRST_FRAME.name in self.pipeline.folders:
+            sample = self.sampler(FIRST_FRAME, states, recipe.first_frame.steps, recipe.first_frame.guidance)
+            result["first_frame"] = cascade.first_frame(sample, result["interpolated"][:, :, :1], self.identity(FIRST_FRAME).noising,
+                                                        recipe.first_frame.noise_level, seed)
+        if reached >= order.index(PIXEL_SR.name):
+            sample = self.sampler(PIXEL_SR, states, recipe.upscale.steps, recipe.upscale.guidance)
+            result["upscaled"] = cascade.upscale(sample, result["interpolated"], result.get("first_frame"),
+                                                 self.identity(PIXEL_SR).noising, recipe.upscale.noise_level, seed)
+        images = {name: cascade.to_images(clip).cpu() for name, clip in result.items()}
+        if reached >= order.index(LATENT_SR.name):
+            images["frames"] = self.refined(images["upscaled"], states)
+        return Result(**images)
+
+    def refined(self, images: Tensor, states: Tensor) -> Tensor:
+        """The last stage: frames (F, H, W, 3) in 0..1 at their final size."""
+        made, pipeline = self.recipe.refine, self.pipeline
+        vae = load_vae(pipeline.folders[LATENT_SR.name] / "vae").to(pipeline.device)  # float32, as published (force_upcast)
+        sample = self.sampler(LATENT_SR, self.latent_states(states), made.steps, made.guidance, made.strength,
+                              self.identity(LATENT_SR).latent_scale)
+        latent = cascade.refine(sample, lambda frames: encoded(vae, frames), images, (made.height, made.width), self.seed)
+        with torch.no_grad():  # a frame at a time: the same numbers in a fraction of the memory
+            frames = [vae.decode(frame[None]).sample.cpu() for frame in cascade.as_frames(latent)]
+        return rearrange(torch.cat(frames) * 0.5 + 0.5, "f c h w -> f h w c").clamp(0, 1)
+
+    def identity(self, stage: Stage) -> Identity:
+        """What a stage's folder says."""
+        return read_identity(self.pipeline.folders[stage.name])
+
+    def sampler(self, stage: Stage, states: Tensor, steps: int, guidance: float, denoise: float = 1.0,
+                latent_scale: float = 1.0) -> StageSampler:
+        """A stage's model, loaded, with the texts (2, L, D), negative first; it goes when the sampler goes."""
+        pipeline = self.pipeline
+        unet = load_unet(pipeline.folders[stage.name], pipeline.dtype, pipeline.device)
+        progress = self.progress
+
+        def tell(step: int, total: int, denoised: Tensor) -> None:
+            if progress is not None:
+                progress(stage.name, step, total, denoised)
+
+        return StageSampler(unet, self.identity(stage).schedule, states[1:], states[:1], steps, guidance, denoise, latent_scale, tell)
+
+    def pixel_states(self) -> Tensor:
+        """The pixel stages' texts (2, 77, D), negative first."""
+        pipeline = self.pipeline
+        return texts.encode_t5(pipeline.folders[KEYFRAMES.name] / "text_encoder", pipeline.t5_tokenizer,
+                               [NEGATIVE_PROMPT, self.prompt], pipeline.dtype, pipeline.device)
+
+    def latent_states(self, pixel_states: Tensor) -> Tensor:
+        """The latent stage's texts (2, 77, D), negative first; a cascade without a CLIP of its own reads the pixel stages' text."""
+        pipeline = self.pipeline
+        folder = pipeline.folders[LATENT_SR.name] / "text_encoder"
+        if not folder.is_dir():
+            return pixel_states
+        return texts.encode_clip(folder, pipeline.clip_tokenizer, [self.recipe.refine_negative_prompt, self.prompt],
+                                 pipeline.dtype, pipeline.device)
+
+
+def folder_of(root: Path, stage: Stage) -> Path | None:
+    """A stage's folder under its published name, or under the stage's own."""
+    return next((root / name for name in (stage.checkpoint, stage.name) if (root / name / "unet").is_dir()), None)
+
+
+def load_vae(folder: Path) -> Any:
+    """diffusers' AutoencoderKL of a published vae/ folder. Raises CheckpointError when it is not whole."""
+    from diffusers import AutoencoderKL
+
+    vae: Any = AutoencoderKL.from_config(read_json(folder / "config.json"))
+    missing, unexpected = vae.load_state_dict(read_tensors(find_weights(folder, "diffusion_pytorch_model")), strict=False)
+    if missing or unexpected:
+        raise CheckpointError(f"{folder} is no whole VAE: {len(missing)} tensors missing, {len(unexpected)} too many; download "
+                              "it again.")
+    return vae.float().eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def encoded(vae: Any, images: Tensor) -> cascade.Encoded:
+    """The posterior of frames (F, H, W, 3) in 0..1, a frame at a time."""
+    frames = rearrange(images * 2 - 1, "f h w c -> f c h w").to(vae.device)
+    posteriors = [vae.encode(frame[None]).latent_dist for frame in frames]
+    return cascade.Encoded(torch.cat([p.mean for p in posteriors]), torch.cat([p.std for p in posteriors]))
