@@ -86,7 +86,7 @@ class Verdict:
 class Score:
     """Shares in [0, 1] of clips that show what their prompt says.
 
-    `every`: all of it and nothing else; `pair`: of the clips with two solids, both forms in their colours (NaN without any).
+    `every`: all of it and nothing else; `pair`: of the clips with two solids, both forms in their colours (None without any).
     """
 
     colour: float
@@ -94,12 +94,12 @@ class Score:
     motion: float
     place: float
     every: float
-    pair: float
+    pair: float | None
     clips: int
 
     def __str__(self) -> str:
-        shares = ", ".join(f"{field.name} {getattr(self, field.name):.1%}" for field in fields(self)[:-1])
-        return f"{self.clips} clips: {shares}"
+        shares = {field.name: getattr(self, field.name) for field in fields(self)[:-1]}
+        return f"{self.clips} clips: " + ", ".join(f"{part} {share:.1%}" for part, share in shares.items() if share is not None)
 
 
 def _named(words: str, names: dict[str, tuple[str, ...]]) -> str:
@@ -314,13 +314,14 @@ def score(verdicts: Sequence[Verdict], prompts: Sequence[str]) -> Score:
     pairs = [(seen, claim_of(prompt)) for seen, prompt in zip(verdicts, prompts, strict=True)]
 
     def share(right: Sequence[bool]) -> float:
-        return float(np.mean(right)) if right else float("nan")
+        return float(np.mean(right))
 
     first = {part: share([getattr(seen.first, part) == getattr(asked.first, part) for seen, asked in pairs])
              for part in ("colour", "solid", "motion")}
     place = share([seen.place == asked.place for seen, asked in pairs])
-    pair = share([bound(seen) == bound(asked) for seen, asked in pairs if asked.second is not None])
-    return Score(**first, place=place, every=share([seen == asked for seen, asked in pairs]), pair=pair, clips=len(pairs))
+    two = [bound(seen) == bound(asked) for seen, asked in pairs if asked.second is not None]
+    every = share([seen == asked for seen, asked in pairs])
+    return Score(**first, place=place, every=every, pair=share(two) if two else None, clips=len(pairs))
 
 
 def shuffled(prompts: Sequence[str], seed: int = 0) -> list[str]:

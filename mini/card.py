@@ -100,8 +100,9 @@ def card(folder: Path) -> str:
     choices = (COLOURS, SOLIDS, MOTIONS, [ways[0] for ways in PLACES.values()])
     sentence = "\n    ".join(f"{{{', '.join(words)}}}" for words in choices)
     settings = [(stage, setting.steps, setting.guidance, setting.denoise) for stage, setting in SETTINGS.items()]
-    parts = [INTRODUCTION, f"    a {sentence}", SECOND, contents(folder), LICENCE, "## How it was trained", TRAINING, training(told),
-             COMMANDS, "## How it is sampled", SAMPLED, table(("stage", "steps", "guidance", "denoise"), settings)]
+    sampled = table(("stage", "steps", "guidance", "denoise"), settings)
+    parts = [INTRODUCTION, f"    a {sentence}", SECOND, contents(folder), LICENCE, "## How it was trained", TRAINING,
+             training(told), COMMANDS, "## How it is sampled", SAMPLED, sampled]
     if (folder / FIGURES).exists():
         judged = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
         parts += ["## What it reaches", JUDGED, figures(judged)]

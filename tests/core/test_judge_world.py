@@ -65,7 +65,7 @@ def blurred(clip, rng):
 
 
 def faded(clip, rng):
-    return to_bytes(0.5 + 0.8 * (clip / 255 - 0.5))
+    return to_bytes(0.5 + 0.9 * (clip / 255 - 0.5))
 
 
 @pytest.mark.parametrize("degrade, size", [(noisy, LOW), (noisy, MIDDLE), (blurred, MIDDLE), (faded, MIDDLE)])

@@ -8,7 +8,7 @@ from torch import nn
 
 from mini import operations
 from mini.loop import Plan, Trainer, average_weight, learning_rate
-from mini.recipes import FIRST_FRAME_UNET, INTERPOLATION_UNET, KEYFRAMES_UNET, PIXEL_SR_UNET, unet_config
+from mini.recipes import FIRST_FRAME_UNET, IMAGES_UNET, INTERPOLATION_UNET, KEYFRAMES_UNET, PIXEL_SR_UNET, unet_config
 from mini.start import inherit
 from mini.tasks import build_unet, clips
 from mini.world import draw, keyframe_times
@@ -103,6 +103,16 @@ def test_a_fresh_unet_takes_its_input_for_noise(recipe):
     with torch.no_grad():
         guess = unet(sample, torch.tensor(900), torch.randn(1, 5, recipe.text_dim), level)[:, :3]
     assert (guess - sample[:, :3]).square().mean() < 1e-3
+
+
+def test_the_keyframe_model_starts_as_the_image_model_on_every_frame():
+    image, video = build_unet(IMAGES_UNET, 1), build_unet(KEYFRAMES_UNET, 2)
+    missing = inherit(video, dict(image.named_parameters()))
+    assert missing and all("temp_" in name for name in missing)
+    clip, text = torch.randn(2, 3, 4, 20, 32), torch.randn(2, 5, KEYFRAMES_UNET.text_dim)
+    with torch.no_grad():
+        frames = [image(clip[:, :, frame], torch.tensor(500), text) for frame in range(4)]
+        torch.testing.assert_close(video(clip, torch.tensor(500), text), torch.stack(frames, dim=2), rtol=1e-4, atol=1e-4)
 
 
 def test_interpolation_starts_as_the_keyframe_model():
