@@ -8,7 +8,7 @@ Prints the judge's figures after each stage, and the same with the prompts shuff
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import json
 import sys
 import time
@@ -38,14 +38,11 @@ STAGES = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
 
 def judge_module() -> ModuleType:
     """benchmarks/judge_world.py, which is no part of the package."""
-    path = Path(__file__).parents[1] / "benchmarks" / "judge_world.py"
-    spec = importlib.util.spec_from_file_location("judge_world", path)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(f"{path} is missing: the judge comes with the repository, not with the package")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["judge_world"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    folder = Path(__file__).resolve().parents[1] / "benchmarks"
+    if not (folder / "judge_world.py").exists():
+        raise FileNotFoundError(f"{folder} has no judge_world.py: the judge comes with the repository, not with the package")
+    sys.path.insert(0, str(folder))
+    return importlib.import_module("judge_world")
 
 
 class Mini:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -65,7 +66,7 @@ def restore(source: Path, folder: Path, tokenizer: Path) -> list[str]:
     from diffusers import AutoencoderKL
 
     if (source / "sr2" / "vae").is_dir() and not (folder / "vae" / "state.pt").exists():
-        vae = AutoencoderKL.from_config(json.loads((source / "sr2" / "vae" / "config.json").read_text(encoding="utf-8")))
+        vae: Any = AutoencoderKL.from_config(json.loads((source / "sr2" / "vae" / "config.json").read_text(encoding="utf-8")))
         load(vae, read(source / "sr2" / "vae" / WEIGHTS))
         keep("vae", {"vae": vae}, folder)
         done.append("vae")

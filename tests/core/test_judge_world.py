@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -20,11 +20,9 @@ LOW, MIDDLE, HIGH = (20, 32), (80, 128), (160, 256)
 
 @pytest.fixture(scope="module")
 def judge():
-    spec = importlib.util.spec_from_file_location("judge_world", JUDGE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["judge_world"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(JUDGE.parent))
+        yield importlib.import_module("judge_world")
 
 
 def to_bytes(frames):
