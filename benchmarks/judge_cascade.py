@@ -26,8 +26,8 @@ sys.path[:0] = [str(REPO / "scripts"), str(REPO / "benchmarks")]
 
 import judge  # noqa: E402
 import numpy as np  # noqa: E402
-from host_install import ensure  # noqa: E402
-from hosts import continue_under  # noqa: E402
+from hosting.hosts import continue_under  # noqa: E402
+from hosting.install import ensure  # noqa: E402
 from judge_sheet import contact_sheet  # noqa: E402
 from terminal import guarded  # noqa: E402
 
@@ -83,8 +83,8 @@ def save_on_the_way(api: dict[str, Any], number: int) -> None:
 
 async def run_all(url: str, orders: Orders, output: Path) -> Clips:
     """Queue every prompt at a running ComfyUI, one after the other; what each of them showed after every stage."""
-    import workflow as workflows
-    from host_client import Client
+    from workflows import workflow as workflows
+    from workflows.client import Client
 
     content = workflows.load(orders.workflow)
     clips: Clips = {stage: [] for stage in (*ON_THE_WAY, VIDEO)}
@@ -113,7 +113,7 @@ def serving(output: Path) -> Iterator[Any]:
     """A ComfyUI, set up as far as it is not, whose results go to `output`; the program goes on under its Python."""
     host = ensure()
     continue_under(host)
-    from host_server import Launch, Server
+    from hosting.server import Launch, Server
 
     output.mkdir(parents=True, exist_ok=True)
     with Server(host, Launch(output=output)) as server:

@@ -12,6 +12,7 @@ from .keyframes import Show1KeyframeSampler
 from .latent_sr import Show1LatentSR
 from .loaders import Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader
 from .pixel_sr import Show1FirstFrameSR, Show1PixelSR
+from .ranking import Show1RankDrafts
 from .text import Show1T5Encode
 
 
@@ -25,5 +26,5 @@ class Show1Extension(ComfyExtension):
         return [
             Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader, Show1T5Encode, Show1KeyframeSampler, Show1Interpolator,
             Show1FirstFrameSR, Show1PixelSR, Show1LatentSR, Show1KeyframeDrafts, Show1PickDraft, Show1EmptyPixelLatent,
-            Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning,
+            Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning, Show1RankDrafts,
         ]

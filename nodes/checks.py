@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,27 +12,18 @@ from ..show1_core.cascade import to_clip
 from ..show1_core.checkpoints import Identity
 from ..show1_core.stages import STAGES, Stage
 from . import host
-
-NODES = {"keyframes": "Show-1 Keyframes", "interpolation": "Show-1 Interpolator", "first-frame": "Show-1 First Frame SR",
-         "sr1": "Show-1 Pixel SR", "sr2": "Show-1 Latent SR"}  # titles, by the name of the stage that belongs in them
+from .titles import title_of
 
 
-def missing(kind: str, name: str | None, found: Mapping[str, Path], folder: str) -> bool | str:
-    """True when a combo's option is there, or the sentence the host shows before anything runs.
-
-    None stands for an option not known yet: it comes from another node, or the host itself says that it is not given.
-    """
-    there = ", ".join(found) or "nothing"
-    if name is None or name in list(found):
-        return True
-    return f"{kind} {name!r} is not there; {folder} has {there}. Put the file or folder there and press R."
+def choice(name: str, value: Any, options: Sequence[str]) -> None:
+    """Raises ValueError for what a combo does not offer: hosts may let a workflow's own value, or a null, pass."""
+    if value not in options:
+        raise ValueError(unknown(name, value, options))
 
 
-def one_of(kind: str, name: str, found: Mapping[str, Path], folder: str) -> Path:
-    """The path a combo's option stands for. Raises ValueError when the listing does not have it."""
-    if name not in list(found):
-        raise ValueError(missing(kind, str(name), found, folder))
-    return found[name]
+def unknown(name: str, value: Any, options: Sequence[str]) -> str:
+    """The sentence for what a combo does not offer."""
+    return f"{name} {str(value)[:80]!r} is unknown here; expected one of {', '.join(options)}."
 
 
 def stage_model(model: Any, stage: Stage) -> Identity:
@@ -44,8 +34,8 @@ def stage_model(model: Any, stage: Stage) -> Identity:
                          "loaded with Show-1 Model Loader.")
     if identity.stage is not stage:
         right = f"{stage.title} ({stage.checkpoint})"
-        raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in {NODES[identity.stage.name]}; "
-                         f"expected {right}.")
+        raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in "
+                         f"{title_of(identity.stage)}; expected {right}.")
     return identity
 
 
@@ -53,7 +43,7 @@ def text(conditioning: Any, name: str, identity: Identity) -> None:
     """CONDITIONING of the width the model was trained with, and no frames with it. Raises ValueError."""
     if any(host.has_frames(values) for _, values in conditioning):
         raise ValueError(f"{name} carries frames for a core sampler, from Show-1 Interpolation or Pixel SR Conditioning; "
-                         f"{NODES[identity.stage.name]} takes the text alone, from before that node.")
+                         f"{title_of(identity.stage)} takes the text alone, from before that node.")
     width, expected = conditioning[0][0].shape[-1], identity.config.text_dim
     if width != expected:
         encoder = "CLIP Text Encode with the text encoder of show-1-sr2" if identity.stage is STAGES[-1] else "Show-1 T5 Encode"
@@ -72,6 +62,15 @@ def frames(images: Tensor, name: str, minimum: int = 1, multiple: int = 1) -> Te
     if not bool(torch.isfinite(images).all()):
         raise ValueError(f"{name} holds NaN or infinity; look at the node it comes from.")
     return images[..., :3]
+
+
+def takes(images: Tensor, length: int) -> list[Tensor]:
+    """IMAGE of several takes, one after the other, as takes of `length` frames. Raises ValueError."""
+    count, rest = divmod(len(images), length)
+    if rest or not count:
+        raise ValueError(f"images has {counted(len(images), 'frame')}, which is no number of takes of {length}; set frames as "
+                         "on Show-1 Keyframe Drafts.")
+    return list(images.split(length))
 
 
 def counted(count: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from typing import Any
 
@@ -13,10 +14,31 @@ from ..show1_core.checkpoints import Identity
 from ..show1_core.stages import Stage
 from . import checks, host
 from .run import Run
-from .sheets import contact_sheet
+from .sheets import Colours, contact_sheet
 
 CATEGORY = "Show-1"
 PREVIEW_SECONDS = 0.2
+
+
+def search_words(*words: str) -> dict[str, Any]:
+    """Further words that find a node in the search, for a schema that has room for them."""
+    return {"search_aliases": list(words)} if "search_aliases" in inspect.signature(io.Schema.__init__).parameters else {}
+
+
+def advanced(field: Any) -> Any:
+    """An input for the few: newer frontends hide it until it is asked for."""
+    if hasattr(field, "extra_dict"):
+        field.extra_dict = {**field.extra_dict, "advanced": True}
+    return field
+
+
+class SamplerNode(io.ComfyNode):
+    """A node that runs a stage. A sampler that is not there is told before anything runs, by one input's check alone."""
+
+    @classmethod
+    def validate_inputs(cls, sampler_name: str | None = None) -> bool | str:
+        known = sampler_name is None or sampler_name in host.SAMPLERS  # None: another node gives it
+        return known or checks.unknown("sampler_name", sampler_name, host.SAMPLERS)
 
 
 def model_inputs(stage: Stage) -> list[Any]:
@@ -64,39 +86,36 @@ def noise_level_input(stage: Stage) -> Any:
                                 f"{stage.noise_level}. Higher invents more, lower keeps more.")
 
 
-def wrong_choice(sampler_name: str | None, scheduler: str | None) -> str | None:
-    """The sentence for a sampler or scheduler the host does not have; None stands for one not known before the run."""
-    for name, value, options in (("sampler_name", sampler_name, host.SAMPLERS), ("scheduler", scheduler, host.SCHEDULERS)):
-        if value is not None and value not in options:
-            return f"{name} {value!r} is unknown here; expected one of {', '.join(options)}."
-    return None
-
-
 def checked(run: Run, stage: Stage) -> Identity:
     """Refuse a run before it starts. Raises ValueError in one sentence; returns what the model is."""
-    sentence = wrong_choice(str(run.sampler_name), str(run.scheduler))  # the host lets a null pass
-    if sentence:
-        raise ValueError(sentence)
+    checks.choice("sampler_name", run.sampler_name, host.SAMPLERS)
+    checks.choice("scheduler", run.scheduler, host.SCHEDULERS)
     identity = checks.stage_model(run.model, stage)
     if run.sampler_name == "published" and run.scheduler != "published" and identity.schedule.solver == "ddpm":
         raise ValueError(f"scheduler is {run.scheduler!r}; the published sampler of {stage.title} has timesteps of its own. "
                          "Set scheduler to published too, or take a core sampler.")
     checks.text(run.positive, "positive", identity)
     checks.text(run.negative, "negative", identity)
+    host.warn_of_idle_patches(run.model)
     return identity
 
 
-def sampling(run: Run, windows: int = 1) -> Sample:
-    """The host's sampling of this run, with one progress bar over all windows."""
-    return host.HostSample(run, Progress(run.model, windows), windows)
+def sampling(run: Run, windows: int = 1, colours: Colours | None = None) -> Sample:
+    """The host's sampling of this run, with one progress bar over all windows; `colours` are those of a latent stage's VAE."""
+    return host.HostSample(run, Progress(run.model, windows, colours), windows)
+
+
+def pixels_as_they_are(clip: Tensor) -> Tensor:
+    """The colours of a clip in pixel space."""
+    return clip
 
 
 class Progress:
     """One bar over all windows of a stage, with a picture of the clip as it stands when the user wants previews."""
 
-    def __init__(self, model: Any, windows: int) -> None:
+    def __init__(self, model: Any, windows: int, colours: Colours | None = None) -> None:
         self.bar, self.previewer = host.progress_bar(windows), host.previewer(model)
-        self.pixels = model.model.latent_format.latent_channels == 3
+        self.coloured = pixels_as_they_are if model.model.latent_format.latent_channels == 3 else colours
         self.windows, self.done, self.shown = windows, 0, 0.0
 
     def __call__(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
@@ -104,10 +123,10 @@ class Progress:
         self.bar.update_absolute(self.done, self.windows * steps, self.picture(x0))
 
     def picture(self, x0: Tensor) -> Any:
-        """The preview of x0, at most five a second: all frames of a pixel clip, the host's own for latents."""
+        """The preview of x0, at most five a second: all frames where their colours are known, else the host's own."""
         if self.previewer is None or time.monotonic() - self.shown < PREVIEW_SECONDS:
             return None
         self.shown = time.monotonic()
-        if self.pixels:
-            return ("JPEG", contact_sheet(x0), None)
+        if self.coloured is not None:
+            return ("JPEG", contact_sheet(self.coloured(x0)), None)
         return self.previewer.decode_latent_to_preview_image("JPEG", x0[:, :, 0])  # its decoders take pictures

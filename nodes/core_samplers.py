@@ -21,6 +21,7 @@ class Show1EmptyPixelLatent(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1EmptyPixelLatent", display_name="Show-1 Empty Pixel Latent", category=common.CATEGORY,
+            **common.search_words("empty video latent", "pixel diffusion", "text to video"),
             description="An empty clip for KSampler and the keyframe model. Decode with Load VAE (pixel_space) and VAE Decode.",
             inputs=[
                 io.Int.Input("frames", default=8, min=1, max=64, tooltip="Trained on 8."),
@@ -43,6 +44,7 @@ class Show1InterpolationConditioning(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1InterpolationConditioning", display_name="Show-1 Interpolation Conditioning", category=common.CATEGORY,
+            **common.search_words("interpolate", "frame interpolation"),
             description="For core samplers: keyframes as conditioning of the interpolation model, and the latent to fill.",
             inputs=[*text_inputs(), io.Image.Input("images", tooltip="At least two keyframes.")],
             outputs=conditioning_outputs(),
@@ -82,6 +84,7 @@ class Show1PixelSRConditioning(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1PixelSRConditioning", display_name="Show-1 Pixel SR Conditioning", category=common.CATEGORY,
+            **common.search_words("upscale video", "super resolution"),
             description="For core samplers: up to 8 frames, enlarged and noised, as conditioning of Show-1's pixel SR model.",
             inputs=[
                 *text_inputs(), io.Image.Input("images", tooltip=f"At most {WINDOW_FRAMES} frames."), common.seed_input(),

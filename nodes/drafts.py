@@ -14,13 +14,14 @@ from .run import Run
 from .sheets import labelled_sheet
 
 
-class Show1KeyframeDrafts(io.ComfyNode):
+class Show1KeyframeDrafts(common.SamplerNode):
     """Draws several takes of the keyframes in one batch."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1KeyframeDrafts", display_name="Show-1 Keyframe Drafts", category=common.CATEGORY,
+            **common.search_words("text to video", "t2v", "variations", "contact sheet", "pixel diffusion"),
             description="Several takes of the keyframes at once, to choose from before the expensive stages. "
                         "The first is what Show-1 Keyframes draws from seed, the next from seed + 1.",
             inputs=[
@@ -34,10 +35,6 @@ class Show1KeyframeDrafts(io.ComfyNode):
             outputs=[io.Image.Output(display_name="images"), io.Image.Output(display_name="contact_sheet"),
                      io.Int.Output(display_name="frames")],
         )
-
-    @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, seed: int, steps: int, cfg: float, count: int, frames: int,
@@ -67,10 +64,7 @@ class Show1PickDraft(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: Any, take: int, frames: int) -> io.NodeOutput:
-        count, rest = divmod(len(images), frames)
-        if rest or not count:
-            raise ValueError(f"images has {checks.counted(len(images), 'frame')}, which is no number of takes of {frames}; set "
-                             "frames as on Show-1 Keyframe Drafts.")
-        if not 1 <= take <= count:
-            raise ValueError(f"take is {take}; images has {checks.counted(count, 'take')}.")
-        return io.NodeOutput(images[(take - 1) * frames:take * frames], KEYFRAME_FPS)
+        takes = checks.takes(images, frames)
+        if not 1 <= take <= len(takes):
+            raise ValueError(f"take is {take}; images has {checks.counted(len(takes), 'take')}.")
+        return io.NodeOutput(takes[take - 1], KEYFRAME_FPS)

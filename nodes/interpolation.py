@@ -12,13 +12,14 @@ from . import checks, common
 from .run import Run
 
 
-class Show1Interpolator(io.ComfyNode):
+class Show1Interpolator(common.SamplerNode):
     """Fills three frames between every two."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1Interpolator", display_name="Show-1 Interpolator", category=common.CATEGORY,
+            **common.search_words("interpolate", "frame interpolation", "smooth video", "slow motion", "text to video"),
             description="Makes 4n - 3 frames of n, by drawing what happens between neighbours. All pairs run at once.",
             inputs=[
                 *common.model_inputs(INTERPOLATION),
@@ -30,10 +31,6 @@ class Show1Interpolator(io.ComfyNode):
             ],
             outputs=[io.Image.Output(display_name="images"), io.Float.Output(display_name="fps")],
         )
-
-    @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, images: Any, seed: int, steps: int, cfg: float,

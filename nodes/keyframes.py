@@ -12,13 +12,14 @@ from . import checks, common
 from .run import Run
 
 
-class Show1KeyframeSampler(io.ComfyNode):
+class Show1KeyframeSampler(common.SamplerNode):
     """Draws the keyframes of a clip from text, in pixel space."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1KeyframeSampler", display_name="Show-1 Keyframes", category=common.CATEGORY,
+            **common.search_words("text to video", "t2v", "text2video", "pixel diffusion", "generate video"),
             description="Draws a few small keyframes that follow the prompt. What they show decides the whole video.",
             inputs=[
                 *common.model_inputs(KEYFRAMES), common.seed_input(), *common.strength_inputs(KEYFRAMES),
@@ -32,10 +33,6 @@ class Show1KeyframeSampler(io.ComfyNode):
             ],
             outputs=[io.Image.Output(display_name="images"), io.Float.Output(display_name="fps")],
         )
-
-    @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, seed: int, steps: int, cfg: float, frames: int, width: int,

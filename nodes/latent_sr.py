@@ -13,13 +13,14 @@ from . import checks, common, host
 from .run import Run
 
 
-class Show1LatentSR(io.ComfyNode):
+class Show1LatentSR(common.SamplerNode):
     """Resizes a clip, encodes it, redraws it with the latent expert, decodes it."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1LatentSR", display_name="Show-1 Latent SR", category=common.CATEGORY,
+            **common.search_words("upscale video", "super resolution", "video upscaler", "text to video"),
             description="Lifts a clip to its final size: resize, VAE encode, the last part of a denoising run, VAE decode.",
             inputs=[
                 *common.model_inputs(LATENT_SR)[:1],
@@ -37,10 +38,6 @@ class Show1LatentSR(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
-
-    @classmethod
     def execute(cls, model: Any, vae: Any, positive: Any, negative: Any, images: Any, seed: int, steps: int, cfg: float,
                 denoise: float, width: int, height: int, sampler_name: str, scheduler: str) -> io.NodeOutput:
         run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
@@ -50,5 +47,6 @@ class Show1LatentSR(io.ComfyNode):
                              "Show-1 VAE Loader, or an SD 1.x VAE from the core Load VAE.")
         checks.size(height, width, 8, "the video size")
         frames = checks.frames(images, "images")
-        latent = cascade.refine(common.sampling(run), partial(host.encode_posterior, vae), frames, (height, width), seed)
+        sample = common.sampling(run, colours=host.colours(vae, model))
+        latent = cascade.refine(sample, partial(host.encode_posterior, vae), frames, (height, width), seed)
         return io.NodeOutput(host.decode(vae, latent), {"samples": cascade.as_frames(latent)})

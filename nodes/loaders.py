@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from comfy_api.latest import io
 
 from ..show1_core.checkpoints import read_checkpoint
-from ..show1_core.library import part_names, unet_names
 from ..show1_core.weights import find_weights, read_json, read_tensors
-from . import checks, host
-from .common import CATEGORY
+from . import checks, files, host
+from .common import CATEGORY, advanced, search_words
 
 DTYPES = ["auto", *host.DTYPES]
 KERNELS = ["auto", "eager", "any"]
 COMPILE = ["off", "blocks"]
+LIBRARY = host.Library()
+SHOW1 = "models/show1"
+TEXTS = f"{SHOW1} or models/text_encoders"
 
 
-def models() -> dict[str, Path]:
-    """UNets by option: published folders, converted files, the cascade that ships with the pack."""
-    return {**unet_names(host.folders("diffusion_models")), **unet_names(host.folders("show1"))}
+def model_names() -> list[str]:
+    """The UNets to choose from, in the order of the cascade."""
+    return sorted(LIBRARY.models(), key=place)
 
 
-def text_encoders() -> dict[str, Path]:
-    """Text encoders by option: published folders, and the host's single files."""
-    return {**part_names(host.folders("show1"), "text_encoder"), **host.files("text_encoders")}
+def place(name: str) -> int:
+    """Where in the cascade a model belongs, as far as its name says: a fresh loader offers what comes first."""
+    words = (("base", "keyframe"), ("interp",), ("first-frame", "if-"), ("sr1",), ("sr2",))
+    last = name.lower().rsplit("/", 1)[-1]
+    return next((number for number, some in enumerate(words) if any(word in last for word in some)), len(words))
 
 
-def vaes() -> dict[str, Path]:
-    """Published VAE folders by option."""
-    return part_names(host.folders("show1"), "vae")
 
 
 class Show1ModelLoader(io.ComfyNode):
@@ -39,32 +38,35 @@ class Show1ModelLoader(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1ModelLoader", display_name="Show-1 Model Loader", category=CATEGORY,
+            **search_words("load model", "unet", "text to video", "pixel diffusion"),
             description="Loads one UNet of the Show-1 cascade, from a published folder or a converted file in models/show1.",
             inputs=[
-                io.Combo.Input("model", options=list(models()), tooltip="Folders and .safetensors files in models/show1."),
+                io.Combo.Input("model", options=model_names(),
+                               tooltip="Folders and .safetensors files in models/show1."),
                 io.Combo.Input("dtype", options=DTYPES, default="auto",
                                tooltip="auto: what the device does best. fp8_e4m3fn halves fp16's memory and costs accuracy."),
-                io.Combo.Input("kernels", options=KERNELS, default="auto",
-                               tooltip="auto: the fastest that serves here. eager: plain PyTorch, for comparison. any: also "
-                                       "Triton kernels that nobody has timed yet."),
-                io.Combo.Input("compile", options=COMPILE, default="off", optional=True,
-                               tooltip="blocks: torch.compile, minutes at the first run. Slower on CPUs, not yet timed on GPUs."),
+                advanced(io.Combo.Input(
+                    "kernels", options=KERNELS, default="auto",
+                    tooltip="auto: the fastest that serves here. eager: plain PyTorch, for comparison. any: also Triton kernels "
+                            "that nobody has timed yet.")),
+                advanced(io.Combo.Input(
+                    "compile", options=COMPILE, default="off", optional=True,
+                    tooltip="blocks: torch.compile, minutes at the first run. Slower on CPUs, not yet timed on GPUs.")),
             ],
             outputs=[io.Model.Output()],
         )
 
     @classmethod
-    def validate_inputs(cls, model: str | None = None, dtype: str | None = None, kernels: str | None = None,
-                        compile: str | None = None) -> bool | str:
-        for name, value, options in (("dtype", dtype, DTYPES), ("kernels", kernels, KERNELS), ("compile", compile, COMPILE)):
-            if value is not None and value not in options:
-                return f"{name} {value!r} is unknown; expected one of {', '.join(options)}."
-        return checks.missing("model", model, models(), "models/show1")
+    def validate_inputs(cls, model: str | None = None) -> bool | str:
+        return files.missing("model", model, LIBRARY.models(), SHOW1)
 
     @classmethod
     def execute(cls, model: str, dtype: str, kernels: str, compile: str = "off") -> io.NodeOutput:
-        path = checks.one_of("model", model, models(), "models/show1")
-        loaded = host.load_model(read_checkpoint(path), dtype, kernels)
+        for name, value, options in (("dtype", dtype, DTYPES), ("kernels", kernels, KERNELS), ("compile", compile, COMPILE)):
+            checks.choice(name, value, options)
+        path = files.one_of("model", model, LIBRARY.models(), SHOW1)
+        with files.foreign_files_explained():
+            loaded = host.load_model(read_checkpoint(path), dtype, kernels)
         if compile == "blocks":
             host.compile_blocks(loaded)
         return io.NodeOutput(loaded)
@@ -78,22 +80,23 @@ class Show1TextEncoderLoader(io.ComfyNode):
         return io.Schema(
             node_id="Show1TextEncoderLoader", display_name="Show-1 Text Encoder Loader", category=CATEGORY,
             description="Loads the T5 of the pixel stages or the CLIP of the latent stage; which one is read from its tensors.",
-            inputs=[io.Combo.Input("text_encoder", options=list(text_encoders()),
+            inputs=[io.Combo.Input("text_encoder", options=list(LIBRARY.text_encoders()),
                                    tooltip="Folders in models/show1 and files in models/text_encoders, such as t5xxl_fp16.")],
             outputs=[io.Clip.Output()],
         )
 
     @classmethod
     def validate_inputs(cls, text_encoder: str | None = None) -> bool | str:
-        return checks.missing("text_encoder", text_encoder, text_encoders(), "models/show1 and models/text_encoders")
+        return files.missing("text_encoder", text_encoder, LIBRARY.text_encoders(), TEXTS)
 
     @classmethod
     def execute(cls, text_encoder: str) -> io.NodeOutput:
-        path = checks.one_of("text_encoder", text_encoder, text_encoders(), "models/show1 and models/text_encoders")
-        if path.is_file():
-            return io.NodeOutput(host.load_text(read_tensors([path]), None))
+        path = files.one_of("text_encoder", text_encoder, LIBRARY.text_encoders(), TEXTS)
         stem = "model" if any(path.glob("model*.safetensors")) else "pytorch_model"
-        return io.NodeOutput(host.load_text(read_tensors(find_weights(path, stem)), read_json(path / "config.json")))
+        weights = [path] if path.is_file() else find_weights(path, stem)
+        config = None if path.is_file() else read_json(path / "config.json")
+        with files.foreign_files_explained():
+            return io.NodeOutput(host.load_text(read_tensors(weights), config))
 
 
 class Show1VAELoader(io.ComfyNode):
@@ -104,16 +107,18 @@ class Show1VAELoader(io.ComfyNode):
         return io.Schema(
             node_id="Show1VAELoader", display_name="Show-1 VAE Loader", category=CATEGORY,
             description="Loads a published vae/ folder. Any SD 1.x VAE through the core Load VAE fits the latent stage too.",
-            inputs=[io.Combo.Input("vae", options=list(vaes()), tooltip="Folders in models/show1, such as show-1-sr2/vae.")],
+            inputs=[io.Combo.Input("vae", options=list(LIBRARY.vaes()),
+                                   tooltip="Folders in models/show1, such as show-1-sr2/vae.")],
             outputs=[io.Vae.Output()],
         )
 
     @classmethod
     def validate_inputs(cls, vae: str | None = None) -> bool | str:
-        return checks.missing("vae", vae, vaes(), "models/show1")
+        return files.missing("vae", vae, LIBRARY.vaes(), SHOW1)
 
     @classmethod
     def execute(cls, vae: str) -> io.NodeOutput:
-        path = checks.one_of("vae", vae, vaes(), "models/show1")
+        path = files.one_of("vae", vae, LIBRARY.vaes(), SHOW1)
         tensors = read_tensors(find_weights(path, "diffusion_pytorch_model"))
-        return io.NodeOutput(host.load_vae(tensors, read_json(path / "config.json")))
+        with files.foreign_files_explained():
+            return io.NodeOutput(host.load_vae(tensors, read_json(path / "config.json")))

@@ -12,13 +12,14 @@ from . import checks, common
 from .run import Run
 
 
-class Show1FirstFrameSR(io.ComfyNode):
+class Show1FirstFrameSR(common.SamplerNode):
     """Enlarges one frame with the image model, for Show-1 Pixel SR to follow."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1FirstFrameSR", display_name="Show-1 First Frame SR", category=common.CATEGORY,
+            **common.search_words("upscale image", "super resolution", "pixel diffusion", "deepfloyd if"),
             description="Enlarges the first frame four times with an image model. Any other upscaler's image does as well.",
             inputs=[
                 *common.model_inputs(FIRST_FRAME),
@@ -30,10 +31,6 @@ class Show1FirstFrameSR(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
-
-    @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, image: Any, seed: int, steps: int, cfg: float, noise_level: int,
                 sampler_name: str, scheduler: str, denoise: float = 1.0) -> io.NodeOutput:
         run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
@@ -43,13 +40,14 @@ class Show1FirstFrameSR(io.ComfyNode):
         return io.NodeOutput(cascade.to_images(clip))
 
 
-class Show1PixelSR(io.ComfyNode):
+class Show1PixelSR(common.SamplerNode):
     """Enlarges a clip four times, window after window."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1PixelSR", display_name="Show-1 Pixel SR", category=common.CATEGORY,
+            **common.search_words("upscale video", "super resolution", "video upscaler", "pixel diffusion", "text to video"),
             description="Enlarges a clip four times, 8 frames at once; each window begins with the last frame of the one before.",
             inputs=[
                 *common.model_inputs(PIXEL_SR),
@@ -62,10 +60,6 @@ class Show1PixelSR(io.ComfyNode):
             ],
             outputs=[io.Image.Output(display_name="images")],
         )
-
-    @classmethod
-    def validate_inputs(cls, sampler_name: str | None = None, scheduler: str | None = None) -> bool | str:
-        return common.wrong_choice(sampler_name, scheduler) or True
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, images: Any, seed: int, steps: int, cfg: float, noise_level: int,

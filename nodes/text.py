@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from comfy_api.latest import io
 
-from ..show1_core.captions import fit, preprocess
+from ..show1_core.captions import TOKENS, fit, preprocess
 from . import host
-from .common import CATEGORY
+from .common import CATEGORY, search_words
 
 
 class Show1T5Encode(io.ComfyNode):
@@ -18,6 +19,7 @@ class Show1T5Encode(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="Show1T5Encode", display_name="Show-1 T5 Encode", category=CATEGORY,
+            **search_words("prompt", "text encode", "t5", "text to video"),
             description="Encodes the prompt for all stages in pixel space, as the official run does.",
             inputs=[
                 io.Clip.Input("clip", tooltip="T5 from Show-1 Text Encoder Loader, or the core CLIPLoader with type mochi."),
@@ -37,7 +39,11 @@ class Show1T5Encode(io.ComfyNode):
             raise ValueError("clip is not a T5 whose attention mask is on; load it with Show-1 Text Encoder Loader, or with the "
                              "core CLIPLoader and type mochi.")
 
-        def encode(text: str) -> Any:
-            return host.encode_t5(clip, fit(tokenizer(preprocess(text, clean_caption))["input_ids"]))
+        def encode(name: str, text: str) -> Any:
+            ids = tokenizer(preprocess(text, clean_caption))["input_ids"]
+            if len(ids) > TOKENS:
+                logging.warning("Show-1 T5 Encode: %s has %d tokens; the first %d are read, about 60 words.",
+                                name, len(ids) - 1, TOKENS - 1)
+            return host.encode_t5(clip, fit(ids))
 
-        return io.NodeOutput(encode(prompt), encode(negative_prompt))
+        return io.NodeOutput(encode("prompt", prompt), encode("negative_prompt", negative_prompt))

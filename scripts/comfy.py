@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hosts import REPO, Host, continue_under
+from hosting.hosts import REPO, continue_under
+from hosting.install import ensure, ensure_for_tests
+from hosting.torch_build import add_torch_index
 from terminal import Failure, guarded, say
 
 
@@ -15,16 +17,18 @@ def main(arguments: list[str]) -> int:
     return chosen.command(chosen)
 
 
-def setup(_chosen: argparse.Namespace) -> int:
+def setup(chosen: argparse.Namespace) -> int:
     """Set up whatever is missing."""
-    host = _ensure(tests=True)
+    host = ensure_for_tests(chosen.torch_index)
     say(f"ready: {host.source} with {host.python}")
     return 0
 
 
 def serve(chosen: argparse.Namespace) -> int:
     """A server in the foreground, until Ctrl-C."""
-    from host_server import Launch, Server
+    host = ensure()
+    continue_under(host)
+    from hosting.server import Launch, Server
 
     models = tuple(folder.resolve() for folder in chosen.models)
     launch = Launch(
@@ -34,31 +38,25 @@ def serve(chosen: argparse.Namespace) -> int:
         log=False,
         arguments=("--preview-method", "auto"),
     )
-    with Server(_ensure(), launch) as server:
+    with Server(host, launch) as server:
         say(f"ComfyUI with Show-1 is at {server.url} (Ctrl-C ends it)")
         return server.wait()
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Run a workflow; the files it wrote are printed, one a line."""
-    import workflow
+    from workflows import workflow
 
     settings = [workflow.parse_setting(text) for text in chosen.set]
     loaded = workflow.load(chosen.workflow)
-    host = _ensure()
+    host = ensure()
     continue_under(host)
-    import runner
+    from workflows import runner
 
     job = runner.Job(loaded, _output(chosen), settings, tuple(chosen.models))
     for file in runner.run(host, job):
         print(file, flush=True)
     return 0
-
-
-def _ensure(tests: bool = False) -> Host:
-    from host_install import ensure
-
-    return ensure(tests)
 
 
 def _output(chosen: argparse.Namespace) -> Path:
@@ -76,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="COMFYUI_PATH and COMFYUI_PYTHON name a ComfyUI of your own; else one is kept in .comfyui/.",
     )
     commands = parser.add_subparsers(required=True, metavar="setup | serve | run")
-    commands.add_parser("setup", help="set up what is missing").set_defaults(command=setup)
+    setting_up = commands.add_parser("setup", help="set up what is missing")
+    add_torch_index(setting_up)
+    setting_up.set_defaults(command=setup)
     serving = commands.add_parser("serve", help="start a server in the foreground")
     serving.add_argument("--port", type=int, default=8188)
     serving.set_defaults(command=serve)

@@ -13,8 +13,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from library import use_library
 from terminal import Failure, guarded, say
+from terminal.packages import use_library
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,11 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import hub
-from hub import Remote, Repository
-from library import use_library
-from steps import locked
+from hub import files as hub
+from hub.files import Remote, Repository
 from terminal import Failure, guarded, say
+from terminal.packages import use_library
 
 SHOW1_LICENCE = "CC BY-NC 4.0: not for commercial use"
 WEIGHTS, TEXT_WEIGHTS = "diffusion_pytorch_model", "(?:pytorch_)?model"
@@ -94,7 +93,7 @@ def main(arguments: list[str]) -> int:
     if not absent:
         say(f"everything is in {root} already")
         return 0
-    use_library("huggingface_hub")
+    use_library("huggingface_hub", "filelock")
     orders = [order(checkpoint, root, chosen.endpoint) for checkpoint in absent]
     show(orders)
     check_space(root.parent, orders)
@@ -102,7 +101,9 @@ def main(arguments: list[str]) -> int:
         say("nothing was downloaded")
         return 1
     root.mkdir(exist_ok=True)
-    with locked(root / ".download.lock"):
+    from filelock import FileLock
+
+    with FileLock(root / ".download.lock"):
         for each in orders:
             carry_out(each)
     say(f"done: {root}")

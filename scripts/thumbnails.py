@@ -2,7 +2,8 @@
 `python scripts/thumbnails.py [TITLE ...]`.
 
 The graphs are the templates' own; where one names a published model the mini's of the same stage takes its place, at the
-mini's sizes. Templates that want the user's video get a rendered one.
+mini's sizes. Templates that want the user's video get a rendered one. The cards are square, as the template browser shows
+them (motifs.py).
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from graphs import Json
-from host_install import ensure
-from hosts import REPO, Host, continue_under
+from hosting.hosts import REPO, Host, continue_under
+from hosting.install import ensure
+from templating import motifs
+from templating.graphs import Json
+from templating.motifs import Motif
 from terminal import Failure, guarded, say
 
 FOLDER = REPO / "example_workflows"
@@ -43,32 +45,31 @@ MINI: dict[str, Json] = {
     "Refine": {"steps": 10, "cfg": 1.0, "denoise": 0.3, "width": 192, "height": 128},
 }
 VIDEO = "show1-thumbnails.mp4"  # among the host's inputs while this runs
-SHEET = (3, 2)  # frames across and down
-CARD = (480, 216)  # pixels
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a template is asked for, and the node and output whose frames its picture shows."""
+class Take:
+    """What a template is asked for, and the node and output whose frames its picture shows, how."""
 
     prompt: str
     node: str
+    motif: Motif = motifs.grid
     output: int = 0
 
 
 RUNS = {
-    "Show-1 text to video": Run("a yellow circle moving right", "Refine"),
-    "Show-1 text to video, few steps": Run("a green circle moving up", "Refine"),
-    "Show-1 mini text to video (CPU)": Run("a red circle moving right", "Refine"),
-    "Show-1 keyframes only": Run("a purple circle moving left", "Keyframes"),
-    "Show-1 keyframes through core samplers": Run("a green circle growing", "Decode"),
-    "Show-1 drafts, pick, then upscale": Run("a cyan circle moving down", "Drafts", 1),
-    "Make any video smoother": Run("a blue circle moving up", "Interpolation"),
-    "Make any video larger": Run("a green triangle moving left", "Refine"),
+    "Show-1 text to video": Take("a yellow circle moving right", "Refine", motifs.trail),
+    "Show-1 text to video, few steps": Take("a green circle moving up", "Refine"),
+    "Show-1 mini text to video (CPU)": Take("a red circle moving right", "Refine"),
+    "Show-1 keyframes only": Take("a purple circle moving left", "Keyframes", motifs.pixels),
+    "Show-1 keyframes through core samplers": Take("a green circle growing", "Decode", motifs.pixels),
+    "Show-1 drafts, pick, then upscale": Take("a cyan circle moving down", "Drafts", motifs.takes),
+    "Make any video smoother": Take("a blue circle moving up", "Interpolation", motifs.between),
+    "Make any video larger": Take("a green triangle moving left", "Refine", motifs.before_and_after),
 }
 
 
-def fitted(prompt: Json, run: Run) -> Json:
+def fitted(prompt: Json, run: Take) -> Json:
     """A template's prompt, its models the mini's, its frames saved without loss."""
     titled = {node["_meta"]["title"]: node_id for node_id, node in prompt.items()}
     for node in prompt.values():
@@ -102,27 +103,11 @@ def write_video(path: Path, prompt: str) -> None:
         container.mux(stream.encode())
 
 
-def card(frames: list[Any]) -> Any:
-    """Six frames spread over a clip as one picture; a single frame, such as a contact sheet, alone."""
-    from PIL import Image
-
-    picture = Image.new("RGB", CARD)
-    columns, rows = SHEET if len(frames) > 1 else (1, 1)
-    width, height = CARD[0] // columns, CARD[1] // rows
-    for place in range(columns * rows):
-        frame = frames[round(place * (len(frames) - 1) / max(columns * rows - 1, 1))]
-        scale = min((width - 2) / frame.width, (height - 2) / frame.height)
-        small = frame.resize((round(frame.width * scale), round(frame.height * scale)), Image.Resampling.BICUBIC)
-        left, top = place % columns * width, place // columns * height
-        picture.paste(small, (left + (width - small.width) // 2, top + (height - small.height) // 2))
-    return picture
-
-
 async def paint(url: str, videos: Path, output: Path, titles: list[str]) -> None:
     """Run templates at a server and save their pictures."""
-    import workflow
-    from host_client import Client
     from PIL import Image
+    from workflows import workflow
+    from workflows.client import Client
 
     async with Client(url) as client:
         info = await client.object_info()
@@ -136,7 +121,7 @@ async def paint(url: str, videos: Path, output: Path, titles: list[str]) -> None
                 raise Failure(f"{title} ended with {end.type}: {end.data.get('exception_message')}")
             files = [file for file in await client.outputs(prompt_id) if file.name.startswith("thumbnail")]
             frames = [Image.open(io.BytesIO((output / file).read_bytes())).convert("RGB") for file in files]
-            card(frames).save(FOLDER / f"{title}.jpg", quality=85)
+            run.motif(frames).save(FOLDER / f"{title}.jpg", quality=85)
             say(f"{title}: {len(frames)} frames")
 
 
@@ -144,8 +129,8 @@ def run_all(host: Host, titles: list[str]) -> None:
     """Start a server for the runs; the rendered video is taken away again."""
     import tempfile
 
-    from host_server import Launch, Server
-    from hosts import BASE
+    from hosting.hosts import BASE
+    from hosting.server import Launch, Server
 
     videos = BASE / "input"
     try:

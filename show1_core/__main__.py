@@ -76,7 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
         beside = chosen.models / "recipe.json"
         file = chosen.recipe or (beside if beside.is_file() else None)
         recipe = Recipe() if file is None else Recipe.from_dict(read_json(file))
-        pipe = Pipeline.from_folder(chosen.models, DTYPES[chosen.dtype], chosen.device, chosen.t5_tokenizer, chosen.clip_tokenizer)
+        pipe = Pipeline.from_folder(chosen.models, DTYPES[chosen.dtype], chosen.device, chosen.t5_tokenizer,
+                                    chosen.clip_tokenizer)
         result = pipe(chosen.prompt, chosen.seed, recipe, chosen.stop_after, bars)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -50,6 +50,14 @@ FOREIGN: tuple[tuple[str, str], ...] = (
 )
 
 
+class ForeignFile(CheckpointError):
+    """A file of another kind than asked for; `what` says which."""
+
+    def __init__(self, path: str, what: str, expected: str) -> None:
+        super().__init__(f"{path} is {what}; expected {expected}.")
+        self.what = what
+
+
 @dataclass(frozen=True)
 class Identity:
     """What a UNet on disk is: its numbers, its stage, and the schedules it is run with."""
@@ -130,7 +138,7 @@ def read_single(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, T
         # whatever else the host saved along, such as a VAE, has loaders of its own
         tensors = {name.removeprefix(SAVED_PREFIX): tensor for name, tensor in tensors.items() if name.startswith(SAVED_PREFIX)}
     if text is None:
-        raise CheckpointError(f"{path.name} is {foreign(tensors)}; expected a Show-1 file made by scripts/convert.py.")
+        raise ForeignFile(path.name, foreign(tensors), "a Show-1 file made by scripts/convert.py")
     try:
         record = json.loads(text)
         return dict(record["unet"]), {name: dict(record[name]) for name in PARTS if name in record}, tensors
@@ -184,7 +192,7 @@ def check_tensors(path: Path, stage: Stage, config: UNetConfig, tensors: dict[st
         raise CheckpointError(f"{path} has a config.json of no network ({first_line(error)}); download it again.") from error
     missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if len(missing) > len(expected) // 2:
-        raise CheckpointError(f"{path} has the config of {stage.title} but its weights are {foreign(tensors)}.")
+        raise ForeignFile(f"{path} has the config of {stage.title}, but its weights file", foreign(tensors), "the UNet's")
     if missing or unexpected:
         raise CheckpointError(f"{path} is not a whole copy of {stage.title}: {count(missing, 'tensor')} missing"
                               f"{example(missing)}, {count(unexpected, 'tensor')} too many{example(unexpected)}; "

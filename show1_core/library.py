@@ -1,40 +1,62 @@
 """What lies in a models folder: which names a loader offers, and which path a name stands for.
 
 Names are paths below a root, written with `/`. A name counts only if the listing has it, so nothing outside the
-roots can be named.
+roots can be named; links in the roots are followed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .checkpoints import METADATA_KEY, RECORD
-from .weights import CheckpointError, read_metadata, read_names
+from .weights import CheckpointError, read_header, read_metadata, read_names
 
 DEPTH = 2  # a root holds checkpoints (`show-1-base`) or families of them (`show1-mini/keyframes`)
+ENDING = ".safetensors"
+MARK = b"show1"  # in the header of every file of ours, in METADATA_KEY or in RECORD
 
 
-def unet_names(roots: Iterable[Path]) -> dict[str, Path]:
-    """Folders with a `unet/config.json`, and converted single files, by name."""
-    found: dict[str, Path] = {}
+class KnownFiles:
+    """Which single files are Show-1 UNets: a file is opened when its path, size or time of change is new, and not again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, int, bool]] = {}
+
+    def is_unet(self, entry: os.DirEntry[str]) -> bool:
+        """Whether an entry of a folder is a file that says it is a Show-1 UNet."""
+        if not is_file(entry):
+            return False
+        status = entry.stat()
+        known = self._known.get(entry.path)
+        if known is None or known[:2] != (status.st_size, status.st_mtime_ns):
+            known = self._known[entry.path] = (status.st_size, status.st_mtime_ns, is_converted(Path(entry.path)))
+        return known[2]
+
+
+def unet_names(roots: Iterable[Path], known: KnownFiles | None = None) -> dict[str, Path]:
+    """Folders with a `unet/config.json`, and converted single files, by name. `known` spares opening files again."""
+    found, known = part_folders(roots := list(roots), "unet"), known or KnownFiles()
     for root in roots:
-        for folder in folders(root):
-            if (folder / "unet" / "config.json").is_file():
-                found.setdefault(name_of(folder, root), folder)
-        for file in sorted(root.rglob("*.safetensors")) if root.is_dir() else ():
-            if file.is_file() and not part_of_a_folder(file) and is_converted(file):
-                found.setdefault(name_of(file, root), file)
+        for entry in single_files(str(root)):
+            if known.is_unet(entry):
+                found.setdefault(name_of(Path(entry.path), root), Path(entry.path))
     return found
 
 
 def part_names(roots: Iterable[Path], part: str) -> dict[str, Path]:
     """Folders called `part` (`text_encoder`, `vae`) inside checkpoints, by names such as `show-1-base/text_encoder`."""
+    return {f"{name}/{part}": folder / part for name, folder in part_folders(roots, part).items()}
+
+
+def part_folders(roots: Iterable[Path], part: str) -> dict[str, Path]:
+    """Checkpoints that have this part with a config.json, by name."""
     found: dict[str, Path] = {}
     for root in roots:
         for folder in folders(root):
             if (folder / part / "config.json").is_file():
-                found.setdefault(name_of(folder / part, root), folder / part)
+                found.setdefault(name_of(folder, root), folder)
     return found
 
 
@@ -42,23 +64,54 @@ def folders(root: Path) -> list[Path]:
     """Folders down to the depth at which checkpoints may lie, in order of name; hidden ones are unfinished."""
     level, found = [root], []
     for _ in range(DEPTH):
-        level = [entry for parent in level if parent.is_dir() for entry in sorted(parent.iterdir())
-                 if entry.is_dir() and not entry.name.startswith(".")]
+        level = [Path(entry.path) for parent in level for entry in entries(str(parent))
+                 if is_folder(entry) and not entry.name.startswith(".")]
         found += level
     return found
+
+
+def single_files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
+    """The safetensors files below a folder that are no part of a published one, in order of name; links are followed.
+
+    `above` are the real paths of the folders around it: a link to one of them leads in a circle, and is left out.
+    """
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    inside = entries(folder)
+    if not any(entry.name == "config.json" for entry in inside):
+        yield from (entry for entry in inside if entry.name.endswith(ENDING))
+    for entry in inside:
+        if entry.name != ".git" and is_folder(entry):
+            yield from single_files(entry.path, (*above, real))
+
+
+def entries(folder: str) -> list[os.DirEntry[str]]:
+    """What is in a folder, in order of name; nothing when it is none, or not ours to read."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return []  # as the host lists folders: what cannot be read is not offered
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a plain file or a link to one; a link that leads nowhere, or to itself, is not."""
+    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def name_of(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def part_of_a_folder(file: Path) -> bool:
-    return (file.parent / "config.json").is_file()
-
-
 def is_converted(file: Path) -> bool:
-    """Whether a safetensors file says that it is a Show-1 UNet."""
+    """Whether a safetensors file says that it is a Show-1 UNet; most others are told by their header's bytes alone."""
     try:
-        return METADATA_KEY in read_metadata(file) or RECORD in read_names(file)
-    except CheckpointError:
+        return MARK in read_header(file) and (METADATA_KEY in read_metadata(file) or RECORD in read_names(file))
+    except (CheckpointError, OSError):
         return False  # a damaged or foreign file is not ours to report while listing

@@ -18,6 +18,7 @@ from .models.conditioning import PreparedText
 from .models.unet import UNet
 
 MEGABYTE = 2**20
+SMALLEST_SIDE, SIDE_MULTIPLE = 64, 8  # pixels of a frame that a VAE is recommended
 MARGIN = 0.9  # of what is free: libraries keep room of their own
 OUT_OF_MEMORY_TEXTS = ("can't allocate memory", "MPS backend out of memory")  # where PyTorch has no class of its own for it
 
@@ -162,3 +163,14 @@ def described(sample: Tensor) -> str:
 def of_rows(numbers: Tensor, rows: slice) -> Tensor:
     """Timesteps or noise levels of some rows; one for all, () or (1,), is everybody's."""
     return numbers if numbers.numel() == 1 else numbers[rows]
+
+
+def size_that_fits(free_bytes: float, frame_bytes: float, height: int, width: int) -> tuple[int, int]:
+    """(height, width) in pixels of a frame that fits, given what a frame that does not fit needs.
+
+    Memory grows with the area. Sides are at most half of the given ones, at least 64, and multiples of 8.
+    """
+    share = min(0.5, (max(free_bytes, 0) / max(frame_bytes, 1)) ** 0.5)
+    small_height, small_width = (
+        max(int(side * share) // SIDE_MULTIPLE * SIDE_MULTIPLE, SMALLEST_SIDE) for side in (height, width))
+    return small_height, small_width

@@ -102,8 +102,8 @@ class Cascade:
             result["interpolated"] = cascade.interpolate(sample, keyframes, seed)
         if reached >= order.index(FIRST_FRAME.name) and FIRST_FRAME.name in self.pipeline.folders:
             sample = self.sampler(FIRST_FRAME, states, recipe.first_frame.steps, recipe.first_frame.guidance)
-            result["first_frame"] = cascade.first_frame(sample, result["interpolated"][:, :, :1], self.identity(FIRST_FRAME).noising,
-                                                        recipe.first_frame.noise_level, seed)
+            noising, level = self.identity(FIRST_FRAME).noising, recipe.first_frame.noise_level
+            result["first_frame"] = cascade.first_frame(sample, result["interpolated"][:, :, :1], noising, level, seed)
         if reached >= order.index(PIXEL_SR.name):
             sample = self.sampler(PIXEL_SR, states, recipe.upscale.steps, recipe.upscale.guidance)
             result["upscaled"] = cascade.upscale(sample, result["interpolated"], result.get("first_frame"),
@@ -135,11 +135,12 @@ class Cascade:
         unet = load_unet(pipeline.folders[stage.name], pipeline.dtype, pipeline.device)
         progress = self.progress
 
-        def tell(step: int, total: int, denoised: Tensor) -> None:
+        def tell(step: int, steps: int, denoised: Tensor) -> None:
             if progress is not None:
-                progress(stage.name, step, total, denoised)
+                progress(stage.name, step, steps, denoised)
 
-        return StageSampler(unet, self.identity(stage).schedule, states[1:], states[:1], steps, guidance, denoise, latent_scale, tell)
+        schedule = self.identity(stage).schedule
+        return StageSampler(unet, schedule, states[1:], states[:1], steps, guidance, denoise, latent_scale, tell)
 
     def pixel_states(self) -> Tensor:
         """The pixel stages' texts (2, 77, D), negative first."""
@@ -148,7 +149,7 @@ class Cascade:
                                [NEGATIVE_PROMPT, self.prompt], pipeline.dtype, pipeline.device)
 
     def latent_states(self, pixel_states: Tensor) -> Tensor:
-        """The latent stage's texts (2, 77, D), negative first; a cascade without a CLIP of its own reads the pixel stages' text."""
+        """The latent stage's texts (2, 77, D), negative first; without a CLIP of its own it reads the pixel stages' text."""
         pipeline = self.pipeline
         folder = pipeline.folders[LATENT_SR.name] / "text_encoder"
         if not folder.is_dir():

@@ -80,7 +80,8 @@ class Recipe:
 
         Raises RecipeError for values of the wrong kind.
         """
-        parts = {"keyframes": Keyframes, "interpolate": Interpolate, "first_frame": FirstFrame, "upscale": Upscale, "refine": Refine}
+        parts = {"keyframes": Keyframes, "interpolate": Interpolate, "first_frame": FirstFrame, "upscale": Upscale,
+                 "refine": Refine}
         made: dict[str, Any] = {name: part_of(kind, name, record.get(name, {})) for name, kind in parts.items()}
         negative = record.get("refine_negative_prompt", REFINE_NEGATIVE_PROMPT)
         if not isinstance(negative, str):

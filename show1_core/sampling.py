@@ -151,9 +151,8 @@ class StageSampler:
         timesteps = published_timesteps(self.schedule, self.steps, self.denoise)
         sigmas = published_sigmas(self.schedule, self.steps, self.denoise).tolist()
         noise = noise.to(device)
-        if start is None:
-            x = noise / signal_scale(sigmas[0])
-        else:
+        x = noise / signal_scale(sigmas[0])
+        if start is not None:
             x = start.to(device) * self.latent_scale + sigmas[0] * noise
         denoise = NetworkDenoiser(self.unet, self.schedule, self.texts(len(noise)), condition, self.guidance)
         if self.schedule.solver == "ddpm":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Literal
 
 import torch
@@ -144,11 +145,13 @@ def dpm_solver_scheduler(schedule: Schedule) -> Any:
     """diffusers' DPM-Solver++(2M) for this schedule, ending at timestep 0 as the official run does (numerics T2)."""
     from diffusers import DPMSolverMultistepScheduler
 
+    known = signature(DPMSolverMultistepScheduler.__init__).parameters
+    end: dict[str, Any] = {"final_sigmas_type": "sigma_min"} if "final_sigmas_type" in known else {}  # else there is no other
     return DPMSolverMultistepScheduler(
         beta_schedule=schedule.beta_schedule, beta_start=schedule.beta_start, beta_end=schedule.beta_end,
         lambda_min_clipped=schedule.lambda_min_clipped, thresholding=schedule.threshold_max is not None,
         sample_max_value=schedule.threshold_max or 1.0, dynamic_thresholding_ratio=schedule.threshold_ratio,
-        timestep_spacing="linspace", final_sigmas_type="sigma_min")
+        timestep_spacing="linspace", **end)
 
 
 def ddpm_scheduler(schedule: Schedule) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .checkpoints import foreign
+from .checkpoints import ForeignFile, foreign
 from .weights import CheckpointError
 
 
@@ -16,7 +16,7 @@ def is_t5(tensors: Mapping[str, Tensor]) -> bool:
         return True
     if any("text_model." in name or "resblocks." in name for name in tensors):
         return False
-    raise CheckpointError(f"this file is {foreign(tensors)}; expected a T5 or a CLIP text encoder.")
+    raise ForeignFile("this file", foreign(tensors), "a T5 or a CLIP text encoder")
 
 
 def t5_numbers(tensors: Mapping[str, Tensor]) -> dict[str, int]:

@@ -92,6 +92,15 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is damaged or no safetensors file ({first_line(error)}); download it again.") from error
 
 
+def read_header(path: Path) -> bytes:
+    """The JSON at the beginning of a safetensors file, as it is. Raises CheckpointError when the file is shorter."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size:
+            raise CheckpointError(f"{path} is damaged or no safetensors file (its header is cut off); download it again.")
+        return file.read(length)
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """The metadata of a single safetensors file; empty when it has none. Raises CheckpointError."""
     with opened(path) as file:

@@ -3,15 +3,19 @@
 Everything is composed from the host's own extension points; what differs between hosts is asked for, not assumed.
 """
 
+from .colours import colours
 from .model import DTYPES, compile_blocks, identity_of, kind_of, load_model
-from .paths import files, folders, register_folders
+from .networks import on_device
+from .patches import warn_of_idle_patches
+from .paths import PACK, Library, folders, models_folder, register_folders
 from .samplers import SAMPLERS, SCHEDULERS
 from .sampling import HostSample, conditioned, has_frames, previewer, progress_bar
 from .text import encode_t5, load_text, masked_t5
 from .vae import decode, encode_posterior, has_posterior, load_vae
 
 __all__ = [
-    "compile_blocks", "conditioned", "decode", "DTYPES", "encode_posterior", "encode_t5", "files", "folders", "has_frames",
-    "has_posterior", "HostSample", "identity_of", "kind_of", "load_model", "load_text", "load_vae", "masked_t5", "previewer",
-    "progress_bar", "register_folders", "SAMPLERS", "SCHEDULERS",
+    "colours", "compile_blocks", "conditioned", "decode", "DTYPES", "encode_posterior", "encode_t5", "folders", "has_frames",
+    "has_posterior", "HostSample", "identity_of", "kind_of", "Library", "load_model", "load_text", "load_vae", "masked_t5",
+    "models_folder", "on_device", "PACK", "previewer", "progress_bar", "register_folders", "SAMPLERS", "SCHEDULERS",
+    "warn_of_idle_patches",
 ]

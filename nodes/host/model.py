@@ -74,8 +74,8 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     model.show1, model.show1_dtype, model.diffusion_model.backend = identity, dtype, kernels
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     loaded = patcher(model, load_device=device, offload_device=mm.unet_offload_device())
-    if identity.schedule.threshold_max is not None:  # part of the model, so that core samplers apply it too
-        loaded.set_model_sampler_post_cfg_function(partial(threshold, identity.schedule))
+    if (most := identity.schedule.threshold_max) is not None:  # part of the model, so that core samplers apply it too
+        loaded.set_model_sampler_post_cfg_function(partial(threshold, identity.schedule.threshold_ratio, most))
     return loaded
 
 
@@ -98,6 +98,6 @@ def kind_of(model: Any) -> str:
     return type(model.model.model_config).__name__
 
 
-def threshold(schedule: schedules.Schedule, args: dict[str, Any]) -> Tensor:
+def threshold(ratio: float, maximum: float, args: dict[str, Any]) -> Tensor:
     """Dynamic thresholding as a post-CFG function."""
-    return schedules.dynamic_threshold(args["denoised"], schedule.threshold_ratio, schedule.threshold_max)
+    return schedules.dynamic_threshold(args["denoised"], ratio, maximum)

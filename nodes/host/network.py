@@ -8,6 +8,7 @@ from typing import Any
 
 import comfy.model_management as mm
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from ...show1_core import memory
@@ -28,15 +29,19 @@ class HostUNet(UNet):
     backend = "auto"  # which kernels may serve
     shapes: Callable[[], Any] = nullcontext  # around a call; `many_shapes` where blocks are compiled
 
+    def to(self, *args: Any, memory_format: torch.memory_format | None = None, **options: Any) -> HostUNet:
+        """As usual, but for the host's `--force-channels-last`: that layout is for pictures, and some weights are of clips."""
+        return super().to(*args, **options)
+
     @torch.compiler.disable  # it looks at numbers, and may take several attempts; what is compiled is the blocks inside
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, transformer_options: dict[str, Any],
                 noise_level: Tensor | None = None, run_memory: RunMemory | None = None, **_: Any) -> Tensor:
         halves = len(transformer_options["cond_or_uncond"])
-        if self.config.temporal and x.ndim == 4:  # a batch of pictures is one clip for each half of guidance
+        pictures = self.config.temporal and x.ndim == 4
+        if pictures:  # a batch of them is one clip for each half of guidance
             frames = len(x) // halves
-            clips = x.unflatten(0, (halves, frames)).transpose(1, 2)  # (halves, C, F, h, w)
-            out = self.forward(clips, timesteps[::frames], context[::frames], transformer_options, noise_level, run_memory)
-            return out.transpose(1, 2).flatten(0, 1)
+            x = rearrange(x, "(halves f) c h w -> halves c f h w", halves=halves)
+            timesteps, context = timesteps[::frames], context[::frames]
         variance, channels = transformer_options.get(VARIANCE), self.config.sample_channels
         run_memory, report = run_memory or RunMemory(), transformer_options.get(REPORT) or Report()
         with use_backend(self.backend), weights_looked_at(what_happens_to), noting(report.served), self.shapes():
@@ -49,7 +54,8 @@ class HostUNet(UNet):
             check_finite(out, self, lambda: run_memory.run.compute(call, memory.decide(self, call, device), device))
         if variance is not None:
             variance.store(out[:, channels:], transformer_options["cond_or_uncond"])
-        return out[:, :channels]
+        out = out[:, :channels]
+        return rearrange(out, "halves c f h w -> (halves f) c h w") if pictures else out
 
 
 def one_half(halves: int, *inputs: Tensor | None) -> tuple[Any, ...]:

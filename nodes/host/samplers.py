@@ -1,4 +1,4 @@
-"""Which sampler of the host's runs a stage, over which sigmas."""
+"""Which sampler of the host's runs a stage, over which sigmas (comfyui 4b)."""
 
 from __future__ import annotations
 

@@ -11,15 +11,18 @@ import comfy.sd
 import torch
 from torch import Tensor
 
-from ...show1_core.cascade import Encoded
-from ...show1_core.checkpoints import foreign
+from ...show1_core.cascade import Encoded, as_frames
+from ...show1_core.checkpoints import ForeignFile, foreign
 from ...show1_core.weights import last_line
+from .vae_frames import all_frames, finite
+
+FACTOR = 8  # pixels of a picture for one of its latent, along a side
 
 
 def load_vae(tensors: dict[str, Tensor], config: dict[str, Any]) -> Any:
     """A VAE of a published `vae/` folder of any width. Raises ValueError for what is none, not whole, or not of four levels."""
     if not any(name.startswith("decoder.up_blocks.") for name in tensors):
-        raise ValueError(f"this file is {foreign(tensors)}; expected a VAE in the published layout, such as show-1-sr2/vae.")
+        raise ForeignFile("this file", foreign(tensors), "a VAE in the published layout, such as show-1-sr2/vae")
     channels = config["block_out_channels"]
     if len(channels) != 4:
         raise ValueError(f"the VAE has {len(channels)} levels; expected 4, which make a latent an eighth of the picture's size.")
@@ -47,14 +50,66 @@ def has_posterior(vae: Any) -> bool:
 
 
 def encode_posterior(vae: Any, images: Tensor) -> Encoded:
-    """Mean and standard deviation of each frame's latent (F, C, h, w), by the host's own batching and tiling."""
-    view, model = copy(vae), vae.first_stage_model  # the VAE as it is before it takes the posterior's mode
-    view.first_stage_model = SimpleNamespace(encode=lambda pixels: model.quant_conv(model.encoder(pixels)))
-    view.latent_channels = 2 * vae.latent_channels
-    mean, log_variance = view.encode(images).chunk(2, dim=1)
+    """Mean and standard deviation (F, C, h, w) of the latents of images (F, H, W, 3). Raises RuntimeError in one sentence."""
+    mean, log_variance = all_frames(Encode, vae, images.movedim(-1, 1)).chunk(2, dim=1)
     return Encoded(mean, (0.5 * log_variance.clamp(-30.0, 20.0)).exp())
 
 
 def decode(vae: Any, latent: Tensor) -> Tensor:
-    """Latent (1, C, F, h, w) -> IMAGE (F, H, W, 3), clamped by the host."""
-    return vae.decode(latent[0].transpose(0, 1))
+    """Latent (1, C, F, h, w) -> IMAGE (F, H, W, 3), clamped by the host. Raises RuntimeError in one sentence."""
+    return all_frames(Decode, vae, as_frames(latent)).movedim(1, -1)
+
+
+class Encode:
+    """Pictures (F, 3, H, W) in 0..1 -> moments of their latents (F, 2C, h, w): the posterior before its mode is taken."""
+
+    name = "encode"
+
+    def __init__(self, vae: Any) -> None:
+        self.vae, self.model = vae, vae.first_stage_model
+
+    def moments(self, pixels: Tensor) -> Tensor:
+        return finite(self.model.quant_conv(self.model.encoder(pixels)), self.name)
+
+    def frame_bytes(self, frames: Tensor) -> float:
+        return self.vae.memory_used_encode(frames.shape, self.vae.vae_dtype)
+
+    def picture_size(self, frames: Tensor) -> tuple[int, int]:
+        return frames.shape[2], frames.shape[3]
+
+    def whole(self, frames: Tensor) -> Tensor:
+        pixels = self.vae.process_input(frames).to(self.vae.device, self.vae.vae_dtype)
+        return self.moments(pixels).to(self.vae.output_device).float()
+
+    def tiled(self, frames: Tensor, side: int) -> Tensor:
+        view = copy(self.vae)  # the VAE as it is before it takes the posterior's mode
+        view.first_stage_model, view.latent_channels = SimpleNamespace(encode=self.moments), 2 * self.vae.latent_channels
+        return view.encode_tiled(frames.movedim(1, -1), tile_x=side, tile_y=side, overlap=side // 4)
+
+
+class Decode:
+    """Latents (F, C, h, w) -> pictures (F, 3, H, W) in 0..1."""
+
+    name = "decode"
+
+    def __init__(self, vae: Any) -> None:
+        self.vae, self.model = vae, vae.first_stage_model
+
+    def pixels(self, latents: Tensor) -> Tensor:
+        return finite(self.model.decode(latents), self.name)
+
+    def frame_bytes(self, frames: Tensor) -> float:
+        return self.vae.memory_used_decode(frames.shape, self.vae.vae_dtype)
+
+    def picture_size(self, frames: Tensor) -> tuple[int, int]:
+        return FACTOR * frames.shape[2], FACTOR * frames.shape[3]
+
+    def whole(self, frames: Tensor) -> Tensor:
+        pixels = self.pixels(frames.to(self.vae.device, self.vae.vae_dtype))
+        return self.vae.process_output(pixels.to(self.vae.output_device).float())
+
+    def tiled(self, frames: Tensor, side: int) -> Tensor:
+        view = copy(self.vae)
+        view.first_stage_model = SimpleNamespace(decode=self.pixels)
+        tile = side // FACTOR
+        return view.decode_tiled(frames, tile_x=tile, tile_y=tile, overlap=tile // 4).movedim(-1, 1)

@@ -104,7 +104,8 @@ def explain(function: Function, *inputs: Any) -> tuple[Verdict, ...]:
     """What each backend of a function says to these inputs: that it serves, or every reason why not."""
     named = dict(zip(function.parameters, inputs))
     return tuple(
-        Verdict(backend.name, tuple(reason for asked in backend.requirements if (reason := asked.reason_against(named)) is not None))
+        Verdict(backend.name, tuple(reason for asked in backend.requirements
+                                    if (reason := asked.reason_against(named)) is not None))
         for backend in function.backends)
 
 

@@ -127,6 +127,8 @@ class Resident:
 
     def reason_against(self, inputs: Inputs) -> str | None:
         layer, x = inputs[self.layer], inputs[self.beside]
+        if torch.is_grad_enabled():  # a recomputation in the backward pass happens outside of every context
+            return "gradients are recorded"
         for look in _lookers.get():
             if (found := look(layer)) is not None:
                 return f"{self.layer}'s weights {found}"

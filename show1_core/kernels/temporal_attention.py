@@ -7,7 +7,6 @@ frames fill little; here a tile holds as many whole pixels as fit, and what one 
 from __future__ import annotations
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from .attention import attention
@@ -29,11 +28,15 @@ def temporal_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
 
 def eager(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """The reference."""
-    pixels = q.shape[2]
-    q, k, v = (rearrange(t, "b f s c -> (b s) f c") for t in (q, k, v))
-    most = MOST_SEQUENCES if q.is_cuda else len(q)
+    return in_parts(q, k, v, heads, MOST_SEQUENCES if q.is_cuda else q.shape[0] * q.shape[2])
+
+
+def in_parts(q: Tensor, k: Tensor, v: Tensor, heads: int, most: int) -> Tensor:
+    """The same, `most` pixels at a time."""
+    batch, _, pixels, _ = q.shape
+    q, k, v = (t.transpose(1, 2).flatten(0, 1) for t in (q, k, v))  # (B*S, F, heads * D)
     out = torch.cat([attention(*some, heads) for some in zip(q.split(most), k.split(most), v.split(most))])
-    return rearrange(out, "(b s) f c -> b f s c", s=pixels)
+    return out.unflatten(0, (batch, pixels)).transpose(1, 2)
 
 
 @jit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -112,7 +112,7 @@ class Block(nn.Module):
 
     def layer(self, index: int, x: Tensor, conditioning: Conditioning, skip: Tensor | None = None) -> Tensor:
         """Run layer `index`, with a skip connection's channels behind x: (B*F, C, H, W) -> (B*F, C', H, W)."""
-        x = resnet(self.resnets[index], x, conditioning, skip)
+        x = resnet(cast(ResnetBlock, self.resnets[index]), x, conditioning, skip)
         if index < len(self.temp_convs):
             x = self.temp_convs[index](x, conditioning.frames)
         if index < len(self.attentions):
@@ -122,7 +122,7 @@ class Block(nn.Module):
         return x
 
 
-def resnet(block: nn.Module, x: Tensor, conditioning: Conditioning, skip: Tensor | None = None) -> Tensor:
+def resnet(block: ResnetBlock, x: Tensor, conditioning: Conditioning, skip: Tensor | None = None) -> Tensor:
     """A ResnetBlock on all rows, with what belongs to each: as many rows at once as memory is for."""
     inputs = (x, for_rows(conditioning.time, len(x)), *(() if skip is None else (for_rows(skip, len(x)),)))
     return by_rows(block, *inputs, growth=block.growth)

@@ -36,5 +36,10 @@ def compile_regions(unet: UNet) -> None:
 @contextmanager
 def many_shapes() -> Iterator[None]:
     """Inside, a block's code is compiled anew for as many shapes as a network has; PyTorch gives up after 8."""
-    with torch._dynamo.config.patch(recompile_limit=SHAPES):
+    with torch._dynamo.config.patch({limit_name(torch._dynamo.config): SHAPES}):
         yield
+
+
+def limit_name(config: object) -> str:
+    """What PyTorch's compiler calls its limit of shapes: another name until 2.6."""
+    return "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"

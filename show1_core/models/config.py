@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .config_check import AttentionKind, SamplerKind, block_kind, check
+from .config_check import AttentionKind, SamplerKind, block_kind, check, plain
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class UNetConfig:
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> UNetConfig:
         """Read a published `config.json`. Raises ConfigError in one sentence for anything Show-1 does not have."""
+        config = plain(config)
         check(config)
         blocks = tuple(int(c) for c in config["block_out_channels"])
         levels = len(blocks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any, Literal
@@ -25,31 +26,41 @@ BLOCKS: Mapping[str, tuple[AttentionKind, SamplerKind]] = {
     "UNetMidBlock3DCrossAttn": ("transformer", "none"),
 }
 
-# keys whose other values would change the arithmetic in ways no Show-1 checkpoint uses
+# keys whose other values would change the arithmetic in ways no Show-1 checkpoint uses; the first is what diffusers assumes
 ALLOWED: Mapping[str, tuple[Any, ...]] = {
-    "act_fn": ("gelu", "silu", "swish"),
-    "addition_embed_type": ("text", None),
+    "act_fn": ("silu", "gelu", "swish"),
+    "addition_embed_type": (None, "text"),
+    "attention_type": ("default",),
     "center_input_sample": (False,),
-    "class_embed_type": ("timestep", None),
+    "class_embed_type": (None, "timestep"),
     "class_embeddings_concat": (False,),
     "conv_in_kernel": (3,),
     "conv_out_kernel": (3,),
-    "cross_attention_norm": ("group_norm", None),
+    "cross_attention_norm": (None, "group_norm"),
+    "downsample_padding": (1,),
     "dual_cross_attention": (False,),
-    "encoder_hid_dim_type": ("text_proj", None),
+    "encoder_hid_dim_type": (None, "text_proj"),
     "flip_sin_to_cos": (True,),
     "freq_shift": (0,),
+    "mid_block_only_cross_attention": (False,),
     "num_attention_heads": (None,),
     "only_cross_attention": (False,),
-    "mid_block_only_cross_attention": (None, False),
-    "resnet_time_scale_shift": ("scale_shift", "default"),
+    "resnet_time_scale_shift": ("default", "scale_shift"),
+    "reverse_transformer_layers_per_block": (1,),
     "time_cond_proj_dim": (None,),
-    "time_embedding_act_fn": ("gelu", "silu", "swish", None),
+    "time_embedding_act_fn": (None, "gelu", "silu", "swish"),
     "time_embedding_type": ("positional",),
     "timestep_post_act": (None,),
     "transformer_layers_per_block": (1,),
-    "upcast_attention": (False,),
 }
+UNIFORM = ("cross_attention_dim", "only_cross_attention", "reverse_transformer_layers_per_block", "transformer_layers_per_block")
+PRECISION = ("upcast_attention",)  # change how exactly something is computed, not what
+IMPLIED: Mapping[str, Mapping[str, Any]] = {  # what diffusers' own classes have without saying so
+    "UNet2DConditionModel": {"mid_block_type": "UNetMidBlock2DCrossAttn"},
+    "UNet3DConditionModel": {"mid_block_type": "UNetMidBlock3DCrossAttn", "use_linear_projection": True,
+                             "transfromer_in_opt": True},
+}
+HEAD_DIM = 64  # of every head in diffusers' own video UNet
 
 # whole numbers: the least and the most; a published UNet is far from either
 SIZES: Mapping[str, tuple[int, int]] = {
@@ -70,23 +81,61 @@ OPTIONAL = ("addition_embed_type_num_heads", "encoder_hid_dim", "time_embedding_
 FACTORS = ("mid_block_scale_factor", "norm_eps", "resnet_out_scale_factor")  # positive
 SWITCHES = ("resnet_skip_time_act", "transfromer_in_opt", "use_linear_projection")
 REQUIRED = ("in_channels", "out_channels", "block_out_channels", "down_block_types", "mid_block_type", "up_block_types",
-          "cross_attention_dim")
+            "cross_attention_dim")
 
 
 class ConfigError(ValueError):
     """A UNet config that no Show-1 stage has, or that is not a UNet config at all."""
 
 
+def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same config in the spelling of the published files: what diffusers allows to be written in several ways, in one.
+
+    A null is the same as no key (but for norms, which would be left out); a list of equal values is that value. The rest is
+    left to `check`. Raises ConfigError for heads that only diffusers' own video UNet has.
+    """
+    given = {key: value for key, value in config.items() if value is not None or key == "norm_num_groups"}
+    for key in UNIFORM:
+        value = given.get(key)
+        if isinstance(value, (list, tuple)) and value and all(each == value[0] for each in value):
+            given[key] = value[0]
+    if "mid_block_type" in given:
+        return given
+    return {**given, **IMPLIED.get(str(given.get("_class_name")), {}), **video_heads(given)}
+
+
+def video_heads(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The number of heads of each level where diffusers' own video UNet names their width. Raises ConfigError.
+
+    Show-1's files name the same class, but also their middle block, for which diffusers' class has no key.
+    """
+    blocks = config.get("block_out_channels")
+    if config.get("_class_name") != "UNet3DConditionModel" or not isinstance(blocks, (list, tuple)):
+        return {}
+    if config.get("attention_head_dim", HEAD_DIM) != HEAD_DIM:
+        raise wrong(config, "attention_head_dim", f"{HEAD_DIM} (for diffusers' own class, which Show-1's is not)")
+    return {"attention_head_dim": [channels // HEAD_DIM for channels in blocks if type(channels) is int]}
+
+
 def check(config: Mapping[str, Any]) -> None:
-    """Refuse what is no config of a UNet, and numbers and arithmetic that no Show-1 UNet has. Raises ConfigError."""
+    """Refuse what is no config of a UNet, and numbers and arithmetic that no Show-1 UNet has. Raises ConfigError.
+
+    `config` is as `plain` gives it. Keys that change precision alone are named in the log.
+    """
     missing = [key for key in REQUIRED if config.get(key) is None]
     if missing:
         raise ConfigError(f"the config lacks {', '.join(missing)}; expected the config.json of a Show-1 unet folder.")
     for key, allowed in ALLOWED.items():
         if key in config and config[key] not in allowed:
             raise wrong(config, key, " or ".join(map(repr, allowed)))
+    if "class_embed_type" not in config and config.get("num_class_embeds") is not None:
+        raise wrong(config, "num_class_embeds", "null, for no class is asked for,")
     check_numbers(config)
     check_blocks(config)
+    for key in PRECISION:
+        if config.get(key):
+            logging.warning("Show-1: config key %s is %s, which changes precision alone; it is not followed here, attention is "
+                            "computed in the type of the model.", key, shown(config[key]))
 
 
 def check_numbers(config: Mapping[str, Any]) -> None:

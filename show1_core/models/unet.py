@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -79,7 +79,7 @@ class UNet(nn.Module):
             skips += block(skips[-1], conditioning)
         x = self.mid_block(skips[-1], conditioning)
         for block in self.up_blocks:
-            layers = len(block.resnets)
+            layers = len(cast(UpBlock, block).resnets)
             skips, mine = skips[:-layers], skips[:-layers - 1:-1]
             x = block(x, mine, conditioning, (skips or mine)[-1].shape[-2:])
         wanted = self.config.out_channels if channels is None else channels

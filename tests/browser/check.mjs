@@ -1,8 +1,8 @@
 // Opens workflows in ComfyUI's own frontend, in headless Chromium, and says what came of each, as JSON on stdout.
-// stdin: {"url", "chromium", "modules", "screenshots", "workflows": {"title": {...}}, "browse": {"folder", "title"}}
-//        and, where wanted, "pictures": [titles]
+// stdin: {"url", "chromium", "modules", "screenshots", "settings": {...}, "workflows": {"title": {...}},
+//         "browse": {"folder", "title"}} and, where wanted, "pictures": [titles] and "search": [words]
 // modules: the folder whose node_modules holds playwright-core; screenshots: a folder, which gets each page as it opens
-// (title.png) and some graphs alone (title.graph.png); browse: a template to open by hand
+// (title.png) and some graphs alone (title.graph.png); browse: a template to open by hand; search: what finds which node
 
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -14,7 +14,9 @@ const FLAGS = [
 ]
 const SETTLE = 1500 // milliseconds until dialogs and pictures are there
 const START = 120000
-const VIEW = { width: 1600, height: 900 }
+const VIEW = { width: 1366, height: 768 }
+// What the frontend itself complains about: an older server lacks some of its routes, and no page here may call out.
+const NOT_OURS = /Failed to load resource|Failed to fetch queue|Jobs API|Content Security Policy/
 const ZOOM = 0.8 // of the picture of the graph alone
 const EDGE = { x: 320, y: 120, right: 420, bottom: 60 } // what the frontend's own bars cover
 
@@ -25,7 +27,7 @@ const browser = await chromium.launch({ executablePath: task.chromium, headless:
 try {
   const page = await browser.newPage({ viewport: VIEW })
   const seen = watch(page)
-  await turnOffTutorial()
+  await set()
   await open(page)
   const results = {}
   for (const [title, workflow] of Object.entries(task.workflows)) {
@@ -34,6 +36,8 @@ try {
     Object.assign(results[title], { outside: [...seen.outside], errors: [...seen.errors] })
   }
   results.browse = await browse(page, task.browse)
+  results.search = {}
+  for (const words of task.search ?? []) results.search[words] = await search(page, words)
   const version = await page.evaluate(() => window.__COMFYUI_FRONTEND_VERSION__)
   console.log(JSON.stringify({ version, results }))
 } finally {
@@ -44,6 +48,9 @@ try {
 function watch(page) {
   const seen = { outside: [], errors: [] }
   page.on('pageerror', (error) => seen.errors.push(String(error)))
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !NOT_OURS.test(message.text())) seen.errors.push(message.text())
+  })
   page.route('**/*', (route) => {
     const { protocol, hostname } = new URL(route.request().url())
     if (['data:', 'blob:'].includes(protocol) || ['127.0.0.1', 'localhost'].includes(hostname)) return route.continue()
@@ -53,9 +60,9 @@ function watch(page) {
   return seen
 }
 
-/** The first start would show the tutorial's templates over the graph. */
-async function turnOffTutorial() {
-  const body = JSON.stringify({ 'Comfy.TutorialCompleted': true })
+/** The first start would show the tutorial's templates over the graph; and what the test wants set. */
+async function set() {
+  const body = JSON.stringify({ 'Comfy.TutorialCompleted': true, ...task.settings })
   await fetch(`${task.url}/settings`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body })
 }
 
@@ -88,6 +95,28 @@ async function browse(page, { folder, title }) {
   await dialog.getByText(title, { exact: true }).first().click()
   await page.waitForTimeout(2 * SETTLE)
   return page.evaluate(inspect)
+}
+
+/** Add a node as users do, by a double click and some words; what stands on it, and what is inside of it. */
+async function search(page, words) {
+  await page.keyboard.press('Escape')
+  await page.evaluate(() => window.app.graph.clear())
+  await page.mouse.dblclick(VIEW.width / 2, VIEW.height / 2)
+  await page.waitForTimeout(SETTLE)
+  await page.keyboard.type(words)
+  await page.waitForTimeout(SETTLE)
+  await page.screenshot({ path: join(task.screenshots, `search ${words}.png`) })
+  await page.keyboard.press('Enter') // what fits best comes first
+  await page.waitForTimeout(SETTLE)
+  await page.mouse.click(VIEW.width / 4, VIEW.height / 3) // a newer frontend lets the user choose the place
+  await page.waitForTimeout(SETTLE)
+  return page.evaluate(() =>
+    window.app.graph._nodes.map(({ title, widgets, subgraph }) => ({
+      title,
+      fields: widgets?.map(({ name }) => name),
+      inside: subgraph?._nodes.map(({ type }) => type)
+    }))
+  )
 }
 
 /** The whole graph without anything around it, in a window large enough for that. */
@@ -126,6 +155,10 @@ async function inspect() {
       .filter(({ options, value }) => Array.isArray(options?.values) && !options.values.includes(value))
       .map((widget) => `${node.title}.${widget.name}=${widget.value}`)
   )
+  const drawn = [...document.querySelectorAll('[data-node-id]')].map((element) => {
+    const { left, top, right, bottom } = element.getBoundingClientRect()
+    return { id: element.dataset.nodeId, box: [left, top, right, bottom] }
+  })
   const box = ({ title, pos, size }, needed) => ({ title, pos: [...pos], size: [...size], needed: [...needed] })
   const { output } = await window.app.graphToPrompt()
   return {
@@ -133,6 +166,7 @@ async function inspect() {
     badCombos,
     dialogs: shown('.p-dialog, [role=dialog]'),
     toasts: shown('.p-toast-message'),
+    drawn, // by the newer renderer; the older one has no elements for nodes
     boxes: nodes.map((node) => box(node, node.computeSize())),
     groups: window.app.graph._groups.map((group) => box(group, group.size)),
     prompt: output,

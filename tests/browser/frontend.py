@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from browser_setup import Browser
+from testing.browser import Browser
 
 Json = dict[str, Any]
-SECONDS = 300
+SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,17 @@ class Frontend:
     url: str
     browser: Browser
     screenshots: Path
+    settings: Json = field(default_factory=dict)
 
-    def open(self, workflows: dict[str, Json], browse: str, pictures: tuple[str, ...] = ()) -> dict[str, Json]:
+    def open(self, workflows: dict[str, Json], browse: str, pictures: tuple[str, ...] = (),
+             search: tuple[str, ...] = ()) -> dict[str, Json]:
         """What came of each workflow, by title, and of the template `browse` opened by hand; check.mjs says what is in it.
 
-        Of the `pictures` the graph alone is painted as well.
+        Of the `pictures` the graph alone is painted as well. `search` are words to find nodes by.
         """
         task = {"url": self.url, "chromium": str(self.browser.chromium), "modules": str(self.browser.modules),
                 "screenshots": str(self.screenshots), "workflows": workflows, "pictures": pictures,
+                "settings": self.settings, "search": search,
                 "browse": {"folder": self.folder_of(browse), "title": browse}}
         command = [str(self.browser.node), str(Path(__file__).with_name("check.mjs"))]
         done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, timeout=SECONDS)

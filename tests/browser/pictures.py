@@ -10,12 +10,12 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPO / "scripts"), str(Path(__file__).parent)]
 
-from browser_setup import find_browser  # noqa: E402
-from demo_models import build_miniatures  # noqa: E402
 from frontend import Frontend  # noqa: E402
-from host_install import ensure  # noqa: E402
-from hosts import MODELS, continue_under  # noqa: E402
+from hosting.hosts import MODELS, continue_under  # noqa: E402
+from hosting.install import ensure  # noqa: E402
+from hosting.miniatures import build_miniatures  # noqa: E402
 from terminal import Failure, guarded, say  # noqa: E402
+from testing.browser import find_browser  # noqa: E402
 
 PICTURES = REPO / "docs" / "templates"
 WIDEST = 2000  # pixels
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         raise Failure(browser)
     files = sorted((REPO / "example_workflows").glob("*.json"))
     workflows = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
-    from host_server import Launch, Server
+    from hosting.server import Launch, Server
     from PIL import Image
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from typing import Any
 
 import pytest
-import workflow
 from frontend import Frontend
-from hosts import REPO
+from hosting.hosts import REPO
+from workflows import workflow
 
 Json = dict[str, Any]
 TEMPLATES: dict[str, Json] = {
@@ -17,6 +18,10 @@ TEMPLATES: dict[str, Json] = {
 }
 UNKNOWN = "A node of nobody's"
 BROWSED = "Show-1 text to video"
+SEARCHED = {"text to video": "Text to Video (Show-1)", "upscale video": "Upscale Video x4 (Show-1)",
+            "smooth video": "Smooth Video x4 (Show-1)", "show-1 keyframes": "Show-1 Keyframes"}
+OUTPUTS = ("SaveVideo", "PreviewImage")
+BLUEPRINTS = {title for title in SEARCHED.values() if title.endswith("(Show-1)")}
 OWN_FILE = "Load Video.file="  # a field that the user is to fill
 # Not the title: one that equals its type's own is dropped.
 KEPT = ("id", "type", "pos", "size", "order", "mode", "properties")
@@ -27,7 +32,7 @@ def opened(frontend: Frontend) -> dict[str, Json]:
     """All of them opened, and one that must be complained about."""
     broken = copy.deepcopy(TEMPLATES["Show-1 keyframes only"])
     broken["nodes"][-1]["type"] = UNKNOWN
-    return frontend.open({**TEMPLATES, UNKNOWN: broken}, browse=BROWSED)
+    return frontend.open({**TEMPLATES, UNKNOWN: broken}, browse=BROWSED, search=tuple(SEARCHED))
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +70,22 @@ def test_the_commands_read_it_as_the_frontend_does(title: str, opened: dict[str,
 
 
 def meaning_of(prompt: Json) -> Json:
-    """What is run: types and inputs."""
-    return {node_id: (node["class_type"], {} if node["class_type"] == "LoadVideo" else node["inputs"])
-            for node_id, node in prompt.items()}
+    """What is run: types and inputs of the nodes that end in an output, or lead to it."""
+    waiting, run = [node_id for node_id, node in prompt.items() if node["class_type"] in OUTPUTS], {}
+    while waiting:
+        node_id = waiting.pop()
+        node = prompt[node_id]
+        run[node_id] = (node["class_type"], {} if node["class_type"] == "LoadVideo" else node["inputs"])
+        waiting += [value[0] for value in node["inputs"].values() if isinstance(value, list) and value[0] not in run]
+    return run
 
 
 @pytest.mark.parametrize("title", TEMPLATES)
 def test_saving_it_again_changes_nothing(title: str, opened: dict[str, Json]) -> None:
     saved, written = opened[title]["saved"], TEMPLATES[title]
-    assert [parts_of(node) for node in saved["nodes"]] == [parts_of(node) for node in written["nodes"]]
+    inside = {subgraph["id"] for subgraph in written.get("definitions", {}).get("subgraphs", [])}
+    kept, meant = ([parts_of(node) for node in graph["nodes"] if node["type"] not in inside] for graph in (saved, written))
+    assert kept == meant  # what stands on a subgraph's node each frontend writes in its own way
     assert saved["links"] == written["links"]
     assert [group["bounding"] for group in saved["groups"]] == [group["bounding"] for group in written["groups"]]
 
@@ -90,3 +102,25 @@ def parts_of(node: Json) -> Json:
 def test_every_node_has_the_room_it_needs(title: str, opened: dict[str, Json]) -> None:
     for box in opened[title]["boxes"]:
         assert all(size >= needed for size, needed in zip(box["size"], box["needed"])), box
+
+
+@pytest.mark.parametrize("title", TEMPLATES)
+def test_the_newer_renderer_draws_no_node_over_another(title: str, opened: dict[str, Json]) -> None:
+    boxes = [drawn["box"] for drawn in opened[title]["drawn"]]
+    for one, other in itertools.combinations(boxes, 2):
+        assert not all(one[side] < other[side + 2] and other[side] < one[side + 2] for side in (0, 1)), (one, other)
+
+
+@pytest.mark.parametrize("title", TEMPLATES)
+def test_the_newer_renderer_draws_every_node(title: str, opened: dict[str, Json], frontend: Frontend) -> None:
+    drawn = {drawn["id"] for drawn in opened[title]["drawn"]}
+    expected = {str(node["id"]) for node in TEMPLATES[title]["nodes"]}
+    assert drawn == (expected if frontend.settings.get("Comfy.VueNodes.Enabled") else set())
+
+
+@pytest.mark.parametrize("words", SEARCHED)
+def test_words_find_it(words: str, opened: dict[str, Json]) -> None:
+    (found,) = opened["search"][words]
+    assert found["title"] == SEARCHED[words]
+    if found["title"] in BLUEPRINTS:
+        assert {"prompt", "seed"} <= set(found["fields"]) and any(kind.startswith("Show1") for kind in found["inside"])

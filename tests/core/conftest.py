@@ -27,7 +27,7 @@ def script(name: str) -> ModuleType:
 
 
 # diffusers' networks import torchvision where there is one, which a CPU build of torch does not fit
-OPERATORS = script("launcher").torchvision_operators() if importlib.util.find_spec("torchvision") else None
+OPERATORS = script("hosting/launcher").torchvision_operators() if importlib.util.find_spec("torchvision") else None
 
 
 @pytest.fixture(scope="session")

@@ -53,12 +53,21 @@ class StandInIo(SimpleNamespace):
         return Kind(name)
 
 
+class StandInLibrary:
+    """Offers nothing."""
+
+    def models(self) -> dict[str, Path]:
+        return {}
+
+    text_encoders = vaes = models
+
+
 class StandInHost(ModuleType):
     """`nodes/host`, which is all that touches the host itself."""
 
     SAMPLERS = SCHEDULERS = ["published"]
     DTYPES: dict[str, object] = {}
-    folders = files = staticmethod(lambda _kind: {})
+    Library = StandInLibrary
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -69,13 +78,18 @@ class StandInHost(ModuleType):
 def schemas() -> dict[str, SimpleNamespace]:
     """The schema of every node by its id."""
     with stand_ins():
-        spec = importlib.util.spec_from_file_location(PACK, REPO / "__init__.py", submodule_search_locations=[str(REPO)])
-        assert spec is not None
-        sys.modules[PACK] = importlib.util.module_from_spec(spec)
-        nodes = importlib.import_module(f"{PACK}.nodes")
+        nodes = load_pack()
         listing = nodes.Show1Extension.get_node_list(object())
         defined = [node.define_schema() for node in finished(listing)]
     return {schema.node_id: schema for schema in defined}
+
+
+def load_pack() -> ModuleType:
+    """The pack's nodes, in place of which there must be stand-ins for the host."""
+    spec = importlib.util.spec_from_file_location(PACK, REPO / "__init__.py", submodule_search_locations=[str(REPO)])
+    assert spec is not None
+    sys.modules[PACK] = importlib.util.module_from_spec(spec)
+    return importlib.import_module(f"{PACK}.nodes")
 
 
 def finished(coroutine: Any) -> Any:

@@ -22,8 +22,8 @@ def stage_sample(models, texts):
     def make(name, text, steps, guidance, denoise=1.0):
         identity = read_checkpoint(models / name).identity
         scale = identity.latent_scale if identity.stage is stages.LATENT_SR else 1.0
-        sample = StageSampler(load_unet(models / name), identity.schedule, texts[text][1:], texts[text][:1], steps, guidance, denoise,
-                              scale)
+        negative, positive = texts[text].split(1)
+        sample = StageSampler(load_unet(models / name), identity.schedule, positive, negative, steps, guidance, denoise, scale)
         return sample, identity
 
     return make

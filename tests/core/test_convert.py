@@ -17,8 +17,7 @@ REPO = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPO / "scripts"))  # last: scripts/comfy.py is not the host's package
 
 import convert  # noqa: E402
-import library  # noqa: E402
-from terminal import Failure  # noqa: E402
+from terminal import Failure, packages  # noqa: E402
 
 from show1_core import read_checkpoint  # noqa: E402
 from show1_core.library import unet_names  # noqa: E402
@@ -132,7 +131,7 @@ def test_another_ending_is_refused(models: Path, tmp_path: Path) -> None:
 
 
 def test_a_python_without_torch_is_told_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(library, "find_spec", lambda name: None if name == "torch" else object())
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "torch" else object())
     with pytest.raises(Failure, match="has no torch; use the Python that runs ComfyUI"):
         convert.main([str(tmp_path), str(tmp_path / "one.safetensors")])
 

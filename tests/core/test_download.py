@@ -17,9 +17,8 @@ REPO = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPO / "scripts"))  # last: scripts/comfy.py is not the host's package
 
 import download  # noqa: E402
-import library  # noqa: E402
 from download import CHECKPOINTS, weight_files  # noqa: E402
-from terminal import Failure  # noqa: E402
+from terminal import Failure, packages  # noqa: E402
 
 BASE, WEIGHTS = "showlab/show-1-base", "unet/diffusion_pytorch_model.fp16.bin"
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -277,7 +276,7 @@ def test_a_models_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_python_without_the_hub_is_told_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "find_spec", lambda _: None)
+    monkeypatch.setattr(packages, "find_spec", lambda _: None)
     with pytest.raises(Failure, match="has no huggingface_hub"):
         download.main([str(folder)])
 

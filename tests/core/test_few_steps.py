@@ -25,7 +25,8 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_every_way_sets_the_steps_of_every_stage(few_steps: ModuleType) -> None:
     workflow = json.loads((REPO / "example_workflows" / "Show-1 mini text to video (CPU).json").read_text(encoding="utf-8"))
-    types = {node.get("title"): node["type"] for node in workflow["nodes"]}
+    (cascade,) = workflow["definitions"]["subgraphs"]
+    types = {node["title"]: node["type"] for node in cascade["nodes"]}
     ways = few_steps.ways(["a prompt"])
     for title, stage in zip(few_steps.TITLES, STAGES, strict=True):
         assert types[title] == stage.node

@@ -16,21 +16,16 @@ from torch.nn import Conv3d, GroupNorm
 
 from show1_core.kernels import (
     GROUP_NORM,
-    GUIDED_THRESHOLD,
     TEMPORAL_ATTENTION,
     TEMPORAL_CONV,
-    TEXT_ATTENTION,
-    THRESHOLD,
     NoBackend,
     explain,
     use_backend,
 )
 from show1_core.kernels import group_norm as group_norm_call
-from show1_core.kernels.requirements import Dtypes, OneOf, Size
+from show1_core.kernels.requirements import Dtypes, OneOf, Size, weights_looked_at
 from show1_core.kernels.triton_guard import INTERPRETED, triton
-from show1_core.models.attention import AddedTextAttention
 from show1_core.models.blocks import ResnetBlock
-from show1_core.models.conditioning import Conditioning, PreparedText
 from show1_core.models.temporal import TemporalConv, TemporalTransformer
 
 if triton is None:
@@ -179,47 +174,18 @@ def test_temporal_attention(dtype, frames, heads, size):
     check(TEMPORAL_ATTENTION, *apart, heads)
 
 
-@pytest.mark.parametrize("dtype", dtypes(TEXT_ATTENTION), ids=str)
-@pytest.mark.parametrize("pixels, length, frames, heads, size", [
-    (1, 1, 1, 1, 8), (15, 7, 3, 2, 12), (70, 77, 2, 1, 64), (130, 3, 1, 3, 20), (20, 65, 2, 1, 128)])
-def test_text_attention(dtype, pixels, length, frames, heads, size):
-    own = noise(2 * frames, pixels, 3 * heads * size, dtype=dtype).chunk(3, dim=-1)
-    text = noise(2, length, 2 * heads * size, dtype=dtype, seed=1).chunk(2, dim=-1)
-    check(TEXT_ATTENTION, *own, *text, heads)
-
-
-@pytest.mark.parametrize("dtype", dtypes(THRESHOLD), ids=str)
-@pytest.mark.parametrize("ratio, maximum", [(0.95, 1.5), (0.5, 9.0), (0.0, 9.0), (1.0, 9.0), (0.995, 1.0)])
-def test_threshold(dtype, ratio, maximum):
-    sigma = torch.tensor([0.5, 20.0], device=DEVICE)
-    both = layouts(2, 6, 2, 4, 5, dtype)
-    for name, clip in list(layouts(2, 3, 2, 4, 5, dtype).items())[:5 if ratio == 0.95 else 1]:
-        check(THRESHOLD, clip * 2, ratio, maximum)
-        positive, negative = both[name][:, :3], both[name][:, 3:]  # noise beside variance
-        check(GUIDED_THRESHOLD, clip, positive, negative, 9.0, sigma, ratio, maximum)
-
-
-def test_threshold_of_ties_and_of_nothing():
-    """All values equal; all zero; one value."""
-    for clip in (torch.full((1, 3, 2, 2, 2), 1.3), torch.zeros(1, 3, 2, 2, 2) + 1e-30, torch.full((1, 1, 1, 1, 1), -7.0)):
-        check(THRESHOLD, clip.to(DEVICE), 0.95, 1.5)
-
-
 @pytest.mark.parametrize("name, memory_format", [
-    ("resnet", torch.channels_last), ("temporal conv", torch.contiguous_format), ("added text", torch.channels_last),
+    ("resnet", torch.channels_last), ("temporal conv", torch.contiguous_format),
     ("temporal transformer", torch.contiguous_format)])
 def test_the_layers_of_the_unet_on_kernels_alone(name, memory_format):
     """`use_backend("triton")` raises where a kernel steps aside, so these layers run on nothing else."""
     torch.manual_seed(0)
-    text = noise(1, 5, 32)
-    signal = Conditioning(noise(1, 16), PreparedText(text.shape, text), 3)
     x = noise(3, 32, 4, 4)
     config = SimpleNamespace(activation="gelu", skip_time_act=False, time_scale_shift=True, norm_groups=8, norm_eps=1e-5,
                              time_embedding_dim=16)
     layer, inputs = {
-        "resnet": (lambda: ResnetBlock((32, 64), config, 1.0, nn), (x, signal)),
+        "resnet": (lambda: ResnetBlock((32, 64), config, 1.0, nn), (x, noise(3, 16))),
         "temporal conv": (lambda: TemporalConv(32, nn), (x, 3)),
-        "added text": (lambda: AddedTextAttention(32, 32, 2, 8, True, nn), (x, signal)),
         "temporal transformer": (lambda: TemporalTransformer(32, 2, 16, 8, nn), (x, 3)),
     }[name]
     module = layer().eval().to(DEVICE)
@@ -227,8 +193,6 @@ def test_the_layers_of_the_unet_on_kernels_alone(name, memory_format):
         expected = module(*inputs)
 
     def half(value):
-        if isinstance(value, Conditioning):
-            return Conditioning(value.time.half(), PreparedText(value.text.shape, value.text.states.half()), value.frames)
         return value.half() if isinstance(value, torch.Tensor) else value
 
     with use_backend("triton"):
@@ -243,7 +207,7 @@ def test_a_layer_that_is_cast_on_the_fly_runs_eager():
     with use_backend("triton"):
         assert GROUP_NORM.choose(inputs).name == "triton"
     assert GROUP_NORM.choose(inputs).name == "eager"  # by name alone, until it has been measured
-    norm.comfy_cast_weights = True
-    with use_backend("triton"), pytest.raises(NoBackend, match="cast on the fly"):
+    with (use_backend("triton"), weights_looked_at(lambda layer: "are cast on the fly"),
+          pytest.raises(NoBackend, match="cast on the fly")):
         GROUP_NORM.choose(inputs)
     assert group_norm_call(x, norm, "silu").shape == x.shape

@@ -43,7 +43,8 @@ def test_the_frames_are_the_recorded_ones(made, golden):
 @needs_tokenizers
 @pytest.mark.parametrize("which", ["t5", "clip"])
 def test_texts_are_the_recorded_ones(models, golden, recipe, which):
-    encode, folder, tokenizer = {"t5": (texts.encode_t5, "show-1-base", T5), "clip": (texts.encode_clip, "show-1-sr2", CLIP)}[which]
+    ways = {"t5": (texts.encode_t5, "show-1-base", T5), "clip": (texts.encode_clip, "show-1-sr2", CLIP)}
+    encode, folder, tokenizer = ways[which]
     negative = recipe["refine_negative_prompt"] if which == "clip" else ""
     states = encode(models / folder / "text_encoder", tokenizer, [negative, recipe["prompt"]], torch.float32, "cpu")
     expected = torch.cat([golden[f"{which}.negative.embeds"], golden[f"{which}.prompt.embeds"]])
@@ -55,8 +56,8 @@ def test_texts_are_the_recorded_ones(models, golden, recipe, which):
 def test_it_stops_after_any_stage_and_tells_every_step(models, recipe, last, reached):
     told = []
     short = {**recipe, "keyframes": {**recipe["keyframes"], "steps": 3}, "interpolate": {"steps": 2, "guidance": 1.0}}
-    result = Pipeline.from_folder(models, t5_tokenizer=T5, clip_tokenizer=CLIP)(
-        "a cat", recipe=Recipe.from_dict(short), stop_after=last, progress=lambda stage, step, steps, _: told.append((stage, step, steps)))
+    pipe = Pipeline.from_folder(models, t5_tokenizer=T5, clip_tokenizer=CLIP)
+    result = pipe("a cat", recipe=Recipe.from_dict(short), stop_after=last, progress=lambda *step: told.append(step[:3]))
     assert [name for name, value in vars(result).items() if value is not None] == reached
     expected = [("keyframes", step, 3) for step in range(3)] + [("interpolation", step, 2) for step in range(2)]
     assert told == expected[:3 if last == "keyframes" else 5]
@@ -76,7 +77,8 @@ def test_a_missing_part_is_named_before_any_work(models, tmp_path, taken, senten
 
 
 @pytest.mark.parametrize("record, sentence", [
-    ({"keyframes": 3}, "keyframes is 3; expected a table"), ({"upscale": {"steps": 2.5}}, "upscale.steps is 2.5; expected a whole"),
+    ({"keyframes": 3}, "keyframes is 3; expected a table"),
+    ({"upscale": {"steps": 2.5}}, "upscale.steps is 2.5; expected a whole"),
     ({"refine": {"strength": "much"}}, "refine.strength is 'much'"), ({"refine_negative_prompt": None}, "expected a text"),
     ({"first_frame": {"steps": -1}}, "first_frame.steps is -1")])
 def test_a_recipe_of_the_wrong_kind_is_refused(record, sentence):

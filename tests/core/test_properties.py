@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 
 from show1_core import captions, cascade, schedule
 from show1_core.checkpoints import assemble
-from show1_core.models.pieces import by_rows, piece_bytes
+from show1_core.kernels.chunks import by_rows, chunk_bytes
 from show1_core.stages import STAGES, WINDOW_FRAMES, Stage
 from show1_core.weights import CheckpointError
 
@@ -67,9 +67,9 @@ def test_the_quantile_by_selection_is_pytorchs(rows: int, length: int, ratio: fl
 
 @TRIED
 @given(some.integers(1, 40), some.integers(1, 5), some.integers(1, 4000))
-def test_rows_in_pieces_are_the_rows(rows: int, width: int, most: int) -> None:
+def test_rows_in_chunks_are_the_rows(rows: int, width: int, most: int) -> None:
     x = torch.rand(rows, width, generator=torch.Generator().manual_seed(rows))
-    with torch.inference_mode(), piece_bytes(most):
+    with torch.inference_mode(), chunk_bytes(most):
         assert torch.equal(by_rows(lambda part: part * 2 + 1, x), x * 2 + 1)
 
 

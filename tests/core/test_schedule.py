@@ -105,3 +105,24 @@ def test_a_scheduler_of_another_model_is_refused(change):
     config = read_json(PUBLISHED / "show-1-base" / "scheduler" / "scheduler_config.json")
     with pytest.raises(ValueError, match=next(iter(change))):
         Schedule.from_dict({**config, **change})
+
+
+@pytest.mark.parametrize("name", ["final_sigmas_type", None])
+def test_the_solver_of_an_older_diffusers_is_asked_for_what_it_knows(monkeypatch, name):
+    import diffusers
+
+    asked = {}
+
+    class Older:
+        def __init__(self, beta_schedule, beta_start, beta_end, lambda_min_clipped, thresholding, sample_max_value,
+                     dynamic_thresholding_ratio, timestep_spacing):
+            asked.update(timestep_spacing=timestep_spacing)
+
+    class Newer(Older):
+        def __init__(self, final_sigmas_type="zero", **others):
+            super().__init__(**others)
+            asked.update(final_sigmas_type=final_sigmas_type)
+
+    monkeypatch.setattr(diffusers, "DPMSolverMultistepScheduler", Newer if name else Older)
+    schedules.dpm_solver(KEYFRAMES.schedule)
+    assert asked == {"timestep_spacing": "linspace", **({name: "sigma_min"} if name else {})}

@@ -12,13 +12,12 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPO / "scripts"))  # last: scripts/comfy.py is not the host's package
 
-import hosts  # noqa: E402
-import steps  # noqa: E402
-import workflow as workflows  # noqa: E402
-from events import Event, failure, refusal  # noqa: E402
-from steps import Attempt, Step  # noqa: E402
+from hosting import hosts, steps  # noqa: E402
+from hosting.steps import Attempt, Step  # noqa: E402
 from terminal import Failure, bar  # noqa: E402
-from workflow import Setting, apply, load, parse_setting  # noqa: E402
+from workflows import workflow as workflows  # noqa: E402
+from workflows.events import Event, failure, refusal  # noqa: E402
+from workflows.workflow import Setting, apply, load, parse_setting  # noqa: E402
 
 Json = dict[str, Any]
 INFO: Json = {

@@ -28,8 +28,8 @@ def locale(language: str, file: str = "nodeDefs.json") -> dict[str, Any]:
 
 
 def row_names(page: str) -> set[str]:
-    """The inputs that stand at the head of a table's rows."""
-    return set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    """The inputs that a page lists."""
+    return set(re.findall(r"^- \*\*`(\w+)`\*\*", page, re.MULTILINE))
 
 
 def test_every_node_of_the_contract_is_there(nodes: dict[str, SimpleNamespace]) -> None:
@@ -44,8 +44,24 @@ def test_every_node_has_a_page_about_every_input(nodes: dict[str, SimpleNamespac
         assert {"## Inputs", "## What it costs", "## Common mistakes"} <= set(page.splitlines()), node_id
 
 
+def test_every_node_has_a_chinese_page_about_every_input(nodes: dict[str, SimpleNamespace]) -> None:
+    """Where the frontend looks first: under the node's id and the language's."""
+    names = locale("zh")
+    for node_id, schema in nodes.items():
+        page = (DOCS / node_id / "zh.md").read_text(encoding="utf-8")
+        assert page.startswith(f"# {names[node_id]['display_name']}\n"), node_id
+        assert row_names(page) == {socket.id for socket in schema.inputs}, node_id
+        assert {"## \u8f93\u5165", "## \u5f00\u9500"} <= set(page.splitlines()), node_id  # inputs, what it costs
+
+
+def test_no_page_has_a_table() -> None:
+    """The help panel is narrow."""
+    assert not [page for page in DOCS.rglob("*.md") if re.search(r"^\|", page.read_text(encoding="utf-8"), re.MULTILINE)]
+
+
 def test_no_page_is_about_a_node_that_is_gone(nodes: dict[str, SimpleNamespace]) -> None:
     assert {page.stem for page in DOCS.glob("*.md")} == nodes.keys()
+    assert {page.parent.name for page in DOCS.glob("*/*.md")} == nodes.keys()
 
 
 def test_pages_name_the_defaults_of_the_recipe(nodes: dict[str, SimpleNamespace]) -> None:
@@ -53,7 +69,7 @@ def test_pages_name_the_defaults_of_the_recipe(nodes: dict[str, SimpleNamespace]
         page = (DOCS / f"{node_id}.md").read_text(encoding="ascii")
         for socket in schema.inputs:
             if socket.id in ("steps", "cfg", "noise_level", "frames", "width", "height"):
-                row = next(line for line in page.splitlines() if line.startswith(f"| `{socket.id}` |"))
+                row = next(line for line in page.splitlines() if line.startswith(f"- **`{socket.id}`**"))
                 assert f"{socket.words['default']:g}" in re.split(r"\W+", row), (node_id, socket.id)
 
 

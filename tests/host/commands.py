@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from driver import processes_naming
-from hosts import MODELS, REPO
+from hosting.hosts import MODELS, REPO
 
 Json = dict[str, Any]
 COMFY = [sys.executable, str(REPO / "scripts" / "comfy.py")]

@@ -14,11 +14,11 @@ REPO = Path(__file__).resolve().parents[2]
 # Last on the path: scripts/comfy.py must not stand before the host's own package of that name.
 sys.path += [str(REPO / "scripts"), str(Path(__file__).parent)]
 
-from demo_models import build_miniatures  # noqa: E402
 from driver import Driver, alone, processes_naming, saving  # noqa: E402
-from host_install import ensure  # noqa: E402
-from host_server import Launch, Server  # noqa: E402
-from hosts import MODELS, Host  # noqa: E402
+from hosting.hosts import MODELS, Host  # noqa: E402
+from hosting.install import ensure  # noqa: E402
+from hosting.miniatures import build_miniatures  # noqa: E402
+from hosting.server import Launch, Server  # noqa: E402
 
 Json = dict[str, Any]
 

@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import psutil
-from events import ENDS, Event, failure
-from host_client import Client
+from workflows.client import Client
+from workflows.events import ENDS, Event, failure
 
 Json = dict[str, Any]
 

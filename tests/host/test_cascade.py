@@ -10,7 +10,7 @@ import av
 import numpy
 import pytest
 from driver import Driver, Outcome, failure_of
-from host_server import Server
+from hosting.server import Server
 from PIL import Image
 from safetensors.numpy import load_file
 

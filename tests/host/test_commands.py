@@ -14,7 +14,7 @@ import av
 import pytest
 from commands import command, is_sampling, run, wait_until
 from driver import processes_naming
-from hosts import REPO, Host
+from hosting.hosts import REPO, Host
 
 Json = dict[str, Any]
 
@@ -70,6 +70,7 @@ def test_an_unknown_setting_lists_what_there_is(host: Host, keyframes: Json, tmp
     assert "'speed'" in done.stderr and "steps" in done.stderr
 
 
+@pytest.mark.slow  # a ComfyUI is copied, and compiled anew
 def test_a_comfyui_of_the_users_own_is_used_and_left_untouched(
     host: Host, keyframes: Json, tmp_path: Path
 ) -> None:
@@ -88,7 +89,8 @@ def test_a_comfyui_of_the_users_own_is_used_and_left_untouched(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [  # a host is started for each
+    signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_nothing_is_left_behind_when_it_is_stopped(
     host: Host, keyframes: Json, tmp_path: Path, number: signal.Signals
 ) -> None:

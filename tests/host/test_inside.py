@@ -6,13 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hosts import MODELS, Host
+import pytest
+from hosting.hosts import MODELS, Host
 
 INSIDE = Path(__file__).parent / "inside"
 
 
-def test_inside_the_host(host: Host) -> None:
+def test_inside_the_host(host: Host, pytestconfig: pytest.Config) -> None:
     command = [str(host.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "pytest.ini", "--rootdir", ".", "."]
+    command += ["-m", pytestconfig.getoption("-m")]  # the same size of a test run
     environment = {"PATH": "", "SHOW1_HOST": str(host.source), "SHOW1_MODELS": str(MODELS / "show1")}
     done = subprocess.run(command, cwd=INSIDE, env=environment, text=True, capture_output=True)
     sys.stdout.write(done.stdout[-20000:])  # what failed, and why

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from commands import command, is_sampling, run, wait_until
 from driver import processes_naming
-from hosts import REPO, Host
+from hosting.hosts import REPO, Host
 
 Json = dict[str, Any]
 STARTED = 1.0  # seconds until Python has read its way to the command's own handling of signals
@@ -75,10 +75,10 @@ def test_a_host_that_is_killed_is_told_and_the_next_start_is_clean(host: Host, k
 
 
 def test_a_setup_stopped_at_any_moment_is_finished_by_the_next(host: Host, tmp_path: Path) -> None:
-    """In a copy of the commands, which sets a ComfyUI up beside itself."""
+    """In a copy of the commands, which sets a ComfyUI up beside itself: some minutes. The path is none that scripts like."""
     if not host.kept:
         pytest.skip("the tests are run with a ComfyUI of the user's own, nothing is set up")
-    clone = tmp_path / "clone"
+    clone = tmp_path / "a clöne 片"
     shutil.copytree(REPO / "scripts", clone / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("requirements.txt", "pyproject.toml", "__init__.py"):
         shutil.copy(REPO / name, clone)

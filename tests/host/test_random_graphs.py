@@ -9,11 +9,11 @@ from collections import Counter
 
 import pytest
 from driver import Driver, Json
-from events import Event, failure
-from host_server import Launch, Server
-from hosts import MODELS, Host
+from hosting.hosts import MODELS, Host
+from hosting.server import Launch, Server
 from random_graphs import CORE, ENDS, Grower
 from terminal import Failure
+from workflows.events import Event, failure
 
 GRAPHS = int(os.environ.get("SHOW1_RANDOM_GRAPHS", "100"))
 PATIENCE = 5.0  # seconds, then a run is cancelled

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from driver import Driver, alone, failure_of
-from host_server import Launch, Server
-from hosts import MODELS, Host
+from hosting.hosts import MODELS, Host
+from hosting.server import Launch, Server
 
+pytestmark = pytest.mark.slow  # a second host is started, which has to load every model again
 Json = dict[str, Any]
 
 

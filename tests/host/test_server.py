@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from driver import Driver, Outcome, alone, failure_of
-from events import Event, failure
 from terminal import Failure
+from workflows.events import Event, failure
 
 Json = dict[str, Any]
 
@@ -122,10 +122,7 @@ def test_a_model_of_another_stage_is_refused_in_one_sentence(
         ("4", "model", "not-there.safetensors"),
         ("2", "text_encoder", "not-there/text_encoder"),
         ("15", "vae", "not-there/vae"),
-        ("4", "dtype", "int3"),
-        ("4", "kernels", "fastest"),
         ("5", "sampler_name", "no_such_sampler"),
-        ("5", "scheduler", "no_such_scheduler"),
     ],
 )
 def test_a_choice_that_does_not_exist_is_refused_by_name(
@@ -137,6 +134,19 @@ def test_a_choice_that_does_not_exist_is_refused_by_name(
         driver.run(prompt)
     assert value in str(refused.value)
     assert f"node {node_id}" in str(refused.value)
+
+
+@pytest.mark.parametrize(("node_id", "name", "value"), [
+    ("4", "dtype", "int3"), ("4", "kernels", "fastest"), ("5", "scheduler", "no_such_scheduler")])
+def test_another_choice_that_does_not_exist_is_refused_before_its_node_works(
+    driver: Driver, keyframes: Json, node_id: str, name: str, value: str
+) -> None:
+    """The host reports a check once for each input it names, so that only one input of a node is checked before the run."""
+    keyframes[node_id]["inputs"][name] = value
+    outcome = driver.run(keyframes)
+    assert outcome.end.type == "execution_error" and outcome.end.data["node_id"] == node_id
+    assert value in failure(outcome.end) and outcome.steps(node_id)[-1][0] == 0
+    assert_one_sentence(failure(outcome.end).split("expected")[0].strip() + " expected.")
 
 
 @pytest.mark.parametrize(("node_id", "name"), [("4", "model"), ("2", "text_encoder"), ("15", "vae")])

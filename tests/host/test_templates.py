@@ -12,15 +12,16 @@ import av
 import numpy
 import pytest
 import templates
-import workflow
 from driver import Driver, failure_of
-from host_server import Server
-from hosts import BASE, PACK_FOLDER, REPO, Host
+from hosting.hosts import BASE, PACK_FOLDER, REPO, Host
+from hosting.server import Server
+from workflows import workflow
 
 from show1_core.stages import STAGES
 
 Json = dict[str, Any]
 FILES = {file.stem: file for file in sorted((REPO / "example_workflows").glob("*.json"))}
+BLUEPRINTS = {file.stem: file for file in sorted((REPO / "subgraphs").glob("*.json"))}
 OFFICIAL: dict[str, Json] = {
     "Load show-1-base": {"model": "show-1-base", "dtype": "auto", "kernels": "auto"},
     "Load show-1-interpolation": {"model": "show-1-interpolation", "dtype": "auto", "kernels": "auto"},
@@ -39,6 +40,7 @@ OFFICIAL: dict[str, Json] = {
     "Refine": {"steps": 50, "cfg": 15, "denoise": 0.8, "width": 576, "height": 320},
 }
 SAMPLING = {"seed": 345, "sampler_name": "published", "scheduler": "published"}
+CASCADE = ["*.steps=2", "Keyframes.frames=3", "Keyframes.width=16", "Keyframes.height=8", "Refine.width=64", "Refine.height=64"]
 # What makes a run with the miniature models short.
 SHORT: dict[str, list[str]] = {
     "Make any video smoother": ["*.steps=2", "Frames.length=3", "Resize.width=16", "Resize.height=8"],
@@ -46,7 +48,20 @@ SHORT: dict[str, list[str]] = {
     "Show-1 drafts, pick, then upscale": ["*.steps=2", "Drafts.count=2", "Drafts.width=16", "Drafts.height=8"],
     "Show-1 keyframes through core samplers": ["*.steps=2", "*.width=16", "*.height=8"],
     "Show-1 keyframes only": ["*.steps=2", "Keyframes.width=16", "Keyframes.height=8"],
+    "Show-1 text to video": CASCADE,
+    "Show-1 text to video, few steps": CASCADE,
 }
+
+
+SHORT_KEYFRAMES = ["*.steps=2", "Keyframes.frames=2", "Keyframes.width=16", "Keyframes.height=8", "Refine.width=64",
+                   "Refine.height=64"]
+SHORT_BLUEPRINT = {
+    "Text to Video (Show-1)": SHORT_KEYFRAMES,
+    "Text to Video (Show-1 mini)": ["*.steps=4", *SHORT_KEYFRAMES[1:]],
+    "Smooth Video x4 (Show-1)": ["*.steps=2", "Frames.length=3", "Resize.width=16", "Resize.height=8"],
+    "Upscale Video x4 (Show-1)": ["*.steps=2", "Frames.length=2"],
+}
+SMALL_SCREEN = (1270, 620)  # pixels that 1366x768 leave for the graph
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +98,51 @@ def prompt_of(graph: Json, object_info: Json, own_video: str) -> Json:
 
 
 def test_the_files_are_what_the_generator_writes(object_info: Json) -> None:
-    written = {graph.title: templates.text_of(graph, object_info) for graph in templates.graphs()}
-    assert sorted(FILES) == sorted(written)
-    for title, text in written.items():
-        assert FILES[title].read_text(encoding="utf-8") == text, f"{title}: run scripts/templates.py"
+    written = templates.files(object_info)
+    assert sorted([*FILES.values(), *BLUEPRINTS.values()]) == sorted(written)
+    for file, text in written.items():
+        assert file.read_text(encoding="utf-8") == text, f"{file.name}: run scripts/templates.py"
 
 
 def test_the_server_offers_them(server: Server) -> None:
     with urllib.request.urlopen(f"{server.url}/workflow_templates") as answer:
         offered = json.load(answer)
     assert sorted(offered[PACK_FOLDER]) == sorted(FILES)
+
+
+def test_the_server_lists_the_blueprints(server: Server) -> None:
+    def get(path: str) -> Json:
+        with urllib.request.urlopen(f"{server.url}/global_subgraphs{path}") as answer:
+            return json.load(answer)
+
+    listed = {entry["name"]: key for key, entry in get("").items() if entry["info"]["node_pack"].endswith(PACK_FOLDER)}
+    assert sorted(listed) == sorted(BLUEPRINTS)
+    for name, key in listed.items():
+        assert json.loads(get(f"/{key}")["data"]) == json.loads(BLUEPRINTS[name].read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", BLUEPRINTS)
+def test_a_blueprint_is_one_node_and_says_what_finds_it(name: str) -> None:
+    blueprint = json.loads(BLUEPRINTS[name].read_text(encoding="utf-8"))
+    (inside,), (node,) = blueprint["definitions"]["subgraphs"], blueprint["nodes"]
+    assert node["type"] == inside["id"] and node["title"] == inside["name"] == name
+    assert blueprint["extra"]["BlueprintDescription"] and {"show-1", "show1"} <= set(blueprint["extra"]["BlueprintSearchAliases"])
+    assert BLUEPRINTS[name].read_text(encoding="utf-8").isascii()  # the host reads it in the system's own encoding
+
+
+@pytest.mark.parametrize("name", BLUEPRINTS)
+def test_a_short_run_of_a_blueprint_ends_well(name: str, driver: Driver, object_info: Json, own_video: str) -> None:
+    blueprint = json.loads(BLUEPRINTS[name].read_text(encoding="utf-8"))
+    prompt = workflow.to_api(blueprint, object_info)
+    titled = {node["_meta"]["title"]: node_id for node_id, node in prompt.items()}
+    prompt["load"] = {"class_type": "LoadVideo", "inputs": {"file": own_video}, "_meta": {"title": "Load"}}
+    prompt["save"] = {"class_type": "SaveVideo", "_meta": {"title": "Save"}, "inputs": {
+        "video": [titled["Video"], 0], "filename_prefix": "blueprint", "format": "auto", "codec": "auto"}}
+    if "Take it apart" in titled:
+        prompt[titled["Take it apart"]]["inputs"]["video"] = ["load", 0]
+    workflow.apply([workflow.parse_setting(text) for text in SHORT_BLUEPRINT[name]], prompt, object_info)
+    outcome = driver.run(prompt)
+    assert outcome.end.type == "execution_success", failure_of(outcome)
 
 
 @pytest.mark.parametrize("title", FILES)
@@ -158,7 +208,7 @@ def plain(node: Json) -> Json:
 def test_text_to_video_has_the_wires_of_its_miniature_twin(object_info: Json) -> None:
     official = by_title(workflow.to_api(read("Show-1 text to video"), object_info))
     twin = by_title(json.loads((REPO / "tests" / "data" / "miniature_workflow.json").read_text(encoding="utf-8")))
-    assert {official[title]["class_type"] for title in set(official) - set(twin)} == {"PreviewImage"}
+    assert set(official) == set(twin)
     for title, node in twin.items():
         assert official[title]["class_type"] == node["class_type"]
         assert wires(official[title]) == wires(node), title
@@ -183,14 +233,50 @@ def wires(node: Json) -> Json:
 
 @pytest.mark.parametrize("title", FILES)
 def test_nothing_overlaps_and_every_node_is_in_a_group(title: str) -> None:
+    for graph in scopes(read(title)):
+        with_bars = [with_bar(node) for node in graph["nodes"]]
+        frames = [tuple(group["bounding"]) for group in graph["groups"]]
+        for boxes in (with_bars, frames):
+            assert not [pair for pair in itertools.combinations(boxes, 2) if overlap(*pair)]
+        for box in with_bars:
+            assert sum(contains(frame, box) for frame in frames) == 1
+
+
+def scopes(graph: Json) -> list[Json]:
+    """The graph and those of its subgraphs."""
+    return [graph, *graph.get("definitions", {}).get("subgraphs", [])]
+
+
+def with_bar(node: Json) -> tuple[float, ...]:
+    (x, y), (width, height) = node["pos"], node["size"]
+    return x, y - 30, width, height + 30
+
+
+@pytest.mark.parametrize("title", FILES)
+def test_it_opens_readable_on_a_small_screen(title: str) -> None:
     graph = read(title)
-    nodes = [(*node["pos"], *node["size"]) for node in graph["nodes"]]
-    frames = [tuple(group["bounding"]) for group in graph["groups"]]
-    with_bars = [(x, y - 30, width, height + 30) for x, y, width, height in nodes]
-    for boxes in (with_bars, frames):
-        assert not [pair for pair in itertools.combinations(boxes, 2) if overlap(*pair)]
-    for box in with_bars:
-        assert sum(contains(frame, box) for frame in frames) == 1
+    right, bottom = (max(group["bounding"][axis] + group["bounding"][axis + 2] for group in graph["groups"]) for axis in (0, 1))
+    assert min(SMALL_SCREEN[0] / right, SMALL_SCREEN[1] / bottom) >= 0.55, (right, bottom)
+
+
+@pytest.mark.parametrize("title", FILES)
+def test_no_link_of_the_graph_as_it_opens_runs_behind_a_node_of_others(title: str) -> None:
+    nodes = {node["id"]: node for node in read(title)["nodes"]}
+    for _, source, slot, target, target_slot, _ in read(title)["links"]:
+        start, end = socket(nodes[source], slot, out=True), socket(nodes[target], target_slot, out=False)
+        if end[0] < start[0]:
+            continue  # within a column it bends around its own two nodes
+        steps = [tuple(one + (other - one) * part / 50 for one, other in zip(start, end)) for part in range(51)]
+        for other in nodes.values():
+            if other["id"] not in (source, target):
+                x, y, width, height = with_bar(other)
+                behind = [step for step in steps if x < step[0] < x + width and y < step[1] < y + height]
+                assert not behind, f"{nodes[source]['title']} to {nodes[target]['title']} behind {other['title']}"
+
+
+def socket(node: Json, slot: int, out: bool) -> tuple[float, float]:
+    """Where a link ends, as far as the file says; a field's socket lies below the sockets proper."""
+    return node["pos"][0] + (node["size"][0] if out else 0), node["pos"][1] + 10 + 20 * slot
 
 
 def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
@@ -203,7 +289,7 @@ def contains(outer: tuple[float, ...], inner: tuple[float, ...]) -> bool:
 
 @pytest.mark.parametrize("title", FILES)
 def test_every_node_says_which_pack_it_is_from(title: str) -> None:
-    for node in read(title)["nodes"]:
+    for node in [node for graph in scopes(read(title)) for node in graph["nodes"]]:
         if node["type"] != "MarkdownNote":
             ours = node["type"].startswith("Show1")
             assert node["properties"]["cnr_id"] == ("show-1" if ours else "comfy-core")

@@ -15,12 +15,12 @@ REPO = Path(__file__).resolve().parents[2]
 # Last on the path: scripts/comfy.py must not stand before the host's own package of that name.
 sys.path += [str(REPO / "scripts"), str(REPO / "tests" / "host"), str(Path(__file__).parent)]
 
-from demo_models import build_miniatures  # noqa: E402
-from host_install import ensure  # noqa: E402
-from host_server import Launch, Server  # noqa: E402
-from hosts import HOME, MODELS, PACK_FOLDER, Host  # noqa: E402
-from install_tools import ensure_install_tools  # noqa: E402
+from hosting.hosts import HOME, MODELS, PACK_FOLDER, Host  # noqa: E402
+from hosting.install import ensure  # noqa: E402
+from hosting.miniatures import build_miniatures  # noqa: E402
+from hosting.server import Launch, Server  # noqa: E402
 from installing import Tools, copy_host, make_repository, served  # noqa: E402
+from testing.install_tools import ensure_install_tools  # noqa: E402
 
 SKIP = "SHOW1_SKIP_INSTALL_TESTS"
 

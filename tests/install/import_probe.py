@@ -51,7 +51,7 @@ def measure(pack: Path) -> tuple[float, float, list[str]]:
 
 def prepare_host(source: str) -> object:
     """Import what a running host has in memory before it comes to the packs."""
-    launcher = runpy.run_path(str(Path(__file__).resolve().parents[2] / "scripts" / "launcher.py"))
+    launcher = runpy.run_path(str(Path(__file__).resolve().parents[2] / "scripts" / "hosting" / "launcher.py"))
     operators = launcher["torchvision_operators"]()
     sys.path[0] = source
     sys.argv = ["main.py", "--cpu"]

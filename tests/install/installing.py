@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hosts import HOME
+from hosting.hosts import HOME
 
 TIMEOUT = 180
 # What may lie in a user's ComfyUI and is no part of its code.

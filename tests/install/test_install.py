@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import workflow
 from driver import Driver, failure_of
-from host_server import Server
-from hosts import PACK_FOLDER, REPO
+from hosting.hosts import PACK_FOLDER, REPO
+from hosting.server import Server
 from installing import Tools
+from workflows import workflow
 
+pytestmark = pytest.mark.slow  # ComfyUI-Manager and comfy-cli are set up, 600 MB, and the pack is installed twice
 Json = dict[str, Any]
 NODE_IDS = {page.stem for page in (REPO / "web" / "docs").glob("*.md")}
 TEMPLATES = {file.stem for file in (REPO / "example_workflows").glob("*.json")}
-SHIPPED = {"example_workflows", "locales", "nodes", "scripts", "show1_core", "web"}
-FILES = {"CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "__init__.py", "pyproject.toml", "requirements.txt"}
+SHIPPED = {"docs", "example_workflows", "locales", "nodes", "scripts", "show1_core", "subgraphs", "web"}
+FILES = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "__init__.py", "pyproject.toml",
+         "requirements.txt"}
 # Templates that need no file of the user's, by what makes a run with the miniature models short.
 RUNS = {
     "Show-1 keyframes only": ["*.steps=2", "Keyframes.width=16", "Keyframes.height=8"],
@@ -55,6 +57,9 @@ def test_templates_help_and_words_are_served(server: Server) -> None:
         assert json.loads(template(server, title))["nodes"]
     for node_id in sorted(NODE_IDS):
         assert ask(server, f"/extensions/{PACK_FOLDER}/docs/{node_id}.md").startswith(b"#")
+        assert ask(server, f"/extensions/{PACK_FOLDER}/docs/{node_id}/zh.md").startswith(b"#")
+    listed = json.loads(ask(server, "/global_subgraphs")).values()
+    assert {entry["name"] for entry in listed} >= {file.stem for file in (REPO / "subgraphs").glob("*.json")} != set()
     words = json.loads(ask(server, "/i18n"))
     assert set(words["en"]["nodeDefs"]) >= NODE_IDS and set(words["zh"]["nodeDefs"]) >= NODE_IDS
 

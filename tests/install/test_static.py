@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosts import PACK_FOLDER, REPO, Host, environment, requirements
+from hosting.hosts import PACK_FOLDER, REPO, Host, environment, requirements
 from installing import Tools
 
+pytestmark = pytest.mark.slow  # ComfyUI-Manager and comfy-cli are set up, 600 MB, and the pack is installed twice
 HERE = Path(__file__).parent
 IMPORT_SECONDS = 0.1
 # A level may have findings and pass; these are the last words of one that has none.

@@ -20,7 +20,7 @@ sys.path[:0] = [os.environ["SHOW1_HOST"]]
 sys.path += [str(PACK / "tests" / "core"), str(PACK / "scripts")]
 sys.argv = ["pytest", "--cpu"]
 
-from launcher import torchvision_operators  # noqa: E402
+from hosting.launcher import torchvision_operators  # noqa: E402
 
 sys.path.pop()  # scripts/comfy.py would stand before the host's package of that name, which has no __init__.py
 sys.path.append(str(PACK))  # behind the host, whose nodes.py must win over our nodes/

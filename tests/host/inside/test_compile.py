@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -65,10 +66,27 @@ def test_without_a_compiler_the_choice_is_refused(pack, models, monkeypatch):
         host.compile_blocks(model)
 
 
-def test_the_core_compile_node_does_no_harm(load, keyframes):
+def test_the_core_compile_node_says_that_it_does_nothing(load, keyframes, caplog):
     """It compiles a network as a whole, which ours does not let itself be; the run is the plain one."""
     import torch
     from comfy_extras.nodes_torch_compile import TorchCompileModel
 
     model = load("show-1-base")
-    assert torch.equal(keyframes(TorchCompileModel.execute(model, "inductor").args[0]), keyframes(model))
+    with caplog.at_level(logging.WARNING):
+        plain = keyframes(model)
+        assert not [said for said in caplog.messages if "Compile" in said]
+        assert torch.equal(keyframes(TorchCompileModel.execute(model, "inductor").args[0]), plain)
+    said, = (said for said in caplog.messages if said.startswith("Show-1"))
+    assert "TorchCompileModel does nothing for this model" in said and "set compile to blocks in Show-1 Model Loader" in said
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_the_limit_of_shapes_has_the_name_this_torch_knows(pack, newer):
+    import torch
+    import torch._dynamo
+
+    compiling = pack("show1_core.models.compile")
+    config = type("Config", (), {"cache_size_limit": 8, **({"recompile_limit": 8} if newer else {})})()
+    assert compiling.limit_name(config) == ("recompile_limit" if newer else "cache_size_limit")
+    with compiling.many_shapes():
+        assert torch._dynamo.config.cache_size_limit == compiling.SHAPES

@@ -66,6 +66,17 @@ def test_keyframes_by_every_guider(pack, load, t5, guider):
     assert out["samples"].shape == (1, 3, 4, 8, 16) and bool(torch.isfinite(out["samples"]).all())
 
 
+@pytest.mark.parametrize("name", ["show-1-base", "IF-II-L-v1.0", "show-1-sr2"])
+def test_the_hosts_channels_last_option_is_no_obstacle(pack, load, models, monkeypatch, name):
+    """The host lays a network's weights out for pictures, of which Conv3d weights are none."""
+    import comfy.model_management as mm
+
+    monkeypatch.setattr(mm, "force_channels_last", lambda: True)
+    loaded = pack("nodes.host").load_model(pack("show1_core.checkpoints").read_checkpoint(models / name), "fp32")
+    expected = load(name).model.diffusion_model.state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in loaded.model.diffusion_model.state_dict().items())
+
+
 def test_the_core_loader_reads_the_latent_stages_text_encoder_as_ours_does(pack, core, tmp_path):
     """At its published size, for the core knows an encoder by that: 23 layers of 1024 (numerics 1.6), random weights."""
     import folder_paths

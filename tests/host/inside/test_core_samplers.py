@@ -48,7 +48,7 @@ def test_core_sampler_over_the_published_sigmas_is_our_node(pack, load, t5):
 
 
 def test_interpolation_in_the_core_sampler(core, pack, load, t5, decode):
-    natives = pack("nodes.core_samplers")
+    core_samplers = pack("nodes.core_samplers")
     positive, negative, latent = core_samplers.Show1InterpolationConditioning.execute(*t5, torch.rand(3, 8, 16, 3)).args
     out, = core.KSampler().sample(load("show-1-interpolation"), 3, 3, 4.0, "euler", "normal", positive, negative, latent)
     joined = core_samplers.Show1JoinPairs.execute(decode(out)).args[0]

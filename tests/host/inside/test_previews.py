@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy
 import pytest
 import torch
+from conftest import PACK
 
 PUBLISHED = ("published", "published")
 STEPS = 6
@@ -132,3 +133,37 @@ def test_taesd_files_of_the_users_do_not_stop_a_clip(core_sampling, load, clip, 
         shown.clear()
         sample(load("show-1-sr2"), clip)
         assert [preview[1].size for _, _, preview in shown if preview is not None][0] == (128, 64)
+
+
+@pytest.fixture(scope="module")
+def shipped_vae(pack):
+    """The VAE that ships with the pack, trained on coloured shapes."""
+    weights, folder = pack("show1_core.weights"), PACK / "models" / "show1-mini" / "sr2" / "vae"
+    tensors = weights.read_tensors(weights.find_weights(folder, "diffusion_pytorch_model"))
+    return pack("nodes.host").load_vae(tensors, weights.read_json(folder / "config.json"))
+
+
+@pytest.mark.parametrize("colour", [(0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 0.0)])
+def test_latents_are_shown_in_the_colours_of_their_vae(pack, load, shipped_vae, wish, colour):
+    wish("auto")
+    host, model = pack("nodes.host"), load("show-1-sr2")
+    picture = torch.tensor(colour).expand(1, 64, 64, 3)
+    latent = model.model.latent_format.process_in(host.encode_posterior(shipped_vae, picture).mean)
+    seen = host.colours(shipped_vae, model)(latent.transpose(0, 1)[None])[0, :, 0].mean((1, 2)).clamp(-1, 1)
+    assert float((seen - (2 * torch.tensor(colour) - 1)).abs().max()) < 0.5
+
+
+@pytest.mark.parametrize("method, known", [("auto", True), ("latent2rgb", True), ("taesd", True), ("none", False)])
+def test_colours_are_fitted_for_who_wants_pictures(pack, load, vae, wish, method, known):
+    wish(method)  # taesd without its files is shown as latent2rgb
+    assert (pack("nodes.host").colours(vae, load("show-1-sr2")) is not None) == known
+
+
+def test_the_latent_stage_shows_every_frame(pack, load, vae, clip, shown, wish, clock):
+    wish("auto")
+    clock(1.0)
+    frames = torch.rand(3, 16, 16, 3, generator=torch.Generator().manual_seed(0))
+    pack("nodes.latent_sr").Show1LatentSR.execute(load("show-1-sr2"), vae, *clip, frames, 1, 4, 3.0, 0.8, 128, 64, *PUBLISHED)
+    sheets = [preview[1] for _, _, preview in shown if preview is not None]
+    scale = 512 // 32
+    assert sheets and all(sheet.size == (2 * 16 * scale, 2 * 8 * scale) for sheet in sheets)  # two by two places

@@ -55,7 +55,8 @@ def test_a_run_in_chunks_or_a_sample_at_a_time_is_the_same_run(pack, load, keyfr
     monkeypatch.setattr(memory, "decide", lambda *_: memory.Level(1, together, chunk))
     for (model, run), expected in zip(runs, whole, strict=True):
         assert error(run(model), expected) <= CLOSE
-    assert calls == [1] * len(calls) and len(calls) == 2 * (1 + 3) * (1 if together else 2), "pairs, and halves, each on their own"
+    each = 2 * (1 + 3) * (1 if together else 2)
+    assert calls == [1] * each, "pairs, and halves, each on their own"
 
 
 def test_pairs_at_once_and_one_after_the_other_are_the_same(pack, load, smooth, t5):

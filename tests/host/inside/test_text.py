@@ -52,3 +52,12 @@ def test_clip_where_t5_belongs_is_refused(pack, text):
 def test_a_file_that_is_no_text_encoder_is_refused(pack):
     with pytest.raises(ValueError, match="expected a T5 or a CLIP"):
         pack("nodes.host").load_text({"decoder.up_blocks.0.x": torch.zeros(1)}, None)
+
+
+@pytest.mark.parametrize("prompt, tokens", [("a cat", None), ("cat " * 76, None), ("cat " * 300, 300)])
+def test_a_prompt_that_is_cut_says_so(pack, text, caplog, prompt, tokens):
+    """The miniature's tokenizer is the real one: `cat` is one token."""
+    pack("nodes.text").Show1T5Encode.execute(text("show-1-base"), prompt, "")
+    said = [record.getMessage() for record in caplog.records if "Show-1 T5 Encode" in record.getMessage()]
+    assert said == ([] if tokens is None else [
+        f"Show-1 T5 Encode: prompt has {tokens} tokens; the first 76 are read, about 60 words."])

@@ -46,10 +46,10 @@ def test_a_file_of_another_kind(places, place, what):
 
 @pytest.mark.parametrize("place, part, sentence", [
     ("text", "show-1-base/unet", "this file is a UNet of Show-1; expected a T5"),
-    ("text", "show-1-sr2/vae", "a VAE; load it with Show-1 VAE Loader"),
+    ("text", "show-1-sr2/vae", "a VAE in the published layout; expected a T5"),
     ("vae", "show-1-sr2/unet", "this file is a UNet of Show-1; expected a VAE"),
-    ("vae", "show-1-base/text_encoder", "a T5 text encoder; load it with Show-1 Text Encoder Loader"),
-    ("vae", "show-1-sr2/text_encoder", "a CLIP text encoder; load it with Show-1 Text Encoder Loader")])
+    ("vae", "show-1-base/text_encoder", "a T5 text encoder; expected a VAE"),
+    ("vae", "show-1-sr2/text_encoder", "a CLIP text encoder; expected a VAE")])
 def test_a_part_of_a_checkpoint_in_another_place(places, files, place, part, sentence):
     with pytest.raises(ValueError, match=sentence) as refused:
         places[place](files(part))
@@ -77,3 +77,14 @@ def test_a_text_encoder_that_is_not_whole(pack, models, files, part, spoil, sent
     with pytest.raises(ValueError, match=sentence) as refused:
         pack("nodes.host").load_text(tensors, config)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("what, advice", [
+    ("a LoRA, which goes on top of a model", "Load it with the core LoraLoaderModelOnly."),
+    ("a T5 text encoder", "Load it with Show-1 Text Encoder Loader."), ("a VAE", "Load it with the core Load VAE."),
+    ("something unknown, beginning with 'x'", "expected a UNet.")])
+def test_the_nodes_say_where_a_file_belongs(pack, what, advice):
+    foreign = pack("show1_core.checkpoints").ForeignFile("x.safetensors", what, "a UNet")
+    with pytest.raises(ValueError) as refused, pack("nodes.files").foreign_files_explained():
+        raise foreign
+    assert str(refused.value).startswith(f"x.safetensors is {what}; expected a UNet.") and str(refused.value).endswith(advice)

@@ -1,0 +1,1 @@
+"""A real ComfyUI: which one, how it is set up, started, watched and ended."""

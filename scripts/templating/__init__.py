@@ -1,0 +1,1 @@
+"""How the templates under example_workflows/ are described and laid out."""

@@ -1,0 +1,134 @@
+"""Graphs as one node: what is inside, and which inputs and outputs show outside.
+
+An input outside feeds inputs of nodes inside. Where these are fields, a field shows outside, with the value that it has inside.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import graphs
+from .graphs import INPUTS, INPUTS_ID, NAMESPACE, OUTPUTS_ID, Boundary, Graph, Group, Json, Links, Node, Pack
+
+FIRST_ID = 101  # of the nodes inside
+SLOT, SIDE, AWAY = 20, 160, 60  # pixels: a boundary's row, its width, its distance from the nodes
+
+
+@dataclass(frozen=True)
+class Subgraph:
+    """A graph that is one node elsewhere; its title is the node's name."""
+
+    graph: Graph
+    inputs: Mapping[str, tuple[tuple[str, str], ...]]  # by name, sockets before fields: which nodes' inputs it feeds
+    outputs: Links
+    description: str
+    search_words: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The node type that stands for it."""
+        return str(uuid.uuid5(NAMESPACE, f"subgraph {self.graph.title}: {self.description}"))
+
+    @property
+    def inside(self) -> Graph:
+        """The graph with the links from outside."""
+        feeds: dict[str, dict[str, tuple[str, str]]] = {}
+        for name, targets in self.inputs.items():
+            for title, inner in targets:
+                feeds.setdefault(title, {})[inner] = (INPUTS, name)
+
+        def fed(group: Group) -> Group:
+            return replace(group, nodes=tuple(replace(node, links={**node.links, **feeds.get(node.title, {})})
+                                              for node in group.nodes))
+
+        return replace(self.graph, columns=tuple(tuple(map(fed, column)) for column in self.graph.columns))
+
+    def node(self, title: str, links: Links | None = None, room: int = 0) -> Node:
+        """The node outside."""
+        return Node(title, self.id, links or {}, room=room)
+
+
+def to_ui(graph: Graph, subgraphs: tuple[Subgraph, ...], object_info: Json, packs: Mapping[str, Pack]) -> Json:
+    """The workflow in the format of Save, with the subgraphs that its nodes stand for."""
+    if not subgraphs:
+        return graphs.to_ui(graph, object_info, packs)
+    known = object_info | {subgraph.id: info_of(subgraph, object_info) for subgraph in subgraphs}
+    definitions = [definition(subgraph, object_info, packs) for subgraph in subgraphs]
+    last = max(node["id"] for subgraph in definitions for node in subgraph["nodes"])
+    return {**graphs.to_ui(graph, known, packs), "last_node_id": last, "definitions": {"subgraphs": definitions}}
+
+
+def blueprint(subgraph: Subgraph, object_info: Json, packs: Mapping[str, Pack]) -> Json:
+    """The workflow of a single node that the frontend lists in its node library."""
+    alone = Graph(subgraph.graph.title, ((Group("", "", (subgraph.node(subgraph.graph.title),), 380),),))
+    workflow = to_ui(alone, (subgraph,), object_info, packs)
+    extra = {**workflow["extra"], "BlueprintDescription": subgraph.description,
+             "BlueprintSearchAliases": list(subgraph.search_words)}
+    return {**workflow, "groups": [], "extra": extra}
+
+
+def info_of(subgraph: Subgraph, object_info: Json) -> Json:
+    """The node outside, described as the server describes a node type."""
+    required = {name: _spec(subgraph, name, object_info) for name in subgraph.inputs}
+    outputs = {name: _type_of(subgraph, source, object_info) for name, source in subgraph.outputs.items()}
+    return {"input": {"required": required}, "output": [*outputs.values()], "output_name": [*outputs], "is_subgraph": True}
+
+
+def _spec(subgraph: Subgraph, name: str, object_info: Json) -> list[Any]:
+    """Type and options of an input: those of the first node that it feeds."""
+    title, inner = subgraph.inputs[name][0]
+    declared = object_info[_node(subgraph, title).type]["input"]
+    return {**declared.get("required", {}), **declared.get("optional", {})}[inner]
+
+
+def _type_of(subgraph: Subgraph, source: tuple[str, str], object_info: Json) -> str:
+    title, output = source
+    info = object_info[_node(subgraph, title).type]
+    return info["output"][info["output_name"].index(output)]
+
+
+def _node(subgraph: Subgraph, title: str) -> Node:
+    return next(node for node in subgraph.graph.nodes() if node.title == title)
+
+
+def definition(subgraph: Subgraph, object_info: Json, packs: Mapping[str, Pack]) -> Json:
+    """The graph inside, as Save writes it."""
+    info = info_of(subgraph, object_info)
+    shape = graphs.shape_of(subgraph.node(subgraph.graph.title), {subgraph.id: info})
+    assert shape.inputs() == list(subgraph.inputs), "sockets come before fields"
+    kinds = {name: kind for name, kind, _ in shape.sockets} | {widget.name: widget.type for widget in shape.widgets}
+    boundary = Boundary(tuple(kinds.items()), subgraph.outputs, FIRST_ID)
+    nodes, links, groups = graphs.drawn(subgraph.inside, object_info, packs, boundary)
+    right = max(group["bounding"][0] + group["bounding"][2] for group in groups)
+    left_side = [-SIDE - AWAY, 0, SIDE, SLOT * len(kinds) + SLOT]
+    right_side = [right + AWAY, 0, SIDE, SLOT * len(subgraph.outputs) + SLOT]
+    return {
+        "id": subgraph.id,
+        "version": 1,
+        "state": {"lastGroupId": len(groups), "lastNodeId": nodes[-1]["id"], "lastLinkId": len(links), "lastRerouteId": 0},
+        "revision": 0,
+        "config": {},
+        "name": subgraph.graph.title,
+        "description": subgraph.description,
+        "category": "Show-1",
+        "inputNode": {"id": INPUTS_ID, "bounding": left_side},
+        "outputNode": {"id": OUTPUTS_ID, "bounding": right_side},
+        "inputs": _slots(subgraph, list(kinds.items()), [link for link in links if link[1] == INPUTS_ID], 2, -AWAY),
+        "outputs": _slots(subgraph, list(zip(info["output_name"], info["output"])),
+                          [link for link in links if link[3] == OUTPUTS_ID], 4, right + AWAY),
+        "widgets": [],
+        "nodes": nodes,
+        "groups": groups,
+        "links": [dict(zip(("id", "origin_id", "origin_slot", "target_id", "target_slot", "type"), link)) for link in links],
+        "extra": {},
+    }
+
+
+def _slots(subgraph: Subgraph, kinds: list[tuple[str, str]], links: list[list[Any]], column: int, x: int) -> list[Json]:
+    """One side of the boundary; `column` of a link's row holds the slot on this side."""
+    return [{"id": str(uuid.uuid5(NAMESPACE, f"{subgraph.id} {column} {name}")), "name": name, "type": kind,
+             "linkIds": [link[0] for link in links if link[column] == slot], "pos": [x, SLOT * (slot + 1)]}
+            for slot, (name, kind) in enumerate(kinds)]

@@ -1,0 +1,6 @@
+"""What every command shares: how it runs and ends, and what it shows meanwhile. The standard library alone."""
+
+from .commands import Failure, guarded, say
+from .lines import Line, bar
+
+__all__ = ["Failure", "Line", "bar", "guarded", "say"]

@@ -1,0 +1,108 @@
+"""CLIP of any size from a folder in the layout of transformers: frames and prompts as unit vectors of one space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..library import folders, name_of
+from ..weights import CheckpointError, read_json
+from .networks import WEIGHTS, MissingNetwork
+from .scores import unit
+
+TOKENIZERS = ("tokenizer.json", "merges.txt")
+BATCH = 32  # frames at once
+OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+def clip_folders(roots: Iterable[Path]) -> dict[str, Path]:
+    """Folders that hold a whole CLIP, text and pictures, by their names below the roots."""
+    found: dict[str, Path] = {}
+    for root in roots:
+        for folder in folders(root):
+            if is_clip(folder):
+                found.setdefault(name_of(folder, root), folder)
+    return found
+
+
+def is_clip(folder: Path) -> bool:
+    """Whether a folder has a CLIP's config.json, weights, and a tokenizer, which transformers would else make up."""
+    config = folder / "config.json"
+    if not config.is_file() or not any((folder / name).is_file() for name in TOKENIZERS):
+        return False
+    if not any(file.suffix in WEIGHTS for file in folder.iterdir()):
+        return False
+    try:
+        return read_json(config).get("model_type") == "clip"
+    except CheckpointError:
+        return False  # a damaged file is not ours to report while listing
+
+
+class ClipScorer:
+    """A CLIP and its own sizes. Frames are (F, H, W, 3) in 0..1, whatever their size."""
+
+    def __init__(self, model: Any, tokenizer: Any, preprocessing: dict[str, Any]) -> None:
+        self.network: nn.Module = model.eval().requires_grad_(False)
+        self.side: int = model.config.vision_config.image_size
+        self._model, self._tokenizer = model, tokenizer
+        self._length: int = model.config.text_config.max_position_embeddings
+        self._mean = torch.tensor(preprocessing.get("image_mean", OPENAI_MEAN))
+        self._std = torch.tensor(preprocessing.get("image_std", OPENAI_STD))
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> ClipScorer:
+        """Read config.json, weights, tokenizer and preprocessor_config.json, from this folder alone. Raises MissingNetwork."""
+        from safetensors import SafetensorError
+        from transformers import AutoTokenizer, CLIPModel
+
+        if not is_clip(folder):
+            raise MissingNetwork(f"{folder} is no whole CLIP; expected config.json with model_type clip, its weights and its "
+                                 "tokenizer, as openai/clip-vit-base-patch32 is published.")
+        try:
+            loaded: Any = CLIPModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+            model, about = loaded
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise MissingNetwork(f"the CLIP in {folder} cannot be read ({reason}); download the whole folder again.") from error
+        if about["missing_keys"]:  # which transformers would leave random
+            count = len(about["missing_keys"])
+            raise MissingNetwork(f"the CLIP in {folder} lacks {count} of its tensors; download the whole folder again.")
+        beside = folder / "preprocessor_config.json"
+        return cls(model.float(), tokenizer, read_json(beside) if beside.is_file() else {})
+
+    def frames(self, frames: Tensor) -> Tensor:
+        """The unit vector of every frame, (F, D) float64 on the CPU."""
+        device = next(self.network.parameters()).device
+        parts = [self._image_features(self.prepared(part.to(device))) for part in frames.split(BATCH)]
+        return unit(torch.cat(parts).cpu())
+
+    def texts(self, prompts: list[str]) -> Tensor:
+        """The unit vector of every prompt, (N, D) float64 on the CPU; a prompt is cut at the text encoder's length."""
+        device = next(self.network.parameters()).device
+        tokens = self._tokenizer(prompts, padding=True, truncation=True, max_length=self._length, return_tensors="pt").to(device)
+        with torch.no_grad():
+            pooled = self._model.text_model(tokens["input_ids"], attention_mask=tokens["attention_mask"]).pooler_output
+            return unit(self._model.text_projection(pooled).cpu())
+
+    def prepared(self, frames: Tensor) -> Tensor:
+        """Frames as CLIP was trained on them: shorter side to its size (bicubic), centre cut, 8 bits; (F, 3, S, S)."""
+        pixels = frames.float().clamp(0, 1).permute(0, 3, 1, 2)
+        height, width = pixels.shape[-2:]
+        scale = self.side / min(height, width)
+        size = (max(self.side, int(height * scale)), max(self.side, int(width * scale)))
+        if size != (height, width):
+            pixels = F.interpolate(pixels, size=size, mode="bicubic", antialias=True, align_corners=False)
+        top, left = ((side - self.side) // 2 for side in size)
+        cut = pixels[..., top:top + self.side, left:left + self.side].clamp(0, 1).mul(255).round().div(255)
+        mean, std = (values.to(cut.device).view(3, 1, 1) for values in (self._mean, self._std))
+        return (cut - mean) / std
+
+    def _image_features(self, pixels: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self._model.visual_projection(self._model.vision_model(pixel_values=pixels).pooler_output)

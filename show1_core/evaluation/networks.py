@@ -1,0 +1,70 @@
+"""The public networks behind the metrics: which file each is, where people get it, and where it belongs.
+
+Nothing is downloaded. A network is a file or a folder in the user's folder of networks, known by its SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+CHUNK = 2**24  # bytes
+WEIGHTS = (".safetensors", ".bin", ".pt")
+
+
+class MissingNetwork(ValueError):
+    """A network's file or folder is not there, or cannot be read; the text is one sentence."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network by the names its file or folder may have, and where people get it."""
+
+    title: str
+    names: tuple[str, ...]
+    source: str
+
+
+I3D_STYLEGANV = Network(
+    "I3D for FVD as in StyleGAN-V", ("i3d_torchscript.pt",), "linked in the README of github.com/universome/stylegan-v")
+I3D_TATS = Network(
+    "I3D for FVD as in TATS", ("i3d_pretrained_400.pt",), "linked in the code of github.com/SongweiGe/TATS, saved as TorchScript")
+C3D = Network(
+    "C3D for the Inception score of videos", ("c3d_ucf101.pt",), "linked in the code of github.com/universome/stylegan-v")
+INCEPTION = Network(
+    "Inception-v3 for FID", ("inception-2015-12-05.pt", "inception"),
+    "the TorchScript file of github.com/NVlabs/stylegan3, or a folder in the layout of transformers")
+CLIP = Network(
+    "CLIP", ("clip-vit-base-patch32", "clip"), "the files of openai/clip-vit-base-patch32 on huggingface.co, in a folder")
+
+
+def find(network: Network, folder: Path) -> Path:
+    """The network's file or folder. Raises MissingNetwork."""
+    for name in network.names:
+        if (folder / name).exists():
+            return folder / name
+    names = " or ".join(network.names)
+    raise MissingNetwork(f"{network.title} is not in {folder}; get it ({network.source}) and put it there as {names}.")
+
+
+def load_script(path: Path) -> nn.Module:
+    """A TorchScript file, for inference on the CPU. Raises MissingNetwork for any other file."""
+    try:
+        return torch.jit.load(str(path), map_location="cpu").eval()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise MissingNetwork(f"{path} is no TorchScript file ({reason}); expected a network saved by torch.jit.save.") from error
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, or of a folder's weight files in order of name, in hexadecimal."""
+    found = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in WEIGHTS):
+        with file.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                found.update(chunk)
+    return found.hexdigest()

@@ -1,0 +1,293 @@
+"""scripts/evaluate.py on folders of tiny clips and networks with random weights."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from tiny_clip import write_clip
+from tiny_networks import frames_of, write_networks, write_video, write_videos
+
+COMMAND = Path(__file__).resolve().parents[2] / "scripts" / "evaluate.py"
+FRECHET = ("fvd", "fvd-tats", "fid-vid")
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory) -> Path:
+    folder = write_networks(tmp_path_factory.mktemp("networks"))
+    write_clip(folder / "clip")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory) -> Path:
+    """`drawn` and `real`, 24 clips each."""
+    root = tmp_path_factory.mktemp("sets")
+    for seed, name in enumerate(("drawn", "real")):
+        write_videos(root / name, 24, seed)
+    return root
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a run of the command ended, and what it said."""
+
+    failure: str
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def evaluate(monkeypatch):
+    """Run the command in this process, which has torch loaded; `paths` are its options."""
+    monkeypatch.syspath_prepend(str(COMMAND.parent))
+    command, terminal = importlib.import_module("evaluate"), importlib.import_module("terminal")
+
+    def run(*arguments, **paths) -> Done:
+        options = [str(word) for name, value in paths.items() for word in (f"--{name.replace('_', '-')}", value)]
+        out, err = StringIO(), StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                failure = "" if command.main([*arguments, *options, "--workers", "1", "--device", "cpu"]) == 0 else "not 0"
+            except terminal.Failure as error:
+                failure = str(error)
+        return Done(failure, out.getvalue(), err.getvalue())
+
+    yield run
+    for name in [name for name in sys.modules if name.split(".")[0] in ("evaluate", "evaluating")]:
+        del sys.modules[name]
+
+
+def figures(done: Done, output: Path) -> dict[str, dict]:
+    """The metrics of a run that went well."""
+    assert not done.failure, done.failure
+    return json.loads(output.read_text())["metrics"]
+
+
+def refused(done: Done) -> str:
+    """The one sentence of a run that was refused."""
+    assert done.failure and "\n" not in done.failure, done
+    return done.failure
+
+
+def table(file: Path, ids: list[str]) -> Path:
+    with file.open("w", newline="") as stream:
+        csv.writer(stream).writerows([("id", "prompt"), *((name, "a red circle moving left") for name in ids)])
+    return file
+
+
+def test_every_metric_in_one_run(evaluate, sets, networks, tmp_path):
+    prompts = table(tmp_path / "prompts.csv", [f"{number:05}" for number in range(24)])
+    done = evaluate(*FRECHET, "is", "clipsim", "consistency", generated=sets / "drawn", real=sets / "real", networks=networks,
+                    prompts=prompts, work=tmp_path / "work", output=tmp_path / "out.json")
+    found = figures(done, tmp_path / "out.json")
+    assert list(found) == [*FRECHET, "is", "clipsim", "consistency"]
+    assert all(one["clips"] == 24 and one["error"] > 0 and len(one["network"]["sha256"]) == 64 for one in found.values())
+    assert all(found[name]["value"] > 0 for name in FRECHET) and 1 < found["is"]["value"] < 101
+    assert -1 <= found["clipsim"]["value"] <= 1 and -1 <= found["consistency"]["value"] <= 1
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [
+        "metric", "FVD (styleganv)", "FVD (tats)", "FID-vid", "IS", "CLIPSIM", "frame consistency"]
+    assert found["fvd"]["network"]["sha256"] in done.stderr
+
+
+def test_the_command_is_the_library(evaluate, sets, networks, tmp_path):
+    """The value of the table is the distance of features that are computed here."""
+    import torch
+
+    from show1_core.evaluation import frechet_distance
+    from show1_core.evaluation.extractors import EXTRACTORS
+
+    done = evaluate("fvd", generated=sets / "drawn", real=sets / "real", networks=networks, work=tmp_path / "work",
+                    output=tmp_path / "out.json")
+    run = EXTRACTORS["i3d-styleganv"].prepare(networks / "i3d_torchscript.pt", torch.device("cpu"))
+    features = [torch.cat([run(torch.from_numpy(decoded(file))) for file in sorted((sets / name).iterdir())])
+                for name in ("drawn", "real")]
+    assert figures(done, tmp_path / "out.json")["fvd"]["value"] == pytest.approx(frechet_distance(*features), rel=1e-6)
+
+
+def decoded(file: Path) -> np.ndarray:
+    import av
+
+    with av.open(str(file)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_equal_sets_are_at_distance_zero_however_they_are_stored(evaluate, networks, tmp_path):
+    """Folders of pictures are clips, in the order of the numbers in their names."""
+    for number in range(12):
+        for frame, pixels in enumerate(frames_of(number, 18), start=1):
+            for file in (tmp_path / "a" / f"{number}" / f"frame_{frame}.png", tmp_path / "b" / f"{number}" / f"{frame:03}.png"):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(file)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a" / "sheet.png")  # of the whole folder, and no clip
+    done = evaluate(*FRECHET, generated=tmp_path / "a", real=tmp_path / "b", networks=networks, work=tmp_path / "work",
+                    output=tmp_path / "out.json")
+    for name, one in figures(done, tmp_path / "out.json").items():
+        assert one["value"] == pytest.approx(0, abs=1e-10) and one["clips"] == 12, name
+
+
+def test_another_number_of_frames_is_another_preprocessing(evaluate, networks, tmp_path):
+    for name, level in (("black", 0), ("white", 255)):
+        for number in range(4):
+            for frame in range(30):
+                file = tmp_path / name / f"{number}" / f"{frame}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (16, 16), (level,) * 3).save(file)
+    common = {"generated": tmp_path / "black", "networks": networks, "work": tmp_path / "work", "output": tmp_path / "out.json"}
+    found = figures(evaluate("fvd", **common, real=tmp_path / "white", frames=30, save_statistics=tmp_path / "kept"),
+                    tmp_path / "out.json")
+    assert found["fvd"]["preprocessing"].startswith("the middle 30 frames") and found["fvd"]["error"] == 0
+    assert "the preprocessing is 'the middle 16 frames" in refused(evaluate("fvd", **common, real=tmp_path / "kept"))
+    assert "it has 30 frames; 31 or more are needed" in evaluate("fvd", **common, real=tmp_path / "white", frames=31).stderr
+
+
+def test_a_batchs_output_is_taken_as_it_is(evaluate, networks, tmp_path):
+    for number in range(3):
+        write_video(tmp_path / "out" / f"id{number}" / "video_00001_.mp4", frames_of(number))
+        Image.new("RGB", (8, 8)).save(tmp_path / "out" / f"id{number}" / "sheet.png")
+    (tmp_path / "out" / "manifest.jsonl").write_text("{}\n")
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(json.dumps({"id": f"id{number}", "prompt": "a red circle"}) + "\n" for number in range(3)))
+    done = evaluate("clipsim", generated=tmp_path / "out", networks=networks, prompts=prompts, work=tmp_path / "work",
+                    output=tmp_path / "out.json")
+    assert figures(done, tmp_path / "out.json")["clipsim"]["clips"] == 3
+
+
+def test_a_real_set_is_measured_once(evaluate, sets, networks, tmp_path):
+    common = {"generated": sets / "drawn", "networks": networks, "output": tmp_path / "out.json"}
+    first = figures(evaluate(*FRECHET, **common, real=sets / "real", work=tmp_path / "w1", save_statistics=tmp_path / "kept"),
+                    tmp_path / "out.json")
+    assert sorted(file.name for file in (tmp_path / "kept").iterdir()) == [
+        "i3d-styleganv.safetensors", "i3d-tats.safetensors", "inception.safetensors"]
+    again = figures(evaluate(*FRECHET, **common, real=tmp_path / "kept", work=tmp_path / "w2"), tmp_path / "out.json")
+    for name in FRECHET:
+        assert again[name]["value"] == pytest.approx(first[name]["value"], rel=1e-6), name
+    assert again["fvd"]["error"] == pytest.approx(first["fvd"]["error"], rel=1e-6)
+    assert again["fid-vid"]["error"] <= first["fid-vid"]["error"]  # of its pictures only the covariance was kept
+    one_file = evaluate("fvd", **common, real=tmp_path / "kept" / "i3d-styleganv.safetensors", work=tmp_path / "w2")
+    assert figures(one_file, tmp_path / "out.json")["fvd"] == again["fvd"]
+
+
+REFUSALS = {
+    "no network": ("fvd", {"networks": "empty"}, "i3d_torchscript.pt"),
+    "no real videos": ("fvd", {"real": None}, "give --real a folder"),
+    "absent real videos": ("fvd", {"real": "absent"}, "is not there"),
+    "no prompts": ("clipsim", {}, "give --prompts"),
+    "a prompt is missing": ("clipsim", {"prompts": "short.csv"}, "00001 has no prompt"),
+    "a table without ids": ("clipsim", {"prompts": "wrong.csv"}, "row 1 of"),
+    "no clips": ("is", {"generated": "empty"}, "has no clips"),
+    "no folder": ("is", {"generated": "absent"}, "is no folder"),
+    "more clips than there are": ("is", {"clips": 25}, "fewer than --clips 25"),
+    "another number of clips": ("fvd", {"generated": "few"}, "20 generated and 24 real clips"),
+    "too few for the splits": ("is", {"generated": "handful"}, "3 clips; it needs 10"),
+    "not TorchScript": ("fvd", {"networks": "damaged"}, "is no TorchScript file"),
+    "statistics of nothing": ("fvd", {"real": "other.safetensors"}, "is no file of statistics"),
+    "statistics of another network": ("fvd", {"real": "kept", "networks": "others"}, "the network is"),
+}
+
+
+@pytest.fixture(scope="module")
+def wrong(sets, tmp_path_factory) -> Path:
+    """What the refusals name."""
+    from safetensors.numpy import save_file
+
+    root = tmp_path_factory.mktemp("wrong")
+    (root / "empty").mkdir()
+    (root / "damaged").mkdir()
+    (root / "damaged" / "i3d_torchscript.pt").write_bytes(b"nothing")
+    write_networks(root / "others", dimensions=5)
+    write_videos(root / "few", 20, 3)
+    write_videos(root / "handful", 3, 3)
+    table(root / "short.csv", ["00000"])
+    (root / "wrong.csv").write_text("number,words\n1,a\n")
+    save_file({"mean": np.zeros(3)}, root / "other.safetensors")
+    return root
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_cannot_be_measured_is_refused_in_a_sentence(evaluate, case, sets, networks, wrong):
+    metric, changed, sentence = REFUSALS[case]
+    common = {"generated": sets / "drawn", "real": sets / "real", "networks": networks, "work": wrong / "work"}
+    if changed.get("real") == "kept":
+        evaluate("fvd", **common, save_statistics=wrong / "kept")
+    named = {name: wrong / value if isinstance(value, str) else value for name, value in changed.items()}
+    options = {name: value for name, value in (common | named).items() if value is not None}
+    assert sentence in refused(evaluate(metric, **options))
+
+
+@pytest.mark.parametrize("count, broken", [(40, {3, 17}), pytest.param(2000, set(range(7, 2000, 100)), marks=pytest.mark.slow)],
+                         ids=["40 clips", "2,000 clips"])
+def test_broken_clips_are_named_and_left_out_only_when_asked(evaluate, count, broken, networks, tmp_path):
+    generated, real = (write_videos(tmp_path / name, count, seed, broken if name == "drawn" else ())
+                       for seed, name in enumerate(("drawn", "real")))
+    common = {"generated": generated, "networks": networks, "work": tmp_path / "work", "output": tmp_path / "out.json"}
+    done = evaluate("fvd", **common, real=real)
+    assert f"{len(broken)} clips cannot be read, such as {generated / f'{min(broken):05}.mp4'}" in refused(done)
+    assert {line.split(": ")[1] for line in done.stderr.splitlines() if line.startswith("broken: ")} == {
+        str(generated / f"{number:05}.mp4") for number in broken}
+    assert not (tmp_path / "out.json").exists()
+    unequal = refused(evaluate("fvd", "--skip-broken", **common, real=real))
+    assert f"{count - len(broken):,} generated and {count:,} real" in unequal
+    found = figures(evaluate("fvd", "--skip-broken", **common, real=real, clips=count - len(broken)), tmp_path / "out.json")
+    assert found["fvd"]["clips"] == count - len(broken)
+    assert len(json.loads((tmp_path / "out.json").read_text())["left out"]["generated"]) == len(broken)
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.slow)])
+def test_a_killed_run_goes_on_where_it_was_and_memory_stays_flat(evaluate, count, networks, tmp_path):
+    generated = write_videos(tmp_path / "drawn", count, 1)
+    work, output = tmp_path / "work", tmp_path / "out.json"
+    command = [sys.executable, str(COMMAND), "is", "--generated", str(generated), "--networks", str(networks),
+               "--work", str(work), "--workers", "1", "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        sizes = memory_until(process, work, count // 2)
+        assert process.poll() is None, "it was over before it could be killed"
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL) if sys.platform != "win32" else process.kill()
+    assert children and psutil.wait_procs(children, timeout=20)[1] == [], "a decoding process outlived the command"
+    kept = clips_in(work)
+    assert count // 4 <= kept < count
+    found = figures(evaluate("is", generated=generated, networks=networks, work=work, output=output), output)
+    assert sizes[-1] - sizes[0] <= 40 * 2**20, sizes
+    assert len(list(work.rglob("*.safetensors"))) <= -(-count // 64) + 1, "what was measured was measured again"
+    fresh = figures(evaluate("is", generated=generated, networks=networks, work=tmp_path / "fresh", output=output), output)
+    assert found == fresh
+
+
+def memory_until(process: subprocess.Popen, work: Path, clips: int) -> list[int]:
+    """The resident memory of a run from its first kept clips on, until it has kept so many."""
+    sizes: list[int] = []
+    while clips_in(work) < clips and process.poll() is None:
+        if clips_in(work):
+            sizes.append(psutil.Process(process.pid).memory_info().rss)
+        time.sleep(0.02)
+    return sizes
+
+
+def clips_in(work: Path) -> int:
+    """How many clips are kept, by the whole files of 64."""
+    return 64 * len(list(work.rglob("*.safetensors")))
+
+
+def test_a_clip_that_changed_is_measured_again(evaluate, networks, tmp_path):
+    generated = write_videos(tmp_path / "drawn", 12, 1)
+    common = {"generated": generated, "networks": networks, "work": tmp_path / "work", "output": tmp_path / "out.json"}
+    before = figures(evaluate("is", **common), tmp_path / "out.json")
+    write_video(generated / "00003.mp4", frames_of(99))
+    after = figures(evaluate("is", **common), tmp_path / "out.json")
+    assert after["is"]["value"] != before["is"]["value"]
+    assert after == figures(evaluate("is", **common | {"work": tmp_path / "fresh"}), tmp_path / "out.json")

@@ -1,0 +1,88 @@
+"""Takes are ranked by a CLIP that lies in the user's folders, here a tiny one with random weights."""
+
+from __future__ import annotations
+
+import folder_paths
+import pytest
+import torch
+from tiny_clip import write_clip
+
+
+@pytest.fixture
+def node(pack, tmp_path, monkeypatch):
+    """The node, with one CLIP in models/clip_vision; whatever the host finds elsewhere is not looked at."""
+    write_clip(tmp_path / "vision" / "tiny")
+    write_clip(tmp_path / "encoders" / "family" / "other", width=8, side=16, seed=1)
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "clip_vision", ([str(tmp_path / "vision")], {".safetensors"}))
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "text_encoders", ([str(tmp_path / "encoders")], {".safetensors"}))
+    return pack("nodes.ranking").Show1RankDrafts
+
+
+def takes(count: int, frames: int, height: int = 40, width: int = 64) -> torch.Tensor:
+    """Takes of flat colours, over the range as frames between stages are."""
+    drawn = torch.Generator().manual_seed(0)
+    colours = torch.rand(count, 1, 1, 1, 3, generator=drawn) * 1.4 - 0.2
+    return colours.expand(count, frames, height, width, 3).reshape(-1, height, width, 3).clone()
+
+
+PROMPT = "a red circle moving left"
+
+
+@pytest.mark.parametrize("clip", ["tiny", "family/other"])
+@pytest.mark.parametrize("count, frames", [(4, 2), (1, 3), (3, 1)])
+def test_the_best_take_comes_first(node, pack, clip, count, frames):
+    images = takes(count, frames)
+    ranked, sheet, best, score = node.execute(images, frames, PROMPT, clip).args
+    scorer = pack("nodes.ranking").ClipScorer.from_folder(pack("nodes.ranking").clips()[clip])
+    text = scorer.texts([PROMPT])[0]
+    expected = [float((scorer.frames(take) @ text).mean()) for take in images.split(frames)]
+    order = sorted(range(count), key=lambda take: -expected[take])
+    assert best == order[0] + 1 and score == pytest.approx(max(expected), rel=1e-6)
+    assert torch.equal(ranked, torch.cat([images.split(frames)[take] for take in order]))
+    assert sheet.shape[0] == 1 and sheet.shape[2] == frames * images.shape[2]
+
+
+def test_the_best_take_can_be_picked(node, pack):
+    images = takes(5, 2)
+    ranked, _, best, _ = node.execute(images, 2, PROMPT, "tiny").args
+    picked, _ = pack("nodes.drafts").Show1PickDraft.execute(images, best, 2).args
+    assert torch.equal(picked, ranked[:2])
+
+
+def test_another_prompt_gives_other_scores(node):
+    images = takes(6, 1)
+    scores = {node.execute(images, 1, prompt, "tiny").args[3] for prompt in (PROMPT, "a blue square on white", "up up up")}
+    assert len(scores) == 3
+
+
+@pytest.mark.parametrize("changed, sentence", [
+    ({"images": takes(1, 7)}, "7 frames, which is no number of takes of 2"),
+    ({"images": takes(2, 2) * float("nan")}, "NaN or infinity"),
+    ({"prompt": "  "}, "prompt is empty"),
+    ({"clip": "absent"}, "clip 'absent' is not there; models/clip_vision has tiny, family/other"),
+])
+def test_what_cannot_be_ranked_is_refused_in_a_sentence(node, changed, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        node.execute(**{"images": takes(2, 2), "frames": 2, "prompt": PROMPT, "clip": "tiny"} | changed)
+
+
+def test_a_clip_that_is_gone_is_said_before_the_run(node):
+    assert node.validate_inputs(clip="tiny") is True
+    assert "is not there" in node.validate_inputs(clip="absent")
+
+
+def test_a_cancel_stops_between_takes_and_gives_the_device_back(node, pack, monkeypatch):
+    import comfy.model_management as mm
+
+    seen = []
+    monkeypatch.setattr(pack("nodes.host").networks.mm, "free_memory", lambda *_: seen.append("freed"))
+    monkeypatch.setattr(pack("nodes.ranking").host, "progress_bar", lambda _: type("Bar", (), {"update_absolute": cancel}))
+    with pytest.raises(mm.InterruptProcessingException):
+        node.execute(takes(3, 1), 1, PROMPT, "tiny")
+    assert seen == ["freed"]
+
+
+def cancel(_number: int) -> None:
+    import comfy.model_management as mm
+
+    raise mm.InterruptProcessingException
