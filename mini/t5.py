@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scripts.launcher import torchvision_operators
-
 from .grammar import every_phrase
 
 TOKENS = 77  # every prompt is padded to this length (numerics 2.1)
@@ -71,7 +69,6 @@ class TextEncoder(nn.Module):
 
     def __init__(self, recipe: T5Recipe, tokenizer: Tokenizer, seed: int = 0) -> None:
         super().__init__()
-        self._operators = torchvision_operators()  # transformers imports torchvision, whose operators a CPU torch may lack
         from transformers import T5EncoderModel
 
         self.t5 = T5EncoderModel(config_of(recipe)).eval()
