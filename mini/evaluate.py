@@ -8,11 +8,11 @@ Prints the judge's figures after each stage, and the same with the prompts shuff
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import json
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,43 +28,21 @@ from show1_core.sampling import StageSampler
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, Stage
 
 from .export import WEIGHTS
+from .grammar import judged_prompts
 from .recipes import HIGH, LOW
-from .shapes import judged_prompts
-from .t5 import T5Recipe, TextEncoder, Tokenizer
+from .settings import SETTINGS
+from .t5 import TextEncoder, Tokenizer, text_recipe
 
 STAGES = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
 
 
-@dataclass(frozen=True)
-class Setting:
-    """How a stage of the mini is sampled."""
-
-    steps: int
-    guidance: float
-    noise_level: int = 0
-    denoise: float = 1.0
-
-
-# Guidance of 1 halves the work; only the keyframes need more, the others are told nearly everything by their condition.
-SETTINGS: dict[str, Setting] = {
-    "keyframes": Setting(steps=25, guidance=5.0),
-    "interpolation": Setting(steps=15, guidance=1.0),
-    "first-frame": Setting(steps=15, guidance=1.0, noise_level=100),
-    "sr1": Setting(steps=8, guidance=1.0, noise_level=100),
-    "sr2": Setting(steps=10, guidance=1.0, denoise=0.3),
-}
-
-
 def judge_module() -> ModuleType:
-    """benchmarks/judge.py, which is no part of the package."""
-    path = Path(__file__).parents[1] / "benchmarks" / "judge.py"
-    spec = importlib.util.spec_from_file_location("judge", path)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(f"{path} is missing: the judge comes with the repository, not with the package")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["judge"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    """benchmarks/judge_world.py, which is no part of the package."""
+    folder = Path(__file__).resolve().parents[1] / "benchmarks"
+    if not (folder / "judge_world.py").exists():
+        raise FileNotFoundError(f"{folder} has no judge_world.py: the judge comes with the repository, not with the package")
+    sys.path.insert(0, str(folder))
+    return importlib.import_module("judge_world")
 
 
 class Mini:
@@ -76,8 +54,7 @@ class Mini:
 
     def _text(self, tokenizer: Tokenizer) -> TextEncoder:
         folder = self.folder / "keyframes" / "text_encoder"
-        config = json.loads((folder / "config.json").read_text())
-        encoder = TextEncoder(T5Recipe(**{key: config[key] for key in T5Recipe.__dataclass_fields__}), tokenizer)
+        encoder = TextEncoder(text_recipe(folder), tokenizer)
         weights = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
         encoder.t5.load_state_dict(weights, strict=False)  # the embedding is stored once and shared
         return encoder.requires_grad_(False)
@@ -162,21 +139,27 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--held-out", action="store_true", help="combinations that training never saw")
+    parser.add_argument("--two", action="store_true", help="prompts of two solids")
     parser.add_argument("--last", choices=STAGES, default="sr2", help="stage to stop after")
+    parser.add_argument("--figures", type=Path, help="file for the figures, for the card")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path, help="folder for the frames, one .npy a stage and prompt")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     judge = judge_module()
-    prompts = judged_prompts(arguments.prompts, arguments.held_out)
-    began = time.monotonic()
+    prompts = judged_prompts(arguments.prompts, arguments.held_out, two=arguments.two)
+    began, found = time.monotonic(), {}
     for stage, clips in all_stages(Mini(arguments.folder, arguments.tokenizer), prompts, arguments.seed, arguments.last).items():
         verdicts = [judge.judge(clip) for clip in clips]
-        print(f"{stage}: {judge.score(verdicts, prompts)}; shuffled: {judge.score(verdicts, judge.shuffled(prompts))}")
+        score, control = judge.score(verdicts, prompts), judge.score(verdicts, judge.shuffled(prompts))
+        found[stage] = {"score": asdict(score), "shuffled": asdict(control)}
+        print(f"{stage}: {score}; shuffled: {control}")
         if arguments.save:
             arguments.save.mkdir(parents=True, exist_ok=True)
             for prompt, clip in zip(prompts, clips, strict=True):
                 np.save(arguments.save / f"{stage}-{prompt.replace(' ', '-')}.npy", clip)
+    if arguments.figures:
+        arguments.figures.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(f"{time.monotonic() - began:.0f} s")
 
 

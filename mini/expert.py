@@ -25,9 +25,10 @@ from show1_core.stages import LATENT_SR
 from show1_core.tuning.objectives import psnr
 
 from .recipes import HIGH, LATENT_SR_UNET, MIDDLE, VAE_RECIPE
-from .shapes import draw, frame_times, render
+from .render import render
 from .tasks import WINDOW, build_unet
 from .train import Workshop, load, part
+from .world import draw, frame_times
 
 STEPS = 20
 DENOISE = (0.3, 0.5, 0.8)

@@ -2,7 +2,8 @@
 
     python -m mini.export models/show1-mini --tokenizer DIR
 
-Weights are the averaged ones, in half precision. A stage that has not been trained yet is left out.
+Weights are the averaged ones, in half precision; `training.json` and the card are written with them. A stage that has not
+been trained yet is left out.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from show1_core.schedule import Schedule
 from show1_core.stages import FIRST_FRAME, PIXEL_SR
 
+from .card import card
 from .recipes import (
     FIRST_FRAME_UNET,
     INTERPOLATION_UNET,
@@ -77,7 +79,7 @@ def noising_config() -> dict[str, Any]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a config, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(dict(sorted(content.items())), indent=2) + "\n")
+    path.write_text(json.dumps(dict(sorted(content.items())), indent=2) + "\n", encoding="utf-8")
 
 
 def write_weights(path: Path, module: nn.Module) -> None:
@@ -139,6 +141,7 @@ def main() -> None:
     if "vae" in done:
         export_vae(shop, arguments.target)
     write_json(arguments.target / "training.json", summary(shop))
+    (arguments.target / "README.md").write_text(card(arguments.target), encoding="utf-8")
     size = sum(path.stat().st_size for path in arguments.target.rglob("*.safetensors"))
     print(f"{', '.join(sorted(done))}: {size / 1e6:.2f} MB of weights in {arguments.target}")
 

@@ -12,15 +12,16 @@ from torch import Tensor, autocast, nn
 
 from show1_core.tuning import objectives as goal
 
+from .grammar import caption
 from .recipes import HIGH, UNetRecipe, VaeRecipe, vae_config
-from .shapes import caption, draw
 from .t5 import TextEncoder
-from .tasks import GUIDED_FLOOR, WINDOW, DiffusionTask, clips, gaussian, spans
+from .tasks import GUIDED_FLOOR, PAIRS, WINDOW, DiffusionTask, clips, gaussian, spans
 from .vae_start import pass_colours_on
+from .world import draw
 
 KL_WEIGHT = 1e-6
 PATCH = 64  # rows and columns of the patches the autoencoder learns from
-LATENT_PATCH = (8, 12)  # rows and columns of the patches the latent stage learns from, a quarter of a frame
+LATENT_PATCH = (10, 16)  # rows and columns of the patches the latent stage learns from, a quarter of a frame
 WHOLE_EVERY = 8  # one in so many steps sees whole frames, for the attention in the middle
 
 
@@ -44,7 +45,7 @@ class Autoencoder(nn.Module):
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         whole = data.integers(WHOLE_EVERY) == 0
-        scenes = draw(data, 1 if whole else batch)
+        scenes = draw(data, 1 if whole else batch, pairs=PAIRS)
         frames = clips(scenes, spans(data, len(scenes), 1), HIGH)[:, :, 0].to(self.vae.device)  # (B, 3, H, W)
         if not whole:
             top, left = (int(data.integers(0, size - PATCH + 1)) for size in HIGH)
@@ -101,7 +102,7 @@ class Bank:
         data = np.random.default_rng((seed, int(held_out)))
         latents, captions = [], []
         for _ in range(count):
-            scenes = draw(data, 1, held_out)
+            scenes = draw(data, 1, held_out, PAIRS)
             latents.append(encode(vae, clips(scenes, spans(data, 1, WINDOW), HIGH)))
             captions.append(caption(data, scenes[0].kind))
         return cls(torch.stack(latents) * vae.config.scaling_factor, tuple(captions))

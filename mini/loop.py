@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Plan:
-    """How one stage is trained.
+    """How one stage is trained: AdamW and Muon at one learning rate.
 
     The learning rate rises over `warmup` steps, stays, and falls linearly to zero over the last `decay` part. A batch
     is computed in `shards`, each in a thread of its own: on a busy machine threads that never wait for each other
@@ -68,13 +68,29 @@ def streams(plan: Plan, step: int, shard: int) -> tuple[np.random.Generator, tor
     return data, torch.Generator().manual_seed(int(data.integers(2**62)))
 
 
-def decayed(parameters: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
-    """Names of the parameters with weight decay, and of those without: norms, biases and word vectors.
+def is_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether Muon trains it: the weight of a layer inside the network.
 
-    Most words occur in few captions or in none.
+    The first and the last layer, norms, biases and word vectors are AdamW's. Most words occur in few captions or in none.
     """
-    matrices = [name for name, p in parameters.items() if p.ndim > 1 and p.shape[0] < 4096]
-    return matrices, [name for name in parameters if name not in matrices]
+    return parameter.ndim > 1 and parameter.shape[0] < 4096 and not name.endswith(("conv_in.weight", "conv_out.weight"))
+
+
+def optimizers(parameters: Mapping[str, Tensor], plan: Plan) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices (Jordan et al. 2024), AdamW for all else; either may have nothing to do.
+
+    Muon knows matrices only: it gets each weight as (outputs, everything else), a view that is the same memory, so its
+    gradients have to be handed over (`Trainer._hand_over`).
+    """
+    matrices = [nn.Parameter(p.data.flatten(1)) for name, p in parameters.items() if is_matrix(name, p)]
+    others = [p for name, p in parameters.items() if not is_matrix(name, p)]
+    made: list[torch.optim.Optimizer] = []
+    if matrices:
+        made.append(torch.optim.Muon(
+            matrices, lr=plan.learning_rate, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw"))
+    if others:
+        made.append(torch.optim.AdamW(others, lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=0.0))
+    return made
 
 
 class Trainer:
@@ -84,12 +100,7 @@ class Trainer:
         self.task: Any = task  # a Module and a Task
         self.plan, self.folder = plan, folder
         self.parameters = {name: p for name, p in task.named_parameters() if p.requires_grad}
-        matrices, vectors = decayed(self.parameters)
-        groups = [
-            {"params": [self.parameters[name] for name in matrices], "weight_decay": plan.weight_decay},
-            {"params": [self.parameters[name] for name in vectors], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.99))
+        self.optimizers = optimizers(self.parameters, plan)
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.workers = ThreadPoolExecutor(plan.shards)
         self.step, self.seconds = 0, 0.0
@@ -106,7 +117,7 @@ class Trainer:
         state = {
             "step": self.step, "seconds": self.seconds, "recent": self.recent, "plan": asdict(self.plan),
             "weights": {name: p.detach() for name, p in self.parameters.items()},
-            "average": self.average, "optimizer": self.optimizer.state_dict(),
+            "average": self.average, "optimizers": [each.state_dict() for each in self.optimizers],
         }
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
@@ -114,40 +125,41 @@ class Trainer:
 
     @torch.no_grad()
     def resume(self) -> bool:
-        """Continue from the checkpoint if there is one.
-
-        Parameters that learned then and are frozen now take their average and keep it.
-        """
+        """Continue from the checkpoint if there is one."""
         if not self.checkpoint.exists():
             return False
         state = torch.load(self.checkpoint, map_location=next(iter(self.parameters.values())).device, weights_only=True)
-        for name, parameter in self.task.named_parameters():
-            if name in state["average"]:
-                parameter.copy_(state["weights" if name in self.parameters else "average"][name])
+        for name, parameter in self.parameters.items():
+            parameter.copy_(state["weights"][name])
         self.average = state["average"]
-        matrices, vectors = decayed(state["weights"])
-        moments = state["optimizer"]["state"]  # by the parameter's place in the optimizer's groups
-        for place, name in enumerate([*matrices, *vectors]):
-            if name in self.parameters and place in moments:  # a start from finished weights has none
-                count = moments[place]["step"].cpu()  # where the optimizer keeps it, whatever the device
-                self.optimizer.state[self.parameters[name]] = {**moments[place], "step": count}
+        for each, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            each.load_state_dict(kept)
         self.step, self.seconds, self.recent = state["step"], state["seconds"], state["recent"]
         return True
 
     def advance(self) -> float:
         """One step; returns its loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.plan, self.step)
         shards = list(self.workers.map(self._shard, range(self.plan.shards)))
         for parameter, *gradients in zip(self.parameters.values(), *(gradients for _, gradients in shards), strict=True):
             parameter.grad = torch.stack(gradients).mean(dim=0) if len(gradients) > 1 else gradients[0]
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), self.plan.clip)
-        self.optimizer.step()
+        self._hand_over()
+        for each in self.optimizers:
+            for group in each.param_groups:
+                group["lr"] = learning_rate(self.plan, self.step)
+            each.step()
         keep = average_weight(self.plan, self.step)
         averages = [self.average[name] for name in self.parameters]
         torch._foreach_lerp_(averages, [p.detach() for p in self.parameters.values()], 1 - keep)
         self.step += 1
         return sum(loss for loss, _ in shards) / len(shards)
+
+    def _hand_over(self) -> None:
+        """Give each matrix of Muon the gradient of the weight whose memory it shares."""
+        weights = [p for name, p in self.parameters.items() if is_matrix(name, p)]
+        if weights:
+            for matrix, weight in zip(self.optimizers[0].param_groups[0]["params"], weights, strict=True):
+                matrix.grad = None if weight.grad is None else weight.grad.flatten(1)
 
     def _shard(self, shard: int) -> tuple[float, tuple[Tensor, ...]]:
         """Loss and gradients of one part of the batch."""

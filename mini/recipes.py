@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, Stage
@@ -10,7 +10,7 @@ from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, 
 from .loop import Plan
 from .t5 import T5Recipe
 
-LOW, MIDDLE, HIGH = (16, 24), (64, 96), (128, 192)  # height, width of the cascade's three sizes
+LOW, MIDDLE, HIGH = (20, 32), (80, 128), (160, 256)  # height, width of the cascade's three sizes
 SR_SCALE = 1.4142271248762552  # the published number, not the square root of two (numerics T14)
 
 
@@ -27,18 +27,17 @@ class UNetRecipe:
     groups: int = 8
     text_dim: int = T5Recipe.d_model
     time_dim: int | None = None  # four times the first level's channels
-
-    @property
-    def temporal(self) -> bool:
-        """Whether it is a model of clips, not of images."""
-        return self.stage is not FIRST_FRAME
+    temporal: bool = True  # a model of clips, not of images
 
 
-# Three levels of 8x16x24; 32 channels is the least that the norms of the temporal convolutions allow.
-KEYFRAMES_UNET = UNetRecipe(KEYFRAMES, 3, 6, (32, 32, 64), "RRS")
-INTERPOLATION_UNET = UNetRecipe(INTERPOLATION, 7, 6, (32, 32, 64), "RRS")
+# Three levels of 8x20x32, text, space and time attended to at two of them, like the published model; 32 channels is the
+# least that the norms of the temporal convolutions allow.
+KEYFRAMES_UNET = UNetRecipe(KEYFRAMES, 3, 6, (32, 64, 96), "RSS", head_dim=32)
+# What the keyframe model is before it knows of time: its spatial layers (paper section 3.2 starts from an image model).
+IMAGES_UNET = replace(KEYFRAMES_UNET, temporal=False)
+INTERPOLATION_UNET = replace(KEYFRAMES_UNET, stage=INTERPOLATION, in_channels=7)
 # The condition says nearly everything here, so two levels do; the video model has the image model's spatial layers.
-FIRST_FRAME_UNET = UNetRecipe(FIRST_FRAME, 6, 6, (32, 32), "RR", time_dim=32)
+FIRST_FRAME_UNET = UNetRecipe(FIRST_FRAME, 6, 6, (32, 32), "RR", time_dim=32, temporal=False)
 PIXEL_SR_UNET = UNetRecipe(PIXEL_SR, 6, 6, (32, 32), "RR", time_dim=32)
 LATENT_SR_UNET = UNetRecipe(LATENT_SR, 4, 4, (32,), "D", head_dim=4)
 
@@ -125,7 +124,8 @@ T5_RECIPE = T5Recipe()
 VAE_RECIPE = VaeRecipe()
 
 PLANS: dict[str, Plan] = {
-    "keyframes": Plan(steps=3600, batch=8, learning_rate=2e-3, decay=0.6),
+    "images": Plan(steps=2400, batch=48, learning_rate=2.5e-3, decay=0.5),
+    "keyframes": Plan(steps=6000, batch=8, learning_rate=2e-3, decay=0.6),
     "interpolation": Plan(steps=750, batch=8, learning_rate=1.5e-3, decay=0.5),
     "first-frame": Plan(steps=640, batch=12, learning_rate=1.5e-3, decay=0.5),
     "sr1": Plan(steps=1200, batch=2, learning_rate=1e-3, decay=0.5),

@@ -8,18 +8,20 @@ Averages and steps of the optimizer are not exported: a stage starts at step 0 o
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from show1_core.checkpoints import load_unet
+
 from .export import UNETS, WEIGHTS
-from .latent import Autoencoder
 from .loop import Trainer
-from .recipes import PLANS, T5_RECIPE, VAE_RECIPE
-from .t5 import TextEncoder, Tokenizer
-from .tasks import build_unet
+from .recipes import PLANS
+from .t5 import TextEncoder, Tokenizer, text_recipe
 from .train import load
 
 
@@ -50,20 +52,21 @@ def keep(stage: str, parts: dict[str, nn.Module], folder: Path) -> None:
 def restore(source: Path, folder: Path, tokenizer: Path) -> list[str]:
     """Every stage that `source` has and `folder` has not; their names."""
     done = []
-    for stage, recipe in UNETS.items():
+    for stage in UNETS:
         if (folder / stage / "state.pt").exists() or not (source / stage / "unet").is_dir():
             continue
-        unet = build_unet(recipe, seed=0)
-        load(unet, read(source / stage / "unet" / WEIGHTS))
+        unet = load_unet(source / stage).requires_grad_(True)
         parts: dict[str, nn.Module] = {"unet": unet}
         if stage == "keyframes":  # the text encoder learns with this stage
-            parts["text"] = TextEncoder(T5_RECIPE, Tokenizer(tokenizer))
+            parts["text"] = TextEncoder(text_recipe(source / stage / "text_encoder"), Tokenizer(tokenizer))
             weights = read(source / stage / "text_encoder" / "model.safetensors")
             load(parts["text"], {f"t5.{name}": tensor for name, tensor in weights.items()})
         keep(stage, parts, folder)
         done.append(stage)
+    from diffusers import AutoencoderKL
+
     if (source / "sr2" / "vae").is_dir() and not (folder / "vae" / "state.pt").exists():
-        vae = Autoencoder(VAE_RECIPE).vae
+        vae: Any = AutoencoderKL.from_config(json.loads((source / "sr2" / "vae" / "config.json").read_text(encoding="utf-8")))
         load(vae, read(source / "sr2" / "vae" / WEIGHTS))
         keep("vae", {"vae": vae}, folder)
         done.append("vae")

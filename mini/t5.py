@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .shapes import BACKGROUNDS, PLAIN, STATED, kinds
+from .grammar import every_phrase
 
 TOKENS = 77  # every prompt is padded to this length (numerics 2.1)
 
@@ -19,9 +20,9 @@ TOKENS = 77  # every prompt is padded to this length (numerics 2.1)
 class T5Recipe:
     """Sizes of the encoder; the vocabulary is that of the published T5."""
 
-    d_model: int = 32
-    d_ff: int = 96
-    d_kv: int = 8
+    d_model: int = 64
+    d_ff: int = 128
+    d_kv: int = 16
     num_heads: int = 4
     num_layers: int = 2
     vocab_size: int = 32128
@@ -30,6 +31,12 @@ class T5Recipe:
     layer_norm_epsilon: float = 1e-6
     relative_attention_num_buckets: int = 32
     relative_attention_max_distance: int = 128
+
+
+def text_recipe(folder: Path) -> T5Recipe:
+    """The sizes that an exported encoder has."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return T5Recipe(**{field.name: config[field.name] for field in fields(T5Recipe)})
 
 
 class Tokenizer:
@@ -57,15 +64,6 @@ def config_of(recipe: T5Recipe) -> Any:
     return T5Config(**asdict(recipe), **roles)
 
 
-def every_caption() -> list[str]:
-    """All captions that training or a judge may use, the empty one first."""
-    named = [*kinds(held_out=False), *kinds(held_out=True)]
-    spelled = {template.format(**vars(kind)) for kind in named for template in (PLAIN, STATED)}
-    if not all(any(name in text for text in spelled) for name in BACKGROUNDS):
-        raise ValueError("a background is named by no caption")
-    return ["", *sorted(spelled)]
-
-
 class TextEncoder(nn.Module):
     """T5 encoder: prompts -> states (B, 77, d_model)."""
 
@@ -76,23 +74,28 @@ class TextEncoder(nn.Module):
         self.t5 = T5EncoderModel(config_of(recipe)).eval()
         self.tokenizer = tokenizer
         self._known: dict[str, tuple[Tensor, Tensor]] = {}
-        self._silence_unused(seed)
+        self._start(seed)
 
-    def _silence_unused(self, seed: int) -> None:
-        """Zero the embeddings of tokens that no caption has: a word never learnt should say nothing."""
-        captions = every_caption()
-        ids, masks = self.tokenizer(captions)
-        self._known = dict(zip(captions, zip(ids, masks, strict=True), strict=True))
-        used = ids.unique()
+    @torch.no_grad()
+    def _start(self, seed: int) -> None:
+        """Word vectors at random for the words of the small world, zero for all others: a word never learnt says nothing.
+
+        Padding is zero too, so its states begin as the mean of what the words say. They are most of the 77 states, and the
+        UNet's pooled text their mean: from the first step on it hears every word, not the padding.
+        """
+        ids, masks = self.tokenizer(every_phrase())
+        used = ids[masks.bool()].unique()
         table = self.t5.get_input_embeddings().weight
-        values = torch.randn((len(used), table.shape[1]), generator=torch.Generator().manual_seed(seed))
-        with torch.no_grad():
-            table.zero_()
-            table[used] = values
+        table.zero_()
+        table[used] = torch.randn((len(used), table.shape[1]), generator=torch.Generator().manual_seed(seed))
+
+    def _tokens(self, prompt: str) -> tuple[Tensor, Tensor]:
+        """ids and mask (77,) of a prompt; the same sentences come again and again."""
+        if prompt not in self._known:
+            ids, mask = self.tokenizer([prompt])
+            self._known[prompt] = (ids[0], mask[0])
+        return self._known[prompt]
 
     def forward(self, prompts: Sequence[str]) -> Tensor:
-        if not all(prompt in self._known for prompt in prompts):
-            ids, mask = self.tokenizer(prompts)
-        else:
-            ids, mask = (torch.stack(rows) for rows in zip(*(self._known[prompt] for prompt in prompts), strict=True))
-        return self.t5(input_ids=ids.to(self.t5.device), attention_mask=mask.to(self.t5.device)).last_hidden_state
+        ids, mask = (torch.stack(rows).to(self.t5.device) for rows in zip(*map(self._tokens, prompts), strict=True))
+        return self.t5(input_ids=ids, attention_mask=mask).last_hidden_state

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,11 +16,14 @@ from show1_core.stages import LATENT_SR
 from show1_core.tuning import objectives as goal
 
 from . import operations
+from .grammar import caption
 from .recipes import LOW, MIDDLE, UNetRecipe, unet_config
-from .shapes import FRAMES, KEYFRAMES, Scene, caption, draw, frame_times, keyframe_times, render
+from .render import render
 from .start import pass_noise_on, quiet_time
 from .t5 import TextEncoder
+from .world import FRAMES, KEYFRAMES, Scene, draw, frame_times, keyframe_times
 
+PAIRS = 0.25  # of the clips show two solids
 TEXT_DROPPED = 0.1  # of the samples learn without text, for classifier-free guidance
 FIRST_DROPPED = 0.3  # of the super-resolution samples learn without a clean first frame
 NOISE_LEVELS = 500  # conditions of super-resolution are noised to a random level below
@@ -30,7 +32,7 @@ WEIGHT_FLOOR = 0.0005
 BLEND_FLOOR = 0.01  # of the interpolation: it has to learn early in a run to trust the keyframes
 GUIDED_FLOOR = 0.1  # where a picture is given, the noisy end decides little
 WINDOW = 8
-CROP = 24  # rows of the patches super-resolution learns from, at its large size
+CROP = (32, 48)  # rows and columns of the patches super-resolution learns from, at its large size
 
 
 def build_unet(recipe: UNetRecipe, seed: int) -> UNet:
@@ -100,33 +102,42 @@ class DiffusionTask(nn.Module):
             return self.unet(sample, timestep, text, level).float()
 
 
-@dataclass(frozen=True)
-class KeyframeOptions:
-    """What may change from one phase of the keyframes' training to the next.
+class TextToFrames(DiffusionTask):
+    """What the image and the keyframe model share: frames from noise and a caption. The text encoder learns along."""
 
-    `late`: share of the timesteps from the last tenth; whether the text encoder still learns.
-    """
+    late = 0.5  # share of the timesteps from the last tenth
 
-    late: float = 0.5
-    text_learns: bool = True
+    def __init__(self, recipe: UNetRecipe, text: TextEncoder, seed: int = 0) -> None:
+        super().__init__(recipe, text, seed)
+        self.text.requires_grad_(True)
 
-
-class Keyframes(DiffusionTask):
-    """Stage 1 (paper eq. 5): eight frames from noise and a caption. The text encoder learns along."""
-
-    def __init__(self, recipe: UNetRecipe, text: TextEncoder, options: KeyframeOptions) -> None:
-        super().__init__(recipe, text)
-        self.text.requires_grad_(options.text_learns)
-        self.late = options.late
-
-    def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
-        scenes = draw(data, batch)
-        clean = clips(scenes, keyframe_times(), LOW).to(self.device)
-        timestep = self.timesteps(batch, noise, late=self.late)
+    def error(self, clean: Tensor, scenes: Sequence[Scene], data: np.random.Generator, noise: torch.Generator) -> Tensor:
+        """The weighted error of the noise guess (paper eq. 5) for clean frames of some scenes."""
+        timestep = self.timesteps(len(clean), noise, late=self.late)
         epsilon = gaussian(clean, noise)
         text = self.describe(self.captions(scenes, data), data)
         prediction = self.predict(goal.noised(clean, epsilon, timestep, self.abar), timestep, text)
         return goal.noise_prediction(prediction, epsilon, self.weight[timestep])
+
+
+class Images(TextToFrames):
+    """Single frames of clips, for the spatial layers of the keyframe model.
+
+    A frame costs a twentieth of a clip to learn from, and most of what a prompt says can be learnt from frames.
+    """
+
+    def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
+        scenes = draw(data, batch, pairs=PAIRS)
+        clean = clips(scenes, data.uniform(size=(batch, 1)), LOW)[:, :, 0].to(self.device)  # (B, 3, H, W)
+        return self.error(clean, scenes, data, noise)
+
+
+class Keyframes(TextToFrames):
+    """Stage 1: eight frames."""
+
+    def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
+        scenes = draw(data, batch, pairs=PAIRS)
+        return self.error(clips(scenes, keyframe_times(), LOW).to(self.device), scenes, data, noise)
 
 
 class Interpolation(DiffusionTask):
@@ -135,7 +146,7 @@ class Interpolation(DiffusionTask):
     floor = BLEND_FLOOR
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
-        scenes = draw(data, batch)
+        scenes = draw(data, batch, pairs=PAIRS)
         clean = clips(scenes, spans(data, batch, 5, (FRAMES - 1) // (KEYFRAMES - 1)), LOW).to(self.device)
         condition = cascade.pair_condition(clean[:, :, [0, -1]])
         timestep = self.timesteps(batch, noise, late=0.3)
@@ -154,9 +165,8 @@ class SuperResolution(DiffusionTask):
         """Large frames and the enlarged small ones, the same patch of both: (B, 3, F, h, w) each."""
         large = clips(scenes, times, MIDDLE)
         condition = cascade.enlarge(clips(scenes, times, LOW), MIDDLE[0] // LOW[0])
-        width = CROP * MIDDLE[1] // MIDDLE[0]
-        top, left = (int(data.integers(0, (size - part) // 4 + 1)) * 4 for size, part in zip(MIDDLE, (CROP, width), strict=True))
-        window = (..., slice(top, top + CROP), slice(left, left + width))
+        top, left = (int(data.integers(0, (size - part) // 4 + 1)) * 4 for size, part in zip(MIDDLE, CROP, strict=True))
+        window = (..., slice(top, top + CROP[0]), slice(left, left + CROP[1]))
         return large[window].to(self.device), condition[window].to(self.device)
 
 
@@ -164,7 +174,7 @@ class FirstFrame(SuperResolution):
     """Stage 3a: one frame four times as large (numerics 2.6); the variance channels learn their own divergence."""
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
-        scenes = draw(data, batch)
+        scenes = draw(data, batch, pairs=PAIRS)
         large, condition = (clip[:, :, 0] for clip in self.pair(scenes, spans(data, batch, 1), data))  # (B, 3, h, w)
         level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch)).to(self.device)
         timestep = self.timesteps(batch, noise)
@@ -181,7 +191,7 @@ class PixelSR(SuperResolution):
     """Stage 3: eight frames four times as large, mostly given the first of them (numerics 2.5, T11)."""
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
-        scenes = draw(data, batch)
+        scenes = draw(data, batch, pairs=PAIRS)
         large, condition = self.pair(scenes, spans(data, batch, WINDOW), data)
         level = torch.from_numpy(data.integers(0, NOISE_LEVELS, batch)).to(self.device)
         known = torch.from_numpy(data.uniform(size=batch) >= FIRST_DROPPED).to(self.device)

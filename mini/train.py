@@ -2,7 +2,7 @@
 
     python -m mini.train --stage keyframes --tokenizer DIR
 
-DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: keyframes, vae, then interpolation,
+DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: images, keyframes, vae, then interpolation,
 first-frame, sr1 and sr2, which take the text encoder (and some their first weights) from the stages before.
 """
 
@@ -21,6 +21,7 @@ from .latent import Autoencoder, Bank, LatentSR, standardised
 from .loop import Trainer
 from .recipes import (
     FIRST_FRAME_UNET,
+    IMAGES_UNET,
     INTERPOLATION_UNET,
     KEYFRAMES_UNET,
     LATENT_SR_UNET,
@@ -31,7 +32,7 @@ from .recipes import (
 )
 from .start import inherit
 from .t5 import TextEncoder, Tokenizer
-from .tasks import FirstFrame, Interpolation, KeyframeOptions, Keyframes, PixelSR
+from .tasks import FirstFrame, Images, Interpolation, Keyframes, PixelSR
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,6 @@ class Workshop:
 
     folder: Path
     tokenizer: Path
-    keyframes: KeyframeOptions = KeyframeOptions()
 
     def average(self, stage: str) -> dict[str, Tensor]:
         """Averaged weights of a stage that has been trained. Raises FileNotFoundError, naming the command, if it has not."""
@@ -84,6 +84,16 @@ def load(module: nn.Module, weights: dict[str, Tensor]) -> None:
         parameter.copy_(weights[name])
 
 
+def keyframes(shop: Workshop) -> nn.Module:
+    """Starts from the image model's spatial weights and its text encoder (paper section 3.2)."""
+    start = shop.average("images")
+    text = shop.text(trained=False)
+    load(text, part(start, "text."))
+    task = Keyframes(KEYFRAMES_UNET, text)
+    inherit(task.unet, part(start, "unet."))
+    return task
+
+
 def interpolation(shop: Workshop) -> nn.Module:
     """Starts from the keyframe weights (paper section 3.2)."""
     task = Interpolation(INTERPOLATION_UNET, shop.text())
@@ -99,7 +109,8 @@ def pixel_sr(shop: Workshop) -> nn.Module:
 
 
 TASKS: dict[str, Callable[[Workshop], nn.Module]] = {
-    "keyframes": lambda shop: Keyframes(KEYFRAMES_UNET, shop.text(trained=False), shop.keyframes),
+    "images": lambda shop: Images(IMAGES_UNET, shop.text(trained=False)),
+    "keyframes": keyframes,
     "interpolation": interpolation,
     "first-frame": lambda shop: FirstFrame(FIRST_FRAME_UNET, shop.text()),
     "sr1": pixel_sr,
@@ -114,6 +125,7 @@ def set_up_torch(threads: int, device: torch.device) -> None:
     torch.set_num_threads(threads)
     if device.type != "cpu":
         return
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)  # plain attention stays in bfloat16
     # The fused attention is slow for heads of eight channels over eight frames.
     torch.backends.cuda.enable_flash_sdp(False)
     torch.backends.cuda.enable_mem_efficient_sdp(False)
@@ -128,15 +140,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="length of the plan, if not the recorded one")
     parser.add_argument("--threads", type=int, default=1, help="threads inside a layer, for each half of the batch")
     parser.add_argument("--device", default="cpu", help="cpu, or a GPU such as cuda")
-    parser.add_argument("--late", type=float, default=KeyframeOptions.late, help="keyframes: share of the last tenth's timesteps")
-    parser.add_argument("--freeze-text", action="store_true", help="keyframes: leave the text encoder as it is by now")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     set_up_torch(arguments.threads, device)
     plan = PLANS[arguments.stage]
     plan = replace(plan, steps=arguments.steps or plan.steps)
-    shop = Workshop(
-        arguments.folder, arguments.tokenizer, KeyframeOptions(arguments.late, not arguments.freeze_text))
+    shop = Workshop(arguments.folder, arguments.tokenizer)
     task = TASKS[arguments.stage](shop).to(device)
     trainer = Trainer(task, plan, arguments.folder / arguments.stage)
     trainer.resume()

@@ -12,7 +12,7 @@ from torch import nn
 
 from mini import latent, recipes, tasks
 from mini.latent import Autoencoder, Bank, LatentSR
-from mini.tasks import FirstFrame, Interpolation, KeyframeOptions, Keyframes, PixelSR
+from mini.tasks import FirstFrame, Images, Interpolation, Keyframes, PixelSR
 from show1_core.tuning.objectives import noised
 
 ELSEWHERE = torch.device("meta")
@@ -23,7 +23,7 @@ class States(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.table = nn.Parameter(torch.randn(1, 77, 32))
+        self.table = nn.Parameter(torch.randn(1, 77, recipes.T5_RECIPE.d_model))
 
     def forward(self, prompts):
         return self.table.expand(len(prompts), -1, -1)
@@ -34,11 +34,12 @@ def tiny(recipe):
 
 
 TASKS = {
-    "keyframes": lambda: Keyframes(tiny(recipes.KEYFRAMES_UNET), States(), KeyframeOptions()),
+    "images": lambda: Images(tiny(recipes.IMAGES_UNET), States()),
+    "keyframes": lambda: Keyframes(tiny(recipes.KEYFRAMES_UNET), States()),
     "interpolation": lambda: Interpolation(tiny(recipes.INTERPOLATION_UNET), States()),
     "first-frame": lambda: FirstFrame(recipes.FIRST_FRAME_UNET, States()),
     "sr1": lambda: PixelSR(recipes.PIXEL_SR_UNET, States()),
-    "sr2": lambda: LatentSR(recipes.LATENT_SR_UNET, States(), Bank(torch.randn(4, 4, 8, 16, 24), ("a", "b", "c", "d"))),
+    "sr2": lambda: LatentSR(recipes.LATENT_SR_UNET, States(), Bank(torch.randn(4, 4, 8, 20, 32), ("a", "b", "c", "d"))),
     "vae": lambda: Autoencoder(recipes.VAE_RECIPE),
 }
 

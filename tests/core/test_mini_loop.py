@@ -8,10 +8,10 @@ from torch import nn
 
 from mini import operations
 from mini.loop import Plan, Trainer, average_weight, learning_rate
-from mini.recipes import FIRST_FRAME_UNET, INTERPOLATION_UNET, KEYFRAMES_UNET, PIXEL_SR_UNET, unet_config
-from mini.shapes import draw, keyframe_times
+from mini.recipes import FIRST_FRAME_UNET, IMAGES_UNET, INTERPOLATION_UNET, KEYFRAMES_UNET, PIXEL_SR_UNET, unet_config
 from mini.start import inherit
 from mini.tasks import build_unet, clips
+from mini.world import draw, keyframe_times
 from show1_core.models.config import UNetConfig
 from show1_core.models.unet import UNet
 from show1_core.schedule import Schedule, signal_variance
@@ -61,19 +61,6 @@ def test_resuming_after_a_kill_changes_nothing(tmp_path):
         assert torch.equal(whole.average[name], resumed.average[name]), name
 
 
-def test_frozen_parameters_keep_their_average(tmp_path):
-    first = Trainer(TinyTask(), PLAN, tmp_path)
-    first.run(until=3)
-    task = TinyTask()
-    task.unet.conv_in.requires_grad_(False)
-    later = Trainer(task, PLAN, tmp_path)
-    assert later.resume()
-    later.run(until=5)
-    assert torch.equal(task.unet.conv_in.weight, first.average["unet.conv_in.weight"])
-    assert torch.equal(later.average["unet.conv_in.weight"], first.average["unet.conv_in.weight"])
-    assert not torch.equal(later.average["unet.conv_out.weight"], first.average["unet.conv_out.weight"])
-
-
 def test_a_kill_while_saving_leaves_the_checkpoint_before(tmp_path):
     trainer = Trainer(TinyTask(), PLAN, tmp_path)
     trainer.run(until=1)
@@ -118,10 +105,20 @@ def test_a_fresh_unet_takes_its_input_for_noise(recipe):
     assert (guess - sample[:, :3]).square().mean() < 1e-3
 
 
+def test_the_keyframe_model_starts_as_the_image_model_on_every_frame():
+    image, video = build_unet(IMAGES_UNET, 1), build_unet(KEYFRAMES_UNET, 2)
+    missing = inherit(video, dict(image.named_parameters()))
+    assert missing and all("temp_" in name for name in missing)
+    clip, text = torch.randn(2, 3, 4, 20, 32), torch.randn(2, 5, KEYFRAMES_UNET.text_dim)
+    with torch.no_grad():
+        frames = [image(clip[:, :, frame], torch.tensor(500), text) for frame in range(4)]
+        torch.testing.assert_close(video(clip, torch.tensor(500), text), torch.stack(frames, dim=2), rtol=1e-4, atol=1e-4)
+
+
 def test_interpolation_starts_as_the_keyframe_model():
     keyframes, interpolation = build_unet(KEYFRAMES_UNET, 1), build_unet(INTERPOLATION_UNET, 2)
     assert inherit(interpolation, dict(keyframes.named_parameters())) == []
-    clip, rest, text = torch.randn(1, 3, 4, 8, 12), torch.randn(1, 4, 4, 8, 12), torch.randn(1, 5, 32)
+    clip, rest, text = torch.randn(1, 3, 4, 8, 12), torch.randn(1, 4, 4, 8, 12), torch.randn(1, 5, KEYFRAMES_UNET.text_dim)
     with torch.no_grad():
         expected = keyframes(clip, torch.tensor(500), text)
         torch.testing.assert_close(interpolation(torch.cat([clip, rest], 1), torch.tensor(500), text), expected)

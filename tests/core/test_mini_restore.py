@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
     """All stages restored; the words of the encoder are not looked up, so it needs no tokenizer."""
     patch = pytest.MonkeyPatch()
     patch.setattr(restore, "Tokenizer", lambda path: None)
-    patch.setattr(TextEncoder, "_silence_unused", lambda self, seed: None)
+    patch.setattr(TextEncoder, "_start", lambda self, seed: None)
     folder = tmp_path_factory.mktemp("training")
     assert restore.restore(MINI, folder, Path("unused")) == STAGES
     assert restore.restore(MINI, folder, Path("unused")) == []
@@ -42,7 +42,7 @@ def test_the_weights_are_the_shipped_ones(folder, stage):
 
 def test_training_goes_on_from_there(folder):
     before = torch.load(folder / "first-frame" / "state.pt", weights_only=True)
-    task = restore.Weights({"unet": restore.build_unet(restore.UNETS["first-frame"], seed=1)})
+    task = restore.Weights({"unet": restore.load_unet(MINI / "first-frame").requires_grad_(True)})
     task.loss = lambda batch, data, noise: sum(p.square().mean() for p in task.parameters())
     trainer = Trainer(task, Plan(steps=2, batch=2, learning_rate=1e-3, warmup=1), folder / "first-frame")
     assert trainer.resume() and trainer.step == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from mini.recipes import (
+from mini.first_edition import (
     FIRST_FRAME_UNET,
     INTERPOLATION_UNET,
     KEYFRAMES_UNET,

@@ -5,8 +5,8 @@ import torch
 
 from mini.latent import Bank, build_vae, encode, standardise
 from mini.recipes import VAE_RECIPE
-from mini.shapes import draw
 from mini.tasks import clips
+from mini.world import draw
 from show1_core.tuning.objectives import psnr
 
 
@@ -38,4 +38,4 @@ def test_the_bank_is_the_same_for_the_same_seed():
     vae = build_vae(VAE_RECIPE).eval()
     first, second = (Bank.fill(vae, count=1, seed=4) for _ in range(2))
     assert first.captions == second.captions and torch.equal(first.latents, second.latents)
-    assert first.latents.shape == (1, 4, 8, 16, 24)
+    assert first.latents.shape == (1, 4, 8, 20, 32)
