@@ -19,6 +19,7 @@ from torch import Tensor
 from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
 from ...show1_core.models.compile import compile_regions, many_shapes
+from ..titles import frames_wanted
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
 from .run_memory import RunMemory, RunMemoryCond
@@ -39,6 +40,9 @@ class HostModel(comfy.model_base.BaseModel):
     """A Show-1 UNet as the host's model: text, frames and noise level are ordinary conditioning."""
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        sentence = frames_wanted(self.show1)
+        if sentence and "noise_concat" not in kwargs:
+            raise ValueError(sentence)
         conds = super().extra_conds(**kwargs)
         if NOISE_LEVEL in kwargs:
             conds["noise_level"] = comfy.conds.CONDRegular(torch.tensor([kwargs[NOISE_LEVEL]]))

@@ -27,7 +27,7 @@ DOORS: list[tuple[str, set[str]]] = [
     ("show1_core/stages.py", {"show1_core.schedule"}),
     ("show1_core/cascade.py", {"show1_core.schedule", "show1_core.stages"}),
     ("nodes", {"nodes", "show1_core"}),
-    ("nodes/host", {"nodes.host", "nodes.run", "nodes.sheets", "show1_core"}),
+    ("nodes/host", {"nodes.host", "nodes.run", "nodes.sheets", "nodes.titles", "show1_core"}),
     ("mini", {"mini", "show1_core"}),
     ("benchmarks", {"benchmarks", "mini", "show1_core"}),
     ("scripts", {"scripts", "mini", "show1_core"}),

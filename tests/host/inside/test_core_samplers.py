@@ -153,3 +153,13 @@ def test_the_image_models_own_sampler_keeps_its_own_schedule(pack, load, t5):
     with pytest.raises(ValueError, match="has timesteps of its own"):
         pack("nodes.pixel_sr").Show1FirstFrameSR.execute(
             load("IF-II-L-v1.0"), *t5, torch.zeros(1, 8, 8, 3), 1, 2, 4.0, 150, "published", "karras")
+
+
+@pytest.mark.parametrize("checkpoint, node", [
+    ("show-1-sr1", "Show-1 Pixel SR Conditioning"), ("show-1-interpolation", "Show-1 Interpolation Conditioning"),
+    ("IF-II-L-v1.0", "sample with Show-1 First Frame SR")])
+def test_a_model_without_its_frames_names_the_node_that_gives_them(core, load, t5, checkpoint, node):
+    latent = {"samples": torch.zeros(1, 3, 2, 16, 16)}
+    with pytest.raises(ValueError, match=f"without the frames that it works from; .*{node}") as refused:
+        core.KSampler().sample(load(checkpoint), 1, 2, 4.0, "euler", "normal", *t5, latent)
+    assert "\n" not in str(refused.value)
