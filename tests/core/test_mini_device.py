@@ -13,7 +13,7 @@ from torch import nn
 from mini import latent, recipes, tasks
 from mini.latent import Autoencoder, Bank, LatentSR
 from mini.tasks import FirstFrame, Images, Interpolation, Keyframes, PixelSR
-from show1_core.tuning.objectives import noised
+from show1_core.tuning.objectives import noise_prediction
 
 ELSEWHERE = torch.device("meta")
 
@@ -63,4 +63,4 @@ def test_a_step_stays_on_its_device(stage):
 
 def test_a_tensor_left_behind_is_noticed():
     with pytest.raises(RuntimeError, match="same device|meta"):
-        noised(torch.empty(2, 3, 4, device=ELSEWHERE), torch.randn(2, 3, 4), torch.tensor([1, 2]), torch.rand(1000))
+        noise_prediction(torch.empty(2, 3, 4, device=ELSEWHERE), torch.randn(2, 3, 4))
