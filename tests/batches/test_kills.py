@@ -1,7 +1,8 @@
-"""300 rows while workers, servers, actors and the driver are killed at random, by a seeded schedule."""
+"""Rows while workers, servers, actors and the driver are killed at random, by a seeded schedule: 100, or 300 for a sweep."""
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pytest
 from harness import Bench, FakeServer, check_complete, children, free_port, is_free, wait_until
 
 pytestmark = pytest.mark.slow
-PROMPTS = [f"prompt number {number} of many" for number in range(300)]
+ROWS = 300 if os.environ.get("SHOW1_SWEEP") == "1" else 100
+PROMPTS = [f"prompt number {number} of many" for number in range(ROWS)]
 Killer = Callable[[random.Random, subprocess.Popen[Any]], None]
 
 

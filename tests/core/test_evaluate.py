@@ -25,6 +25,8 @@ from tiny_networks import frames_of, write_networks, write_video, write_videos
 COMMAND = Path(__file__).resolve().parents[2] / "scripts" / "evaluate.py"
 FRECHET = ("fvd", "fvd-tats", "fid-vid")
 
+MANY = 2000 if os.environ.get("SHOW1_SWEEP") == "1" else 500  # clips of the large folders
+
 
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory) -> Path:
@@ -229,8 +231,8 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(evaluate, case, sets, 
     assert sentence in refused(evaluate(metric, **options))
 
 
-@pytest.mark.parametrize("count, broken", [(40, {3, 17}), pytest.param(2000, set(range(7, 2000, 100)), marks=pytest.mark.slow)],
-                         ids=["40 clips", "2,000 clips"])
+@pytest.mark.parametrize("count, broken", [(40, {3, 17}), pytest.param(MANY, set(range(7, MANY, 100)), marks=pytest.mark.slow)],
+                         ids=["40 clips", "many clips"])
 def test_broken_clips_are_named_and_left_out_only_when_asked(evaluate, count, broken, networks, tmp_path):
     generated, real = (write_videos(tmp_path / name, count, seed, broken if name == "drawn" else ())
                        for seed, name in enumerate(("drawn", "real")))
@@ -247,7 +249,7 @@ def test_broken_clips_are_named_and_left_out_only_when_asked(evaluate, count, br
     assert len(json.loads((tmp_path / "out.json").read_text())["left out"]["generated"]) == len(broken)
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [300, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_where_it_was_and_memory_stays_flat(evaluate, count, networks, tmp_path):
     generated = write_videos(tmp_path / "drawn", count, 1)
     work, output = tmp_path / "work", tmp_path / "out.json"

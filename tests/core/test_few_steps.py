@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from test_search import NODES
 
 from show1_core.stages import STAGES
 
@@ -21,10 +22,6 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(REPO / "scripts"))
     monkeypatch.syspath_prepend(str(REPO / "benchmarks"))
     return importlib.import_module("few_steps")
-
-
-NODES = {"keyframes": "Show1KeyframeSampler", "interpolation": "Show1Interpolator", "first-frame": "Show1FirstFrameSR",
-         "sr1": "Show1PixelSR", "sr2": "Show1LatentSR"}
 
 
 def test_every_way_sets_the_steps_of_every_stage(few_steps: ModuleType) -> None:

@@ -38,6 +38,10 @@ def test_an_older_host_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(not hasattr(schema, "search_aliases") for schema in schemas().values())
 
 
+NODES = {"keyframes": "Show1KeyframeSampler", "interpolation": "Show1Interpolator", "first-frame": "Show1FirstFrameSR",
+         "sr1": "Show1PixelSR", "sr2": "Show1LatentSR"}
+
+
 def test_titles_in_sentences_are_those_of_the_nodes() -> None:
     from show1_core.stages import STAGES
 
@@ -45,7 +49,7 @@ def test_titles_in_sentences_are_those_of_the_nodes() -> None:
     with stand_ins_of.stand_ins():
         stand_ins_of.load_pack()
         titles = importlib.import_module(f"{PACK}.nodes.titles")
-        assert [titles.title_of(stage) for stage in STAGES] == [displayed[stage.node] for stage in STAGES]
+        assert [titles.title_of(stage) for stage in STAGES] == [displayed[NODES[stage.name]] for stage in STAGES]
 
 
 @pytest.mark.parametrize("names, first", [

@@ -33,7 +33,7 @@ class PlainVideoNetwork(nn.Module):
         self.layer = nn.Linear(24, dimensions)
 
     def forward(self, x: Tensor) -> Tensor:
-        assert x.shape[3] == 224 and float(x.abs().max()) <= 1
+        assert x.shape[3] == 224 and float(x.abs().max()) <= 1.0001  # resizing rounds
         return self.layer(nn.functional.adaptive_avg_pool3d(x, [2, 2, 2]).reshape(x.shape[0], 24))
 
 
