@@ -96,25 +96,25 @@ class OutOfMemory(RuntimeError):
                          "width and height. Other programs and models in the same memory count too.")
 
 
-class Run:
-    """The memory of one run of a stage: which fallback its calls have come to. A new run begins without."""
+class Fallback:
+    """How far the calls of one run have had to fall back. A new run begins with a new one."""
 
     def __init__(self) -> None:
-        self.fallback = 0  # how many of FALLBACKS have been needed
+        self.needed = 0  # of FALLBACKS
 
     def compute(self, call: Call, first: Level, device: Device) -> Tensor:
         """The call at its level, or at the first fallback that memory suffices for. Raises OutOfMemory when none does."""
         levels = (first, *FALLBACKS)
-        while self.fallback < len(levels):
+        while self.needed < len(levels):
             try:
-                return call.at(levels[self.fallback])
+                return call.at(levels[self.needed])
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
             device.relieve()  # outside the handler: the error holds on to everything the attempt had made
-            self.fallback += 1
+            self.needed += 1
             logging.warning("Show-1: out of memory with %s; it is done again in smaller parts, and so is the rest of this run "
-                            "(fallback %d of %d).", described(call.sample), self.fallback, len(FALLBACKS))
+                            "(fallback %d of %d).", described(call.sample), self.needed, len(FALLBACKS))
         raise OutOfMemory(described(call.sample))
 
 

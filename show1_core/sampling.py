@@ -99,7 +99,7 @@ class NetworkDenoiser:
     text: PreparedText
     condition: Condition
     guidance: float
-    run: memory.Run = field(default_factory=memory.Run)
+    fallback: memory.Fallback = field(default_factory=memory.Fallback)
     variance: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def __post_init__(self) -> None:
@@ -123,7 +123,7 @@ class NetworkDenoiser:
         given = (given.squeeze(2) if image else given).to(unet.dtype)
         channels = None if self.schedule.learned_variance else x.shape[1]
         call = memory.Call(unet, given, torch.tensor(timestep, device=device), self.text, level, channels)
-        out = self.run.compute(call, memory.decide(unet, call, self.device), self.device)
+        out = self.fallback.compute(call, memory.decide(unet, call, self.device), self.device)
         return out.unsqueeze(2) if image else out
 
 

@@ -50,8 +50,8 @@ class HostUNet(UNet):
                                channels if variance is None else self.config.out_channels)
             device = memory.Device(lambda: mm.get_free_memory(x.device), mm.soft_empty_cache)
             report.count(tuple(sample.shape), call.texts)
-            out = run_memory.run.compute(call, memory.decide(self, call, device), device)
-            check_finite(out, self, lambda: run_memory.run.compute(call, memory.decide(self, call, device), device))
+            out = run_memory.fallback.compute(call, memory.decide(self, call, device), device)
+            check_finite(out, self, lambda: run_memory.fallback.compute(call, memory.decide(self, call, device), device))
         if variance is not None:
             variance.store(out[:, channels:], transformer_options["cond_or_uncond"])
         out = out[:, :channels]

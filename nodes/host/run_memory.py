@@ -21,12 +21,12 @@ Prepare = Callable[[Tensor], PreparedText]
 class RunMemory:
     """What the network made of a conditioning's text, alone and together with each other that shared a call with it.
 
-    It lives as long as the run that made it, and no longer: weights may differ the next time. `run` keeps how much
-    at once the run's calls have memory for.
+    It lives as long as the run that made it, and no longer: weights may differ the next time. `fallback`
+    keeps how much at once the run's calls have memory for.
     """
 
     def __init__(self) -> None:
-        self.run = memory.Run()
+        self.fallback = memory.Fallback()
         self._together: dict[tuple[RunMemory, ...], RunMemory] = {}
         self._text: PreparedText | None = None
 

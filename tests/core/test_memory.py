@@ -12,7 +12,7 @@ from recording import chosen, error
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from show1_core import memory
-from show1_core.memory import FALLBACKS, Call, Device, Level, OutOfMemory, Run
+from show1_core.memory import FALLBACKS, Call, Device, Fallback, Level, OutOfMemory
 
 GIGABYTE = 10**9
 
@@ -117,10 +117,10 @@ def test_memory_that_runs_out_anywhere_is_recovered_from(small):
     relieved: list[bool] = []
     device = Device(relieve=lambda: relieved.append(True))
     for left in operations:
-        run = Run()
+        fallback = Fallback()
         with Shortage(left):
-            out = run.compute(call, Level(), device)
-        assert run.fallback == 1 and error(out, expected) <= 1e-5
+            out = fallback.compute(call, Level(), device)
+        assert fallback.needed == 1 and error(out, expected) <= 1e-5
     assert len(relieved) == len(operations)
 
 
@@ -146,25 +146,25 @@ def short_call(failures, raised=None):
 
 @pytest.mark.parametrize("failures", [0, 1, 2, 3])
 def test_a_fallback_is_told_in_the_log_kept_for_the_run_and_forgotten_with_it(failures, caplog):
-    run = Run()
+    fallback = Fallback()
     with caplog.at_level(logging.WARNING):
-        run.compute(short_call(failures), Level(), Device())
-    assert run.fallback == failures and caplog.text.count("Show-1: out of memory with 8x8 with 2 frames") == failures
-    run.compute(short_call(0), Level(), Device())
-    assert run.fallback == failures, "the rest of the run begins where it came out"
-    assert Run().fallback == 0
+        fallback.compute(short_call(failures), Level(), Device())
+    assert fallback.needed == failures and caplog.text.count("Show-1: out of memory with 8x8 with 2 frames") == failures
+    fallback.compute(short_call(0), Level(), Device())
+    assert fallback.needed == failures, "the rest of the run begins where it came out"
+    assert Fallback().needed == 0
 
 
 @pytest.mark.parametrize("raised", [
     torch.OutOfMemoryError("all gone"), MemoryError(), RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")])
 def test_below_the_last_fallback_the_shortage_is_told(raised):
     with pytest.raises(OutOfMemory, match="8x8 with 2 frames do not fit .* half the width"):
-        Run().compute(short_call(99, raised), Level(), Device())
+        Fallback().compute(short_call(99, raised), Level(), Device())
 
 
 def test_other_errors_are_no_shortage():
     with pytest.raises(RuntimeError, match="shapes"):
-        Run().compute(short_call(1, RuntimeError("shapes do not match")), Level(), Device())
+        Fallback().compute(short_call(1, RuntimeError("shapes do not match")), Level(), Device())
 
 
 @pytest.mark.parametrize("free, expected", [
