@@ -70,3 +70,17 @@ def test_what_a_kernel_moves(call: Callable[[], object], expected: list[int]) ->
     with torch.no_grad(), cost.counting() as kernels:
         call()
     assert [kernel.bytes for kernel in kernels] == expected
+
+
+def test_a_kernel_takes_the_longer_of_arithmetic_and_bytes_and_its_launch() -> None:
+    card = cost.Card("a card", tflops=100, bandwidth=1000, reached_flops=0.5, reached_bandwidth=0.5, launch=2)
+    arithmetic, traffic = cost.Kernel("product", 10**9, 10**12), cost.Kernel("copy", 10**10)  # 20 ms against 2, and 20 ms
+    assert card.seconds([arithmetic, traffic]) == pytest.approx(0.040 + 2 * 2e-6)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_the_recorded_table_has_these_figures(stage: Stage) -> None:
+    launches, gigabytes = MOST[stage.name]
+    table = cost.RESULTS.read_text(encoding="utf-8").split(cost.BEGIN)[1].split(cost.END)[0]
+    cells = next(line for line in table.splitlines() if line.startswith(f"| {stage.name} |")).split(" | ")
+    assert (cells[2], cells[4]) == (f"{launches:,}", f"{gigabytes}")
