@@ -42,9 +42,9 @@ class OfficialUNet(UNet):
         text = text.states if isinstance(text, PreparedText) else text
         frames = sample.shape[2] if sample.ndim == 5 else 1
         with use_backend(EAGER):
-            prepared = super().prepare(text)
-            states = per_frame(prepared.states, len(text) // len(prepared.states) * frames)
-            repeated = PreparedText(text.shape, states, prepared.pooled)
+            pooled = None if self.add_embedding is None else self.add_embedding(text)
+            states = text if self.encoder_hid_proj is None else self.encoder_hid_proj(text)
+            repeated = PreparedText(text.shape, per_frame(states, frames), pooled)
             out = super().forward(for_rows(sample, len(text)), timestep, repeated, noise_level)
         return out[:, :channels]
 
