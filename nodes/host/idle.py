@@ -9,8 +9,8 @@ SERVED = {"patches": {"attn1_output_patch", "output_block_patch"}, "patches_repl
 DOES_NOTHING = "does nothing for this model"
 DOWNSCALE = f"PatchModelAddDownscale {DOES_NOTHING}, which draws small frames already; remove it."
 SENTENCES = {
-    "attn1_patch": f"A patch of attention's inputs (ToMe, HyperTile, a hypernetwork) {DOES_NOTHING}, whose small frames gain "
-                   "nothing by it; remove it.",
+    "attn1_patch": f"A patch of attention's inputs (TomePatchModel, HyperTile, a hypernetwork) {DOES_NOTHING}, which has no "
+                   "place for it; remove it.",
     "input_block_patch": DOWNSCALE,
     "input_block_patch_after_skip": DOWNSCALE,
     "dit": f"SkipLayerGuidance {DOES_NOTHING} but make it slower, for it skips layers of transformers, and this is a UNet; take "
@@ -20,7 +20,8 @@ ROPE = f"ScaleROPE {DOES_NOTHING}, which has no rotary positions; remove it."
 CONTROL = f"ControlNet {DOES_NOTHING}, for which none was made; remove it."
 COMPILED = (f"TorchCompileModel {DOES_NOTHING}, whose steps look at numbers between its blocks; set compile to blocks in Show-1 "
             "Model Loader instead.")
-LAZY = "LazyCache spoils the picture of this model, whose sigmas are large; take EasyCache."
+LAZY = ("LazyCache spoils the picture of this model, whose sigmas are large, when it starts early; take EasyCache, or set its "
+        "start_percent to 0.6 or more.")
 VARIANCE_KEPT = ("EasyCache and other wrappers of the network do nothing in the published sampler of this model, which needs all "
                  "that the network says in every step; take a core sampler for them.")
 
