@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from ...show1_core.models.attention import AddedTextAttention, Attention, SpatialTransformer
-from ...show1_core.models.blocks import Block
+from ...show1_core.models.attention import AddedTextAttention, Attention, SpatialBlock, SpatialTransformer
+from ...show1_core.models.blocks import Block, DownBlock, UpBlock
 from ...show1_core.models.conditioning import Patches
 from ...show1_core.models.unet import UNet
 
@@ -54,12 +54,12 @@ def numbered(unet: UNet) -> Iterator[tuple[Place, nn.Module, AddedTextAttention 
     all of the middle is one (comfyui 4b).
     """
     number = 1  # the first convolution's is 0
-    for block in unet.down_blocks:
+    for block in cast(Iterable[DownBlock], unet.down_blocks):
         for index, resnet in enumerate(block.resnets):
             yield ("input", number + index), resnet, attention_of(block, index)
         number += len(block.resnets) + len(block.downsamplers)
     yield ("middle", 0), unet.mid_block.resnets[0], attention_of(unet.mid_block, 0)
-    layers = [(block, index) for block in unet.up_blocks for index in range(len(block.resnets))]
+    layers = [(block, index) for block in cast(Iterable[UpBlock], unet.up_blocks) for index in range(len(block.resnets))]
     for number, (block, index) in enumerate(layers):
         yield ("output", number), block.resnets[index], attention_of(block, index)
 
@@ -69,7 +69,9 @@ def attention_of(block: Block, index: int) -> AddedTextAttention | Attention | N
     if index >= len(block.attentions):
         return None
     layer = block.attentions[index]
-    return layer.transformer_blocks[0].attn1 if isinstance(layer, SpatialTransformer) else layer
+    if isinstance(layer, SpatialTransformer):
+        layer = cast(SpatialBlock, layer.transformer_blocks[0]).attn1
+    return cast(AddedTextAttention | Attention, layer)
 
 
 def replacing(patch: Callable[..., Tensor], about: dict[str, Any], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
