@@ -96,7 +96,6 @@ def checked(run: Run, stage: Stage) -> Identity:
                          "Set scheduler to published too, or take a core sampler.")
     checks.text(run.positive, "positive", identity)
     checks.text(run.negative, "negative", identity)
-    host.warn_of_idle_patches(run.model)
     return identity
 
 

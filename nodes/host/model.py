@@ -11,6 +11,7 @@ import comfy.latent_formats
 import comfy.model_base
 import comfy.model_management as mm
 import comfy.model_patcher
+import comfy.patcher_extension
 import comfy.supported_models_base
 import comfy.utils
 import torch
@@ -20,11 +21,14 @@ from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
 from ...show1_core.models.compile import compile_regions, many_shapes
 from ..titles import frames_wanted
+from .idle import COMPILED
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
+from .report import REPORT, Report
 from .run_memory import RunMemory, RunMemoryCond
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
+WHOLE_COMPILED = "torch_compile_kwargs"  # among the model's options: what TorchCompileModel leaves there
 NOISE_LEVEL, MEMORY = "show1_noise_level", "show1_run_memory"  # in CONDITIONING
 
 
@@ -50,6 +54,13 @@ class HostModel(comfy.model_base.BaseModel):
             conds["run_memory"] = RunMemoryCond(kwargs.get(MEMORY) or RunMemory())
         return conds
 
+    def apply_model(self, x: Tensor, t: Tensor, c_concat: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
+        """As the host's; of frames for the network those of the context window alone, where the host has left them whole."""
+        window = kwargs.get("transformer_options", {}).get("context_window")
+        if window is not None and c_concat is not None and c_concat.ndim == 5 and c_concat.shape[2] != x.shape[2]:
+            c_concat = window.get_tensor(c_concat, dim=2)
+        return super().apply_model(x, t, c_concat, *args, **kwargs)
+
     def memory_required(self, input_shape: Any, *_: Any, **__: Any) -> float:
         """Bytes of features that live at once in a call of this shape (B, C, ..., h, w), on every device and attention."""
         pixels = input_shape[0] * math.prod(input_shape[2:])
@@ -73,14 +84,25 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     config.latent_format = comfy.latent_formats.SD15(identity.latent_scale) if latents else PixelFormat()
     model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)
     model.model_sampling.set_sigmas(schedules.sigma_table(identity.schedule))
+    config.unet_config = {**config.unet_config, "model_channels": identity.config.block_out_channels[0]}  # FreeU asks
     with cancellable(model.diffusion_model):
         model.load_model_weights(dict(checkpoint.tensors), "")
     model.show1, model.show1_dtype, model.diffusion_model.backend = identity, dtype, kernels
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     loaded = patcher(model, load_device=device, offload_device=mm.unet_offload_device())
+    loaded.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, "show1", reported)
     if (most := identity.schedule.threshold_max) is not None:  # part of the model, so that core samplers apply it too
         loaded.set_model_sampler_post_cfg_function(partial(threshold, identity.schedule.threshold_ratio, most))
     return loaded
+
+
+def reported(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """Around a run: somebody who says a thing once, also in core samplers, and what can be said beforehand."""
+    options = executor.class_obj.model_options
+    report = options["transformer_options"].setdefault(REPORT, Report())
+    if WHOLE_COMPILED in options:
+        report.warn(COMPILED)
+    return executor(*args, **kwargs)
 
 
 def compile_blocks(model: Any) -> None:

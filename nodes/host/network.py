@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import comfy.model_management as mm
 import torch
+from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from einops import rearrange
 from torch import Tensor
 
@@ -16,6 +18,8 @@ from ...show1_core.kernels.registry import noting, use_backend
 from ...show1_core.kernels.requirements import weights_looked_at
 from ...show1_core.models.finite import check_finite
 from ...show1_core.models.unet import UNet
+from .idle import CONTROL, VARIANCE_KEPT, idle_options
+from .patches import patches_of
 from .report import REPORT, Report
 from .run_memory import RunMemory
 from .weights import what_happens_to
@@ -33,10 +37,34 @@ class HostUNet(UNet):
         """As usual, but for the host's `--force-channels-last`: that layout is for pictures, and some weights are of clips."""
         return super().to(*args, **options)
 
+    @property
+    def in_channels(self) -> int:
+        """How many channels guidance acts on: those of a sample, as nodes that ask for this mean it."""
+        return self.config.sample_channels
+
     @torch.compiler.disable  # it looks at numbers, and may take several attempts; what is compiled is the blocks inside
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, transformer_options: dict[str, Any],
-                noise_level: Tensor | None = None, run_memory: RunMemory | None = None, **_: Any) -> Tensor:
+                control: Any = None, **conditions: Any) -> Tensor:
+        """A call as the host makes it, inside whatever nodes have put around the network, such as a cache.
+
+        Where the learned variance is wanted nothing may stand in for a call, so nothing is around it.
+        """
+        report = transformer_options.get(REPORT) or Report()
+        for sentence in idle_options(transformer_options):
+            report.warn(sentence)
+        if control is not None:
+            report.warn(CONTROL)
+        wrappers = get_all_wrappers(WrappersMP.DIFFUSION_MODEL, transformer_options)
+        if wrappers and VARIANCE in transformer_options:
+            report.warn(VARIANCE_KEPT)
+            wrappers = []
+        around = WrapperExecutor.new_class_executor(self._call, self, wrappers)
+        return around.execute(x, timesteps, context, None, control, transformer_options, **conditions)
+
+    def _call(self, x: Tensor, timesteps: Tensor, context: Tensor, _y: None, _control: Any, transformer_options: dict[str, Any],
+              noise_level: Tensor | None = None, run_memory: RunMemory | None = None, **_: Any) -> Tensor:
         halves = len(transformer_options["cond_or_uncond"])
+        patches = patches_of(self, x.shape, transformer_options)
         pictures = self.config.temporal and x.ndim == 4
         if pictures:  # a batch of them is one clip for each half of guidance
             frames = len(x) // halves
@@ -46,7 +74,8 @@ class HostUNet(UNet):
         run_memory, report = run_memory or RunMemory(), transformer_options.get(REPORT) or Report()
         with use_backend(self.backend), weights_looked_at(what_happens_to), noting(report.served), self.shapes():
             sample, timestep, level = one_half(halves, x, timesteps, noise_level)
-            call = memory.Call(super().forward, sample, timestep, run_memory.prepared(context, self.prepare), level,
+            unet = super().forward if patches is None else partial(super().forward, patches=patches)
+            call = memory.Call(unet, sample, timestep, run_memory.prepared(context, self.prepare), level,
                                channels if variance is None else self.config.out_channels)
             device = memory.Device(lambda: mm.get_free_memory(x.device), mm.soft_empty_cache)
             report.count(tuple(sample.shape), call.texts)

@@ -1,4 +1,4 @@
-"""One line a run in the log, which users can paste: what was sampled, where, how, and how long it took."""
+"""What a run says in the log: one line at its end, which users can paste, and warnings, each once."""
 
 from __future__ import annotations
 
@@ -24,10 +24,17 @@ class Report:
     shape: tuple[int, ...] = ()
     served: dict[str, set[str]] = field(default_factory=dict)  # backends, by function
     began: float = field(default_factory=time.monotonic)
+    told: set[str] = field(default_factory=set)
 
     def count(self, shape: tuple[int, ...], texts: int) -> None:
         """One call of samples (B, C, ...) under so many texts."""
         self.calls, self.shape, self.texts = self.calls + 1, shape, texts
+
+    def warn(self, sentence: str) -> None:
+        """A warning, the first time in this run."""
+        if sentence not in self.told:
+            self.told.add(sentence)
+            logging.warning("Show-1: %s", sentence)
 
     def write(self, model: Any, stage: str, dtype: torch.dtype, guidance: float) -> None:
         """The line."""

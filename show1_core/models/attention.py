@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from ..kernels import attention, group_norm
 from ..kernels.chunks import by_rows
-from .conditioning import Conditioning, PreparedText, for_rows, per_frame
+from .conditioning import Conditioning, Patches, PreparedText, for_rows, per_frame
 
 
 def tokens(x: Tensor) -> Tensor:
@@ -51,13 +52,21 @@ class AddedTextAttention(nn.Module):
         text_k, text_v = (per_frame(text, len(x) // len(text))
                           for text in conditioning.text.cached(self, self.text_keys_values))  # (B*F, L, C)
         k, v = torch.cat([text_k, self.to_k(h)], dim=1), torch.cat([text_v, self.to_v(h)], dim=1)
-        return x + pixels(self.to_out[0](attention(self.to_q(h), k, v, self.heads)), x)
+        return x + pixels(patched(self, conditioning.patches, self.to_q(h), k, v), x)
 
     def text_keys_values(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the prompt, (U, L, C) each; the norm runs over groups of channels and all tokens."""
         if self.norm_cross is not None:
             text = self.norm_cross(text.transpose(1, 2)).transpose(1, 2)  # normalised as (U, D, L)
         return self.add_k_proj(text), self.add_v_proj(text)
+
+
+def patched(layer: AddedTextAttention | Attention, patches: Patches | None, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention inside a frame and the projection behind it, (N, S, C), changed by patches if there are any."""
+    project, attend = layer.to_out[0], partial(attention, heads=layer.heads)
+    if patches is None:
+        return project(attend(q, k, v))
+    return patches.after(layer, project(patches.attend(layer, attend, q, k, v)))
 
 
 class Attention(nn.Module):
@@ -126,7 +135,13 @@ class SpatialBlock(nn.Module):
         self.ff = FeedForward(dim, ops, **where)
 
     def forward(self, x: Tensor, conditioning: Conditioning) -> Tensor:
-        x = for_rows(x + self.attn1(self.norm1(x)), conditioning.rows)
+        patches = conditioning.patches
+        if patches is None:
+            x = for_rows(x + self.attn1(self.norm1(x)), conditioning.rows)
+        else:  # they may do another thing for each text
+            x = for_rows(x, conditioning.rows)
+            h = self.norm1(x)
+            x = x + patched(self.attn1, patches, self.attn1.to_q(h), *self.attn1.keys_values(h))
         x = x + self.attn2(self.norm2(x), conditioning.text)
         return x + feed_forward(self.ff, self.norm3(x))
 

@@ -112,6 +112,8 @@ class Block(nn.Module):
 
     def layer(self, index: int, x: Tensor, conditioning: Conditioning, skip: Tensor | None = None) -> Tensor:
         """Run layer `index`, with a skip connection's channels behind x: (B*F, C, H, W) -> (B*F, C', H, W)."""
+        if skip is not None and conditioning.patches is not None:
+            x, skip = conditioning.patches.join(self.resnets[index], x, skip)
         x = resnet(cast(ResnetBlock, self.resnets[index]), x, conditioning, skip)
         if index < len(self.temp_convs):
             x = self.temp_convs[index](x, conditioning.frames)

@@ -1,4 +1,4 @@
-"""What every layer is told besides its features: the time, the prompt, the number of frames.
+"""What every layer is told besides its features: the time, the prompt, the number of frames, and patches if there are any.
 
 A prompt's part of the work depends on the prompt and the weights alone, so it is done once and kept in a
 `PreparedText` that lives as long as the run. Rows come text by text: all samples under the first text, then all under
@@ -7,8 +7,8 @@ the second. Until the text enters, both halves of guidance are the same, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
@@ -54,6 +54,37 @@ class PreparedText:
         return self._made[layer]  # type: ignore[return-value]
 
 
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+Join = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Patches:
+    """What a caller does inside one call, by the layer it is done in; a layer that is not named works as always.
+
+    attention: in place of a layer's attention inside frames, (q, k, v) -> out. q (R*B*F, S, C), k and v (R*B*F, L + S, C)
+    where the text stands before the pixels, otherwise as q; out as q or as v, whose pixels are then taken.
+    attended: of what that attention comes to, (R*B*F, S, C) -> the same. joined: of features and the skip connection
+    that a resnet on the way up takes, (R*B*F, C, h, w) each, before they are joined; the features may be written to.
+    """
+
+    attention: Mapping[nn.Module, Attend] = field(default_factory=dict)
+    attended: Mapping[nn.Module, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    joined: Mapping[nn.Module, Join] = field(default_factory=dict)
+
+    def attend(self, layer: nn.Module, attend: Attend, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The attention of this layer, or what stands in its place: (R*B*F, S, C)."""
+        return self.attention.get(layer, attend)(q, k, v)[:, -q.shape[1]:]
+
+    def after(self, layer: nn.Module, out: Tensor) -> Tensor:
+        """What attention came to, changed where this layer is named."""
+        return self.attended[layer](out) if layer in self.attended else out
+
+    def join(self, layer: nn.Module, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and skip connection for this resnet, changed where it is named."""
+        return self.joined[layer](x.clone(), for_rows(skip, len(x))) if layer in self.joined else (x, skip)
+
+
 @dataclass(frozen=True)
 class Conditioning:
     """time: (N*F, T), timestep, noise level and pooled text as one vector for each frame of a sample, or of a row
@@ -62,6 +93,7 @@ class Conditioning:
     time: Tensor
     text: PreparedText
     frames: int
+    patches: Patches | None = None
 
     @property
     def rows(self) -> int:

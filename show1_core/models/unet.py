@@ -14,7 +14,7 @@ from ..kernels import group_norm
 from ..kernels.chunks import by_rows
 from ..kernels.requirements import Resident
 from .blocks import DownBlock, MidBlock, UpBlock
-from .conditioning import Conditioning, PreparedText, for_rows, per_frame, without_repeats
+from .conditioning import Conditioning, Patches, PreparedText, for_rows, per_frame, without_repeats
 from .config import UNetConfig
 from .embeddings import PooledTextEmbedding, TimestepEmbedding, activation, sinusoid
 from .temporal import TemporalTransformer, fold_frames
@@ -54,13 +54,14 @@ class UNet(nn.Module):
         self.conv_out = ops.Conv2d(first, config.out_channels, 3, padding=1, **where)
 
     def forward(self, sample: Tensor, timestep: Tensor, text: Tensor | PreparedText, noise_level: Tensor | None = None,
-                channels: int | None = None) -> Tensor:
+                channels: int | None = None, patches: Patches | None = None) -> Tensor:
         """One call of the network.
 
         sample: (B, C, F, H, W); images (B, C, H, W). The image model takes clips too, each frame on its own.
         timestep: () or (B,), 0..999; text: (R*B, L, D) encoder states, padding included, or what `prepare` made of
         them; with R > 1 every sample is seen under R texts, all of them under the first, then under the next;
-        noise_level: () or (B,), 0..999, for the super-resolution models; channels: how many are wanted, None for all.
+        noise_level: () or (B,), 0..999, for the super-resolution models; channels: how many are wanted, None for all;
+        patches: what the caller does inside.
         Returns (R*B, channels, ...) as `sample`. Raises ValueError for shapes the network cannot take.
         """
         self._check(sample, text, noise_level)
@@ -68,7 +69,7 @@ class UNet(nn.Module):
         clip = sample if sample.ndim == 5 else sample.unsqueeze(2)  # (B, C, F, H, W)
         frames = clip.shape[2]
         time = self._time(clip, timestep, text, noise_level)
-        conditioning = Conditioning(per_frame(time, frames), text, frames)
+        conditioning = Conditioning(per_frame(time, frames), text, frames, patches)
 
         x = by_rows(self.conv_in, fold_frames(clip), growth=self.growth)  # (B*F, C0, H, W)
         x = for_rows(x, len(conditioning.time))

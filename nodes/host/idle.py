@@ -1,0 +1,37 @@
+"""What nodes hang on a MODEL in vain, or to its harm, in sentences (docs/host-features.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+SERVED = {"patches": {"attn1_output_patch", "output_block_patch"}, "patches_replace": {"attn1"}}
+DOES_NOTHING = "does nothing for this model"
+DOWNSCALE = f"PatchModelAddDownscale {DOES_NOTHING}, which draws small frames already; remove it."
+SENTENCES = {
+    "attn1_patch": f"A patch of attention's inputs (TomePatchModel, HyperTile, a hypernetwork) {DOES_NOTHING}, which has no "
+                   "place for it; remove it.",
+    "input_block_patch": DOWNSCALE,
+    "input_block_patch_after_skip": DOWNSCALE,
+    "dit": f"SkipLayerGuidance {DOES_NOTHING} but make it slower, for it skips layers of transformers, and this is a UNet; take "
+           "PerturbedAttentionGuidance.",
+}
+ROPE = f"ScaleROPE {DOES_NOTHING}, which has no rotary positions; remove it."
+CONTROL = f"ControlNet {DOES_NOTHING}, for which none was made; remove it."
+COMPILED = (f"TorchCompileModel {DOES_NOTHING}, whose steps look at numbers between its blocks; set compile to blocks in Show-1 "
+            "Model Loader instead.")
+LAZY = ("LazyCache spoils the picture of this model, whose sigmas are large, when it starts early; take EasyCache, or set its "
+        "start_percent to 0.6 or more.")
+VARIANCE_KEPT = ("EasyCache and other wrappers of the network do nothing in the published sampler of this model, which needs all "
+                 "that the network says in every step; take a core sampler for them.")
+
+
+def idle_options(options: dict[str, Any]) -> Iterator[str]:
+    """A sentence for each thing among a call's transformer options that does nothing, or harm."""
+    for where, served in SERVED.items():
+        for kind in options.get(where, {}).keys() - served:
+            yield SENTENCES.get(kind, f"A patch of kind {kind!r} {DOES_NOTHING}, which has no place for it; remove its node.")
+    if options.get("rope_options"):
+        yield ROPE
+    if "lazycache" in options.get("wrappers", {}).get("predict_noise", {}):
+        yield LAZY

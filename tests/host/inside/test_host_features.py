@@ -1,0 +1,193 @@
+"""docs/host-features.md, row by row, in the real host: what a node does to our MODEL, or says that it does not."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from recording import error
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "host-features.md"
+ROW = re.compile(r"^\| `(\w+)` \| (works|warns|refuses)\b", re.MULTILINE)
+PUBLISHED = ("published", "published")
+
+# node: module of the host, arguments that do something, arguments that must do nothing (None: there are none)
+NODES: dict[str, tuple[str, tuple[Any, ...], tuple[Any, ...] | None]] = {
+    "APG": ("nodes_apg", (0.0, 1.0, 0.5), None),
+    "CFGNorm": ("nodes_cfg", (0.5,), None),
+    "CFGZeroStar": ("nodes_cfg", (), None),
+    "ContextWindowsManualNode": ("nodes_context_windows", (2, 1, "standard_static", 1, False, "pyramid", 2),
+                                 (8, 1, "standard_static", 1, False, "pyramid", 2)),
+    "EasyCacheNode": ("nodes_easycache", (3.0, 0.0, 1.0, False), (0.0, 0.0, 1.0, False)),
+    "EpsilonScaling": ("nodes_eps", (1.05,), (1.0,)),
+    "FreeU": ("nodes_freelunch", (1.3, 1.4, 0.9, 0.2), (1.0, 1.0, 1.0, 1.0)),
+    "FreeU_V2": ("nodes_freelunch", (1.3, 1.4, 0.9, 0.2), (1.0, 1.0, 1.0, 1.0)),
+    "FreSca": ("nodes_fresca", (0.5, 2.0, 2), (1.0, 1.0, 2)),
+    "HyperTile": ("nodes_hypertile", (32, 2, 0, False), None),
+    "LazyCacheNode": ("nodes_easycache", (0.0, 0.0, 1.0, False), None),
+    "Mahiro": ("nodes_mahiro", (), None),
+    "PatchModelAddDownscale": ("nodes_model_downscale", (3, 2.0, 0.0, 1.0, True, "bilinear", "bilinear"), None),
+    "PerturbedAttentionGuidance": ("nodes_pag", (3.0,), (0.0,)),
+    "RenormCFG": ("nodes_lumina2", (100.0, 0.5), None),
+    "RescaleCFG": ("nodes_model_advanced", (0.7,), (0.0,)),
+    "ScaleROPE": ("nodes_rope", (2.0, 0.0, 2.0, 0.0, 1.0, 0.0), None),
+    "SelfAttentionGuidance": ("nodes_sag", (0.5, 2.0), None),
+    "SkipLayerGuidanceDiT": ("nodes_slg", (3.0, 0.0, 1.0, "7", "7"), None),
+    "SkipLayerGuidanceDiTSimple": ("nodes_slg", (0.0, 1.0, "7", "7"), None),
+    "TCFG": ("nodes_tcfg", (), None),
+    "TemporalScoreRescaling": ("nodes_eps", (0.8, 1.0), None),
+    "TomePatchModel": ("nodes_tomesd", (0.5,), None),
+    "TorchCompileModel": ("nodes_torch_compile", ("inductor",), None),
+    "UNetTemporalAttentionMultiply": ("nodes_attention_multiply", (0.3, 1.0, 1.0, 1.0), (1.0, 1.0, 1.0, 1.0)),
+}
+RESULTS = dict(ROW.findall(PAGE.read_text(encoding="utf-8")))
+
+
+def attached(name: str, model: Any, arguments: tuple[Any, ...]) -> Any:
+    """The MODEL that a node of the host gives."""
+    node = getattr(importlib.import_module(f"comfy_extras.{NODES[name][0]}"), name)
+    out = node.execute(model, *arguments) if hasattr(node, "execute") else node().patch(model, *arguments)
+    return out[0] if isinstance(out, tuple) else out.args[0]
+
+
+@pytest.fixture(scope="module")
+def draw(t5) -> Callable[..., torch.Tensor]:
+    """Keyframes of a MODEL by a core sampler, noise from a fixed seed."""
+
+    def draw(model: Any, size: tuple[int, ...] = (1, 3, 4, 8, 16), texts: Any = t5) -> torch.Tensor:
+        import nodes
+
+        with torch.inference_mode():
+            out, = nodes.KSampler().sample(model, 3, 5, 5.0, "euler", "simple", *texts, {"samples": torch.zeros(size)})
+            return out["samples"]
+
+    return draw
+
+
+@pytest.fixture(scope="module")
+def plain(load, draw) -> torch.Tensor:
+    return draw(load("show-1-base"))
+
+
+@pytest.fixture
+def said(caplog) -> Callable[[], list[str]]:
+    """Our warnings since the test began."""
+    caplog.set_level(logging.WARNING)
+    return lambda: [record.getMessage() for record in caplog.records if record.getMessage().startswith("Show-1")]
+
+
+def test_the_page_has_a_row_for_every_node_tried_here() -> None:
+    assert RESULTS.keys() == {name.removesuffix("Node") for name in NODES} | {"ControlNetApplyAdvanced"}
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_row_of_the_page(load, draw, plain, said, name: str) -> None:
+    model, result = load("show-1-base"), RESULTS[name.removesuffix("Node")]
+    if result == "refuses":
+        with pytest.raises(ValueError, match=f"^{name} .*; remove it"):
+            draw(attached(name, model, NODES[name][1]))
+        return
+    changed = draw(attached(name, model, NODES[name][1]))
+    assert bool(torch.isfinite(changed).all())
+    if result == "works":
+        assert error(changed, plain) > 1e-3 and not said()
+    else:
+        assert error(changed, plain) <= 1e-3  # some ask about each text in a call of its own
+        assert len(said()) == 1 and name.removesuffix("Node").removesuffix("Simple").removesuffix("DiT") in said()[0]
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, nothing) in NODES.items() if nothing is not None])
+def test_at_strength_zero_it_is_the_plain_run(load, draw, plain, name: str) -> None:
+    assert error(draw(attached(name, load("show-1-base"), NODES[name][2] or ())), plain) <= 1e-4
+
+
+def test_a_control_net_is_told(load, draw, plain, t5, said) -> None:
+    """What the host hands on, without a network of its own, since there is none for these models."""
+    import comfy.controlnet
+
+    control = type("Control", (comfy.controlnet.ControlBase,), {"get_control": lambda *_: {}})()
+    with_control = {"control": control, "control_apply_to_uncond": True}
+    texts = [[[states, {**values, **with_control}] for states, values in text] for text in t5]
+    assert error(draw(load("show-1-base"), texts=texts), plain) <= 1e-4
+    assert len(said()) == 1 and said()[0].startswith("Show-1: ControlNet does nothing for this model")
+
+
+def test_easy_cache_saves_calls_of_the_network(load, draw) -> None:
+    calls, model = [], load("show-1-base")
+    with_cache = attached("EasyCacheNode", model, NODES["EasyCacheNode"][1])
+    hook = model.model.diffusion_model.conv_in.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        draw(with_cache)
+    finally:
+        hook.remove()
+    assert 2 <= len(calls) < 5
+
+
+def test_nothing_stands_in_for_learned_variance(pack, load, t5, said) -> None:
+    """The image model's published sampler needs every call; a core sampler does without."""
+    image, frame = load("IF-II-L-v1.0"), torch.rand(1, 8, 16, 3, generator=torch.Generator().manual_seed(0))
+    cached = attached("EasyCacheNode", image, NODES["EasyCacheNode"][1])
+    sampler = pack("nodes.pixel_sr").Show1FirstFrameSR
+    one, other = (sampler.execute(model, *t5, frame, 1, 4, 5.0, 250, *PUBLISHED).args[0] for model in (image, cached))
+    assert torch.equal(one, other)
+    assert len(said()) == 1 and "do nothing in the published sampler" in said()[0]
+
+
+@pytest.mark.parametrize("name, size", [("show-1-base", (1, 3, 2, 8, 16)), ("show-1-sr2", (1, 4, 2, 8, 16))])
+def test_blocks_have_the_numbers_of_the_page(load, draw, t5, clip, name, size) -> None:
+    """The same attention put in the place of every layer's is the plain run, with text among the keys or without."""
+    from comfy.ldm.modules.attention import optimized_attention
+
+    texts, seen = clip if name == "show-1-sr2" else t5, set()
+
+    def same(q, k, v, about):
+        seen.add(about["block"])
+        assert q.shape[0] == 2 * size[2], "a row for each frame under each text"
+        return optimized_attention(q, k, v, about["n_heads"])
+
+    model = load(name)
+    patched = model.clone()
+    for way, number in [("input", number) for number in range(9)] + [("middle", 0)] + [("output", number) for number in range(9)]:
+        patched.set_model_attn1_replace(same, way, number)
+    assert error(draw(patched, size, texts), draw(model, size, texts)) <= 1e-4
+    assert seen == NUMBERS[name]
+
+
+# one layer a level, and between levels something that makes them smaller
+NUMBERS = {
+    "show-1-base": {("input", 3), ("input", 5), ("input", 7), ("middle", 0), *(("output", number) for number in range(6))},
+    "show-1-sr2": {("input", 1), ("input", 3), ("input", 5), ("middle", 0), *(("output", number) for number in range(2, 8))},
+}
+
+
+def test_what_attention_comes_to_can_be_changed(load, draw, plain) -> None:
+    model = load("show-1-base").clone()
+    model.set_model_attn1_output_patch(lambda out, about: out * (0.5 if about["block"][0] == "output" else 1.0))
+    assert error(draw(model), plain) > 1e-3
+
+
+def test_self_attention_guidance_takes_pictures_of_the_latent_stage(load, draw, clip) -> None:
+    model, size = load("show-1-sr2"), (2, 4, 16, 16)
+    assert error(draw(attached("SelfAttentionGuidance", model, (1.0, 2.0)), size, clip), draw(model, size, clip)) > 1e-3
+
+
+def test_frames_for_the_network_follow_context_windows(pack, load, t5) -> None:
+    """The pictures it is drawn between come with the clip, and are cut to each window as the clip is."""
+    import nodes
+
+    model, frames = load("show-1-interpolation"), torch.rand(2, 8, 16, 3, generator=torch.Generator().manual_seed(0))
+    positive, negative, latent = pack("nodes.core_samplers").Show1InterpolationConditioning.execute(*t5, frames).args
+    shown = []
+    hook = model.model.diffusion_model.conv_in.register_forward_pre_hook(lambda _, args: shown.append(args[0].shape[0]))
+    windows = attached("ContextWindowsManualNode", model, (3, 1, "standard_static", 1, False, "pyramid", 2))
+    try:
+        out, = nodes.KSampler().sample(windows, 3, 2, 4.0, "euler", "normal", positive, negative, latent)
+    finally:
+        hook.remove()
+    assert set(shown) == {3} and out["samples"].shape[2] == 5 and bool(torch.isfinite(out["samples"]).all())
