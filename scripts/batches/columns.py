@@ -117,8 +117,8 @@ def _named(target: str, prompt: Json, object_info: Json) -> list[Input]:
 
 def _input(node_id: str, name: str, node: Json, object_info: Json) -> Input:
     declared = object_info.get(node["class_type"], {}).get("input", {})
-    spec = declared.get("required", {}).get(name) or declared.get("optional", {}).get(name) or ["*"]
-    options = dict(spec[1]) if len(spec) > 1 else {}
+    spec: list[Any] = declared.get("required", {}).get(name) or declared.get("optional", {}).get(name) or ["*"]
+    options: Json = dict(spec[1]) if len(spec) > 1 else {}
     if isinstance(spec[0], list):
         options["options"] = spec[0]
     return Input(node_id, name, "COMBO" if isinstance(spec[0], list) else spec[0], options, node["inputs"].get(name))

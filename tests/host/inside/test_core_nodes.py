@@ -50,7 +50,7 @@ def test_what_the_latent_node_gives_can_be_decoded_by_the_core(pack, core, load,
     images, latent = pack("nodes.latent_sr").Show1LatentSR.execute(
         load("show-1-sr2"), vae, *clip, torch.rand(2, 32, 32, 3), 1, 2, 15.0, 0.8, 64, 64, *PUBLISHED).args
     again, = core.VAEDecode().decode(vae, latent)
-    assert torch.equal(again, images)
+    assert error(again, images) <= 1e-5  # ours takes a frame at a time, which PyTorch rounds otherwise than two
 
 
 @pytest.mark.parametrize("guider", ["BasicGuider", "CFGGuider"])
