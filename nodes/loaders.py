@@ -47,8 +47,8 @@ class Show1ModelLoader(io.ComfyNode):
                                tooltip="auto: what the device does best. fp8_e4m3fn halves fp16's memory and costs accuracy."),
                 advanced(io.Combo.Input(
                     "kernels", options=KERNELS, default="auto",
-                    tooltip="auto: the fastest that serves here. eager: plain PyTorch, for comparison. any: also Triton kernels "
-                            "that nobody has timed yet.")),
+                    tooltip="auto: what has been measured on such a device; on GPUs that is plain PyTorch so far. eager: plain "
+                            "PyTorch, for comparison. any: also Triton kernels that nobody has timed yet.")),
                 advanced(io.Combo.Input(
                     "compile", options=COMPILE, default="off", optional=True,
                     tooltip="blocks: torch.compile, minutes at the first run. Slower on CPUs, not yet timed on GPUs.")),

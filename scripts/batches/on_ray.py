@@ -204,7 +204,8 @@ def ray_workers(address: str, count: int, models: tuple[Path, ...], folder: Path
     alone: Json = {"_node_ip_address": LOOPBACK} if address == "local" or address.startswith(f"{LOOPBACK}:") else {}
     alone |= {"include_dashboard": False} if address == "local" else {}
     try:
-        ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False, logging_level=logging.WARNING, **alone)
+        ray.init(address=address, runtime_env={"env_vars": environment}, log_to_driver=False,
+                 logging_level=logging.WARNING, **alone)
     except (ConnectionError, ValueError) as error:
         raise Failure(f"--ray {address}: {error}") from error
     gpus = int(ray.cluster_resources().get("GPU", 0))
