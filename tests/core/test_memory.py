@@ -117,7 +117,7 @@ def test_memory_that_runs_out_anywhere_is_recovered_from(small):
     relieved: list[bool] = []
     device = Device(relieve=lambda: relieved.append(True))
     for left in operations:
-        fallback = Fallback()
+        fallback, call = Fallback(), call_of(unet, inputs)  # which has kept nothing of its text yet
         with Shortage(left):
             out = fallback.compute(call, Level(), device)
         assert fallback.needed == 1 and error(out, expected) <= 1e-5
