@@ -23,8 +23,8 @@ def test_most_prompts_are_seen_in_their_videos(host: Host, tmp_path: Path, promp
     found = json.loads((tmp_path / "judge.json").read_text())
     assert found["video"]["score"]["clips"] == prompts
     assert found["video"]["score"]["both"] * prompts >= least_right
-    assert found["video"]["shuffled"]["both"] <= MOST_BY_CHANCE, "the judge finds what nobody asked for"
-    if prompts == 8:  # as many as the kept scores are of
+    if prompts == 8:  # two are too few to be shuffled, and the kept scores are of eight
+        assert found["video"]["shuffled"]["both"] <= MOST_BY_CHANCE, "the judge finds what nobody asked for"
         command = [str(host.python), str(REGRESSION), str(tmp_path / "judge.json")]
         compared = subprocess.run(command, capture_output=True, text=True)
         print(compared.stdout)
