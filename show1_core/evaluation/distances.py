@@ -1,8 +1,9 @@
 """The Fréchet distance between two sets of features, from their centred samples and without a square root of a matrix.
 
-With A, B the centred samples over sqrt(n - 1), so that the covariances are AᵀA and BᵀB, the trace of sqrt(AᵀA BᵀB) is
-the sum of the singular values of A Bᵀ. That is exact for fewer samples than dimensions too, where a matrix square root
-is not. Sets are gathered in parts: each part is a mean and a triangular root of its scatter, which merge by one QR.
+With A, B the centred samples over sqrt(n - 1), and ' for transposed, the covariances are A'A and B'B, and the trace of
+sqrt(A'A B'B) is the sum of the singular values of A B'. That is exact for fewer samples than dimensions too, where a
+matrix square root is not. Sets are gathered in parts: each part is a mean and a triangular root of its scatter, which
+merge by one QR.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor
 class Gaussian:
     """`count` samples by their mean (D,) and a root (R, D) of their scatter, float64.
 
-    The scatter is the sum of (x - mean)(x - mean)ᵀ, which is rootᵀ root.
+    The scatter is the sum of (x - mean)(x - mean)', which is root' root.
     """
 
     count: int

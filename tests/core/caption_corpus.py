@@ -22,7 +22,8 @@ ADDRESSES = ("https://example.com/cat.html", "http://www.site.org", "www.foo.net
              "ftp.x.edu",
              "HTTP://UPPER.COM", "see site.community now", "https:abc", "192.168.10.255", "photo by @some_one",
              "www:abc", "a.it.")
-NUMBERS = ("#12", "#1234", "#123456", "1234567", "jc6640", "jc6640vc", "6640vc231", "j2d1a2a", "1920x1080", "3.5х4", "10×15 cm",
+NUMBERS = ("#12", "#1234", "#123456", "1234567", "jc6640", "jc6640vc", "6640vc231", "j2d1a2a", "1920x1080", "3.5\u04454",
+           "10×15 cm",
            "page 17", "4:20 ", "12:30", "2:45\n", "IMG_0001.jpg", "movie.mp4", "file.pdfs", "png images", "JPG image",
            "mp3", "b2b",
            "007", "1,000,000", "v2.0")

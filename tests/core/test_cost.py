@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import GroupNorm
 
 from benchmarks import cost
 from show1_core.stages import STAGES, Stage
@@ -44,7 +45,7 @@ X = zeros(2, 32, 8, 8)  # 8192 bytes
 CLIP = zeros(1, 2, 32, 8, 8).transpose(1, 2)  # the same, as a clip with frames outermost
 WEIGHT, BIAS = zeros(32, 32, 1, 1), zeros(32)  # 2048 and 64 bytes
 HEADS = zeros(2, 4, 16, 8)  # 2048 bytes
-NORM = nn.GroupNorm(4, 32, device="meta", dtype=torch.float16)
+NORM = GroupNorm(4, 32, device="meta", dtype=torch.float16)
 
 # What is called, and the bytes of each kernel it is; norms write mean and deviation of each group, too.
 KERNELS: list[tuple[str, Callable[[], object], list[int]]] = [

@@ -30,7 +30,7 @@ def on(platform: str) -> SimpleNamespace:
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
     """A small pack, in a folder with a space and letters that are not ASCII."""
-    folder = tmp_path / "my páck 片"
+    folder = tmp_path / "my páck \u7247"
     (folder / "nodes").mkdir(parents=True)
     for name in ("__init__.py", "nodes/text.py", "README.md"):
         (folder / name).write_text(name, encoding="utf-8")
@@ -222,6 +222,6 @@ def test_a_browser_is_installed_by_nobody_but_root_on_debian(monkeypatch: pytest
 
 def test_a_path_that_the_terminal_has_no_letters_for_is_printed_all_the_same() -> None:
     command = f"import sys; sys.path.append({str(REPO / 'scripts')!r}); from terminal import guarded\n" \
-              "guarded(lambda _: print('C:\\\\späce 片.mp4') or 0)"
+              "guarded(lambda _: print('C:\\\\späce \u7247.mp4') or 0)"
     done = subprocess.run([sys.executable, "-c", command], env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True)
     assert (done.returncode, done.stdout.strip()) == (0, b"C:\\sp\\xe4ce \\u7247.mp4"), done.stderr

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import Linear
 
 SIDE = 32
 
@@ -18,7 +19,7 @@ class VideoNetwork(nn.Module):
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()
-        self.layer = nn.Linear(24, dimensions)
+        self.layer = Linear(24, dimensions)
 
     def forward(self, x: Tensor, rescale: bool = False, resize: bool = False, return_features: bool = False) -> Tensor:
         assert rescale and resize and return_features
@@ -30,7 +31,7 @@ class PlainVideoNetwork(nn.Module):
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()
-        self.layer = nn.Linear(24, dimensions)
+        self.layer = Linear(24, dimensions)
 
     def forward(self, x: Tensor) -> Tensor:
         assert x.shape[3] == 224 and float(x.abs().max()) <= 1.0001  # resizing rounds
@@ -42,7 +43,7 @@ class Classes(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer = nn.Linear(24, 101)
+        self.layer = Linear(24, 101)
 
     def forward(self, x: Tensor) -> Tensor:
         assert x.dtype == torch.uint8
@@ -55,7 +56,7 @@ class PictureNetwork(nn.Module):
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()
-        self.layer = nn.Linear(12, dimensions)
+        self.layer = Linear(12, dimensions)
 
     def forward(self, img: Tensor, return_features: bool = False) -> Tensor:
         assert img.dtype == torch.uint8 and return_features

@@ -78,7 +78,7 @@ def test_a_setup_stopped_at_any_moment_is_finished_by_the_next(host: Host, tmp_p
     """In a copy of the commands, which sets a ComfyUI up beside itself: some minutes. The path is none that scripts like."""
     if not host.kept:
         pytest.skip("the tests are run with a ComfyUI of the user's own, nothing is set up")
-    clone = tmp_path / "a clöne 片"
+    clone = tmp_path / "a clöne \u7247"
     shutil.copytree(REPO / "scripts", clone / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("requirements.txt", "pyproject.toml", "__init__.py"):
         shutil.copy(REPO / name, clone)
