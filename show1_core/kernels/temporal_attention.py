@@ -35,7 +35,8 @@ def in_parts(q: Tensor, k: Tensor, v: Tensor, heads: int, most: int) -> Tensor:
     """The same, `most` pixels at a time."""
     batch, _, pixels, _ = q.shape
     q, k, v = (t.transpose(1, 2).flatten(0, 1) for t in (q, k, v))  # (B*S, F, heads * D)
-    out = torch.cat([attention(*some, heads) for some in zip(q.split(most), k.split(most), v.split(most))])
+    parts = [attention(*some, heads) for some in zip(q.split(most), k.split(most), v.split(most))]
+    out = parts[0] if len(parts) == 1 else torch.cat(parts)
     return out.unflatten(0, (batch, pixels)).transpose(1, 2)
 
 

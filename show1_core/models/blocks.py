@@ -184,10 +184,12 @@ class UpBlock(Block):
         elif level.sampler == "conv":
             self.upsamplers.append(ConvUp(level.channels, ops, **where))
 
-    def forward(self, x: Tensor, skips: tuple[Tensor, ...], conditioning: Conditioning, size: torch.Size) -> Tensor:
-        """`skips`: one for each layer, the newest first; `size`: height and width of the next level."""
-        for index, skip in enumerate(skips):
-            x = self.layer(index, x, conditioning, skip)
+    def forward(self, x: Tensor, skips: list[Tensor], conditioning: Conditioning, size: torch.Size) -> Tensor:
+        """`skips`: one for each layer, the newest first, emptied on the way; `size`: height and width of the next level."""
+        # while gradients are recorded the backward pass may run this block once more: it needs the list as it was
+        skips = list(skips) if torch.is_grad_enabled() else skips
+        for index in range(len(self.resnets)):
+            x = self.layer(index, x, conditioning, skips.pop(0))
         for sampler in self.upsamplers:
             if isinstance(sampler, ResnetUp):
                 x = resnet(sampler, x, conditioning)

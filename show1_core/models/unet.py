@@ -72,16 +72,16 @@ class UNet(nn.Module):
         conditioning = Conditioning(per_frame(time, frames), text, frames, patches)
 
         x = by_rows(self.conv_in, fold_frames(clip), growth=self.growth)  # (B*F, C0, H, W)
-        x = for_rows(x, len(conditioning.time))
         if self.transformer_in is not None:
             x = self.transformer_in(x, frames)
-        skips = (x,)
+        skips = [x]
+        x = for_rows(x, len(conditioning.time))
         for block in self.down_blocks:
-            skips += block(skips[-1], conditioning)
-        x = self.mid_block(skips[-1], conditioning)
+            skips += block(x, conditioning)
+            x = skips[-1]
+        x = self.mid_block(x, conditioning)
         for block in self.up_blocks:
-            layers = len(cast(UpBlock, block).resnets)
-            skips, mine = skips[:-layers], skips[:-layers - 1:-1]
+            mine = [skips.pop() for _ in cast(UpBlock, block).resnets]
             x = block(x, mine, conditioning, (skips or mine)[-1].shape[-2:])
         wanted = self.config.out_channels if channels is None else channels
         x = by_rows(lambda part: self._last_layers(part, wanted), x)

@@ -7,7 +7,7 @@ import copy
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -53,6 +53,10 @@ class Driver:
         """Run a prompt to whatever end; the first event that `interrupt_when` likes cancels it."""
         return asyncio.run(self._run(prompt, interrupt_when))
 
+    def run_queued(self, prompts: Sequence[Json]) -> list[Outcome]:
+        """Put all prompts into the server's queue, then see each of them to its end."""
+        return asyncio.run(self._run_queued(prompts))
+
     def object_info(self) -> Json:
         """Every node type of the server."""
 
@@ -93,6 +97,14 @@ class Driver:
             await client.follow(prompt_id, on_event)
             outcome.files = await client.outputs(prompt_id)
         return outcome
+
+    async def _run_queued(self, prompts: Sequence[Json]) -> list[Outcome]:
+        async with Client(self.url) as client:
+            queued = {await client.queue(prompt): Outcome() for prompt in prompts}
+            for prompt_id, outcome in queued.items():
+                await client.follow(prompt_id, outcome.events.append)
+                outcome.files = await client.outputs(prompt_id)
+        return list(queued.values())
 
 
 # What each stage is fed in place of the stages before it: frames, width, height.
