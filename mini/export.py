@@ -36,7 +36,7 @@ from .recipes import (
 )
 from .t5 import config_of
 from .tasks import build_unet
-from .train import Workshop, load, part
+from .train import WEIGHTS, Workshop, load, part
 
 UNETS: dict[str, UNetRecipe] = {
     "keyframes": KEYFRAMES_UNET,
@@ -45,7 +45,6 @@ UNETS: dict[str, UNetRecipe] = {
     "sr1": PIXEL_SR_UNET,
     "sr2": LATENT_SR_UNET,
 }
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def scheduler_config(schedule: Schedule) -> dict[str, Any]:
@@ -140,7 +139,8 @@ def main() -> None:
         export_text_encoder(shop, arguments.target)
     if "vae" in done:
         export_vae(shop, arguments.target)
-    write_json(arguments.target / "training.json", summary(shop))
+    told = arguments.target / "training.json"  # stages that were exported before stay
+    write_json(told, (json.loads(told.read_text(encoding="utf-8")) if told.is_file() else {}) | summary(shop))
     (arguments.target / "README.md").write_text(card(arguments.target), encoding="utf-8")
     size = sum(path.stat().st_size for path in arguments.target.rglob("*.safetensors"))
     print(f"{', '.join(sorted(done))}: {size / 1e6:.2f} MB of weights in {arguments.target}")

@@ -125,7 +125,7 @@ VAE_RECIPE = VaeRecipe()
 
 PLANS: dict[str, Plan] = {
     "images": Plan(steps=2400, batch=48, learning_rate=2.5e-3, decay=0.5),
-    "keyframes": Plan(steps=2000, batch=8, learning_rate=2e-3, decay=0.6),
+    "keyframes": Plan(steps=1500, batch=8, learning_rate=8e-4, decay=0.6),
     "interpolation": Plan(steps=750, batch=8, learning_rate=1.5e-3, decay=0.5),
     "first-frame": Plan(steps=640, batch=12, learning_rate=1.5e-3, decay=0.5),
     "sr1": Plan(steps=1200, batch=2, learning_rate=1e-3, decay=0.5),

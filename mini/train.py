@@ -3,7 +3,8 @@
     python -m mini.train --stage keyframes --tokenizer DIR
 
 DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: images, keyframes, vae, then interpolation,
-first-frame, sr1 and sr2, which take the text encoder (and some their first weights) from the stages before.
+first-frame, sr1 and sr2, which take the text encoder (and some their first weights) from the stages before: from --folder,
+or from what has been exported to `mini/second_edition/`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .latent import Autoencoder, Bank, LatentSR, standardised
@@ -34,20 +36,27 @@ from .start import inherit
 from .t5 import TextEncoder, Tokenizer
 from .tasks import FirstFrame, Images, Interpolation, Keyframes, PixelSR
 
+FINISHED = Path(__file__).resolve().parent / "second_edition"  # the stages that are done, until all of them are
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where training keeps its state, and the tokenizer."""
+    """Where training keeps its state, the tokenizer, and the exported stages."""
 
     folder: Path
     tokenizer: Path
+    finished: Path = FINISHED
 
     def average(self, stage: str) -> dict[str, Tensor]:
         """Averaged weights of a stage that has been trained. Raises FileNotFoundError, naming the command, if it has not."""
         path = self.folder / stage / "state.pt"
-        if not path.exists():
+        if path.exists():
+            return torch.load(path, map_location="cpu", weights_only=True)["average"]
+        weights = exported(self.finished, stage)
+        if not weights:
             raise FileNotFoundError(f"{path} is missing: train that stage first (--stage {stage})")
-        return torch.load(path, map_location="cpu", weights_only=True)["average"]
+        return weights
 
     def text(self, trained: bool = True) -> TextEncoder:
         """The text encoder, by default as the keyframe stage left it."""
@@ -70,6 +79,15 @@ class Workshop:
             torch.save({"latents": bank.latents, "captions": bank.captions}, path)
         stored = torch.load(path, weights_only=True)
         return Bank(stored["latents"], tuple(stored["captions"]))
+
+
+def exported(folder: Path, stage: str) -> dict[str, Tensor]:
+    """Weights of a stage in the published layout, by the names that its task has for them; none where it is not there."""
+    files = {"unet.": folder / stage / "unet" / WEIGHTS, "text.t5.": folder / stage / "text_encoder" / "model.safetensors"}
+    if stage == "vae":
+        files = {"vae.": folder / "sr2" / "vae" / WEIGHTS}
+    return {prefix + name: value.float() for prefix, file in files.items() if file.is_file()
+            for name, value in load_file(file).items()}
 
 
 def part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

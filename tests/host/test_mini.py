@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
+import time
 from pathlib import Path
 
+import numpy
 import pytest
+from driver import Driver, failure_of, saving
 from hosting.hosts import REPO, Host, environment
+from PIL import Image
+from workflows import workflow as workflows
+
+from show1_core import Pipeline, Recipe
 
 MOST_BY_CHANCE = 0.25  # of the videos held against the prompts shuffled: one of eight stays in its place, and a margin
+MINI = REPO / "models" / "show1-mini"
+WORKFLOW = REPO / "example_workflows" / "Show-1 mini text to video (CPU).json"
 JUDGE, REGRESSION = REPO / "benchmarks" / "judge_cascade.py", REPO / "benchmarks" / "regression.py"
 
 
@@ -29,3 +39,27 @@ def test_most_prompts_are_seen_in_their_videos(host: Host, tmp_path: Path, promp
         compared = subprocess.run(command, capture_output=True, text=True)
         print(compared.stdout)
         assert compared.returncode == 0, compared.stdout + compared.stderr
+
+
+@pytest.mark.slow  # the whole run of the demo, twice
+def test_the_library_makes_the_frames_of_the_demo(host: Host, driver: Driver) -> None:
+    prompt, seed = "a red circle moving right", 3
+    info = driver.object_info()
+    api = workflows.to_api(workflows.load(WORKFLOW), info)
+    workflows.apply([workflows.Setting("Prompt.value", prompt), workflows.Setting("*.seed", str(seed))], api, info)
+    last = next(node_id for node_id, node in api.items() if node["class_type"] == "Show1LatentSR")
+    began = time.monotonic()
+    outcome = driver.run(api | {"save": saving(last)})
+    assert outcome.end.type == "execution_success", failure_of(outcome)
+    took = time.monotonic() - began
+    pictures = [Image.open(io.BytesIO(driver.fetch(file))) for file in outcome.files if file.suffix == ".png"]
+    shown = numpy.stack([numpy.asarray(picture) for picture in pictures])
+
+    began = time.monotonic()
+    pipe = Pipeline.from_folder(MINI, t5_tokenizer=host.source / "comfy" / "text_encoders" / "t5_tokenizer")
+    frames = pipe(prompt, seed, Recipe.from_dict(json.loads((MINI / "recipe.json").read_text()))).frames
+    print(f"the workflow took {took:.1f} s, the library {time.monotonic() - began:.1f} s")
+    assert frames is not None
+    made = (frames * 255).byte().numpy()  # as the host saves them
+    assert shown.shape == made.shape
+    assert numpy.abs(made.astype(int) - shown.astype(int)).max() <= 1
