@@ -26,6 +26,7 @@ from measure import Call  # noqa: E402
 from memory import prepared  # noqa: E402
 
 from show1_core.models.config import UNetConfig  # noqa: E402
+from show1_core.models.layout import lay_out  # noqa: E402
 from show1_core.models.unet import UNet  # noqa: E402
 from show1_core.stages import Stage  # noqa: E402
 
@@ -98,6 +99,7 @@ def official_step(size: Size, stage: Stage) -> list[Kernel]:
 def our_step(size: Size, stage: Stage) -> list[Kernel]:
     """The kernels of one guided step as the nodes take it, with the backends that serve where none has been measured."""
     one = meta_case(size, stage)
+    lay_out(one.unet, "meta")
     timestep, text = torch.tensor(500, device="meta"), prepared(one.unet, 2, 2 * len(one.clip))
     return second_call(lambda: one.unet(one.clip, timestep, text, one.level, one.channels))
 

@@ -1,7 +1,7 @@
 """Which implementation of a function serves which inputs.
 
-A function lists its backends in order of preference; each declares what it asks of the inputs as requirements. The first
-whose requirements all hold is called. Nothing is tried out: an error inside a backend is an error.
+A function lists its backends in order of preference; each declares what it asks of the inputs as requirements. Of those
+whose requirements hold, the first that is sure serves, or under a `Selection` the one that proves itself in a trial.
 """
 
 from __future__ import annotations
@@ -13,40 +13,49 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-AUTO, ANY, EAGER, TRITON, CPU = "auto", "any", "eager", "triton", "cpu"
-_wanted: ContextVar[str] = ContextVar("show1_backend", default=AUTO)
-_served: ContextVar[dict[str, set[str]] | None] = ContextVar("show1_served", default=None)
+AUTO, ANY = "auto", "any"
+EAGER, TRITON, FLAT, PRODUCT, TRANSPOSED, LATE = "eager", "triton", "flat", "product", "transposed", "late"
 
 
 class Requirement(Protocol):
     """One thing a backend asks of its inputs."""
-
-    def describe(self) -> str:
-        """The demand, as in a table of what runs where."""
-        ...
 
     def reason_against(self, inputs: Mapping[str, Any]) -> str | None:
         """Why these inputs, by parameter name, do not meet it; None when they do."""
         ...
 
 
+class Chooser(Protocol):
+    """Who remembers the choices of a run, and makes those that are new."""
+
+    known: dict[tuple[Any, ...], Callable[..., Any]]
+
+    def choose(self, function: Function, inputs: Sequence[Any]) -> Backend:
+        """The backend that is to serve these inputs from now on."""
+        ...
+
+
+_wanted: ContextVar[str] = ContextVar("show1_backend", default=AUTO)
+_chooser: ContextVar[Chooser | None] = ContextVar("show1_chooser", default=None)
+
+
 @dataclass(frozen=True)
 class Backend:
     """One implementation. `run` takes the function's parameters by position.
 
-    One that nobody has `measured` on the hardware it is for serves only when it, or any, is asked for by name.
+    One that is not `sure` to be right and fast wherever its requirements hold serves after a trial, or by name.
     """
 
     name: str
-    run: Callable[..., Tensor]
+    run: Callable[..., Any]
     requirements: tuple[Requirement, ...] = ()
-    measured: bool = True
+    sure: bool = False
 
-    def takes(self, wanted: str) -> bool:
-        """Whether this backend may serve under `use_backend(wanted)`."""
-        return wanted in (self.name, ANY) or (wanted == AUTO and self.measured)
+    def reasons_against(self, named: Mapping[str, Any]) -> Iterator[str]:
+        """Every reason why these inputs do not suit."""
+        return (reason for asked in self.requirements if (reason := asked.reason_against(named)) is not None)
 
 
 @dataclass(frozen=True)
@@ -76,55 +85,67 @@ class Function:
     parameters: tuple[str, ...]
     backends: tuple[Backend, ...]
 
-    def __call__(self, *inputs: Any) -> Tensor:
-        backend = self.choose(inputs)
-        if torch.compiler.is_compiling():
-            return backend.run(*inputs)
-        if (served := _served.get()) is not None:
-            served.setdefault(self.name, set()).add(backend.name)
-        return backend.run(*inputs)
+    def __call__(self, *inputs: Any) -> Any:
+        if torch.compiler.is_compiling():  # the compiler fuses the reference itself; a choice would break its graph
+            return self.backends[-1].run(*inputs)
+        chooser = _chooser.get()
+        if chooser is None:
+            return self.choose(inputs).run(*inputs)
+        key = (self.name, _wanted.get(), torch.is_grad_enabled(), *[trait(value) for value in inputs])
+        run = chooser.known.get(key)
+        if run is None:
+            run = chooser.known[key] = chooser.choose(self, inputs).run
+        return run(*inputs)
 
     def choose(self, inputs: Sequence[Any]) -> Backend:
-        """The backend that serves these inputs. Raises NoBackend if `use_backend` names one that cannot.
+        """The backend that serves these inputs without a trial. Raises NoBackend if `use_backend` names one that cannot."""
+        able, wanted = self.able(inputs), _wanted.get()
+        if wanted == AUTO and not any(isinstance(value, Tensor) and value.is_meta for value in inputs):
+            return next((backend for backend in able if backend.sure), able[-1])
+        return able[0]  # without memory nothing can be tried: what is preferred is what would serve
 
-        While `torch.compile` traces, eager serves: the compiler fuses the reference itself, a choice would break its graph.
-        """
-        if torch.compiler.is_compiling():
-            return self.backends[-1]
-        wanted = _wanted.get()
+    def able(self, inputs: Sequence[Any]) -> tuple[Backend, ...]:
+        """The backends that `use_backend` allows and these inputs suit, eager last. Raises NoBackend as `choose` does."""
+        wanted, eager = _wanted.get(), self.backends[-1]
         if wanted == EAGER:
-            return self.backends[-1]
+            return (eager,)
         named = dict(zip(self.parameters, inputs))
-        for backend in self.backends:
-            if backend.takes(wanted) and all(requirement.reason_against(named) is None for requirement in backend.requirements):
-                return backend
-        verdicts = " ".join(f"{verdict}." for verdict in explain(self, *inputs) if verdict.backend == wanted)
-        raise NoBackend(f"{self.name} was asked to run on {wanted!r}, which does not take these inputs. {verdicts}")
+        able = tuple(backend for backend in self.backends if next(backend.reasons_against(named), None) is None)
+        if wanted in (AUTO, ANY) or all(backend.name != wanted for backend in self.backends):
+            return able
+        chosen = tuple(backend for backend in able if backend.name == wanted)
+        if not chosen:
+            verdicts = " ".join(f"{verdict}." for verdict in explain(self, *inputs) if verdict.backend == wanted)
+            raise NoBackend(f"{self.name} was asked to run on {wanted!r}, which does not take these inputs. {verdicts}")
+        return chosen
+
+
+def trait(value: Any) -> Any:
+    """What a choice depends on, of one input."""
+    if isinstance(value, Tensor):
+        return value.shape, value.stride(), value.dtype, value.device
+    if isinstance(value, nn.Module):
+        weight = value._parameters["weight"]
+        return value, None if weight is None else (weight.dtype, weight.device)
+    return value
 
 
 def explain(function: Function, *inputs: Any) -> tuple[Verdict, ...]:
-    """What each backend of a function says to these inputs: that it serves, or every reason why not."""
+    """What each backend of a function says to these inputs: that it may serve, or every reason why not."""
     named = dict(zip(function.parameters, inputs))
-    return tuple(
-        Verdict(backend.name, tuple(reason for asked in backend.requirements
-                                    if (reason := asked.reason_against(named)) is not None))
-        for backend in function.backends)
-
-
-def requirements_of(function: Function) -> dict[str, tuple[str, ...]]:
-    """What each backend of a function asks for, by name."""
-    return {backend.name: tuple(requirement.describe() for requirement in backend.requirements) for backend in function.backends}
+    return tuple(Verdict(backend.name, tuple(backend.reasons_against(named))) for backend in function.backends)
 
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Inside this context, and in this thread or task alone, every function runs on the backend of that name.
+    """Inside this context, and in this thread or task alone, every function that has a backend of that name runs on it.
 
-    `eager` is the reference, for tests and bug reports; `auto` the fastest that has been measured; `any` the first that
-    can serve, measured or not; another name raises where that one cannot serve.
+    `eager` is the reference, for tests and bug reports; `auto` what is sure or proves itself; `any` the first that
+    can serve, proved or not; another name raises where that one cannot serve.
     """
-    if name not in (AUTO, ANY, EAGER, TRITON, CPU):
-        raise ValueError(f"there is no backend {name!r}; there are {AUTO}, {ANY}, {EAGER}, {TRITON} and {CPU}.")
+    names = (AUTO, ANY, EAGER, TRITON, FLAT, PRODUCT, TRANSPOSED)
+    if name not in names:
+        raise ValueError(f"there is no backend {name!r}; there are {', '.join(names)}.")
     token = _wanted.set(name)
     try:
         yield
@@ -133,10 +154,10 @@ def use_backend(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def noting(served: dict[str, set[str]]) -> Iterator[None]:
-    """Inside this context the backends that serve are added to `served`, by function."""
-    token = _served.set(served)
+def chosen_by(chooser: Chooser | None) -> Iterator[None]:
+    """Inside this context `chooser` makes and remembers the choices; None: no trials, and nothing is remembered."""
+    token = _chooser.set(chooser)
     try:
         yield
     finally:
-        _served.reset(token)
+        _chooser.reset(token)

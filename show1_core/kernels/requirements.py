@@ -18,8 +18,6 @@ FLOATS = (torch.float32, *HALF)
 COUNTABLE = 2**31  # kernels count elements in 32 bits
 
 Inputs = Mapping[str, Any]
-
-
 Look = Callable[[nn.Module], str | None]
 _lookers: ContextVar[tuple[Look, ...]] = ContextVar("show1_weights_looked_at", default=())
 
@@ -39,49 +37,63 @@ def tensors(inputs: Inputs) -> Iterator[tuple[str, Tensor]]:
     return ((name, value) for name, value in inputs.items() if isinstance(value, Tensor))
 
 
+def named(inputs: Inputs, names: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:
+    """Those of these names, None aside."""
+    return ((name, inputs[name]) for name in names if inputs[name] is not None)
+
+
+def plain(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def pitch(x: Tensor) -> int | None:
+    """Elements from one pixel of x (N, C, ...) to the next, through all frames; None where they are not evenly spaced."""
+    step, passed = None, 1
+    for size, stride in zip(reversed(x.shape[2:]), reversed(x.stride()[2:])):
+        if size > 1:
+            step = stride if step is None else step
+            if stride != step * passed:
+                return None
+            passed *= size
+    return x.shape[1] if step is None else step
+
+
 @dataclass(frozen=True)
-class TritonDevice:
-    """Tensors on one GPU that Triton compiles for."""
+class OnDevice:
+    """All tensors on one device, of one of these kinds. On `meta`, without memory, costs of a GPU are counted."""
 
-    capability: tuple[int, int] = (8, 0)
-
-    def describe(self) -> str:
-        return f"Triton 3, and all tensors on one GPU of compute capability {self.capability[0]}.{self.capability[1]} or later"
+    kinds: tuple[str, ...]
 
     def reason_against(self, inputs: Inputs) -> str | None:
         devices = {value.device for _, value in tensors(inputs)}
         if len(devices) != 1:
             return f"the tensors are spread over {', '.join(sorted(map(str, devices)))}"
-        device, least = devices.pop(), ".".join(map(str, self.capability))
-        if device.type not in DEVICES:
-            return f"the tensors are on {device}, not on a GPU"
-        if OBSTACLE is not None:
-            return OBSTACLE
-        if not INTERPRETED and torch.cuda.get_device_capability(device) < self.capability:
-            return f"{torch.cuda.get_device_name(device)} is older than compute capability {least}"
-        return None
+        device = devices.pop()
+        return None if device.type in self.kinds else f"the tensors are on {device}, not on a GPU"
 
 
 @dataclass(frozen=True)
-class OnDevice:
-    """All tensors on devices of one kind."""
+class TritonDevice:
+    """Tensors on one GPU that Triton 3 compiles for."""
 
-    kind: str
-
-    def describe(self) -> str:
-        return f"all tensors on the {self.kind}"
+    capability: tuple[int, int] = (8, 0)
 
     def reason_against(self, inputs: Inputs) -> str | None:
-        other = next((f"{name} is on {value.device}" for name, value in tensors(inputs) if value.device.type != self.kind), None)
-        return None if other is None else f"{other}, not on the {self.kind}"
+        if (elsewhere := OnDevice((*DEVICES, "meta")).reason_against(inputs)) is not None:
+            return elsewhere
+        device = next(tensors(inputs))[1].device
+        if device.type == "meta":
+            return None
+        if OBSTACLE is not None:
+            return OBSTACLE
+        if not INTERPRETED and torch.cuda.get_device_capability(device) < self.capability:
+            return f"{torch.cuda.get_device_name(device)} is older than compute capability {'.'.join(map(str, self.capability))}"
+        return None
 
 
 @dataclass(frozen=True)
 class NoGradient:
     """Nothing to differentiate: the kernels have no backward."""
-
-    def describe(self) -> str:
-        return "no gradients"
 
     def reason_against(self, inputs: Inputs) -> str | None:
         if not torch.is_grad_enabled():
@@ -98,11 +110,8 @@ class Dtypes:
     names: tuple[str, ...]
     allowed: tuple[torch.dtype, ...]
 
-    def describe(self) -> str:
-        return f"{', '.join(self.names)} in {' or '.join(map(plain, self.allowed))}"
-
     def reason_against(self, inputs: Inputs) -> str | None:
-        found = {inputs[name].dtype for name in self.names if inputs.get(name) is not None}
+        found = {value.dtype for _, value in named(inputs, self.names)}
         if len(found) > 1:
             return f"{', '.join(self.names)} differ in dtype: {', '.join(sorted(map(plain, found)))}"
         dtype = found.pop()
@@ -113,20 +122,16 @@ class Dtypes:
 
 @dataclass(frozen=True)
 class Resident:
-    """The layer's weights lie ready: on the input's device, in its dtype, and nothing is to happen to them or around them.
+    """The layer's weights lie ready: on x's device, in its dtype, and nothing is to happen to them or around them.
 
     A host that streams, casts or patches weights does so inside the layer's own forward, which a kernel goes around;
     it tells by `weights_looked_at`.
     """
 
     layer: str
-    beside: str = "x"
-
-    def describe(self) -> str:
-        return f"{self.layer}'s weights resident, in the dtype of {self.beside}, neither cast nor patched on the fly"
 
     def reason_against(self, inputs: Inputs) -> str | None:
-        layer, x = inputs[self.layer], inputs[self.beside]
+        layer, x = inputs[self.layer], inputs["x"]
         if torch.is_grad_enabled():  # a recomputation in the backward pass happens outside of every context
             return "gradients are recorded"
         for look in _lookers.get():
@@ -134,8 +139,9 @@ class Resident:
                 return f"{self.layer}'s weights {found}"
         if layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer):
             return f"{self.layer}'s forward is hooked"
-        for name in ("weight", "bias"):
-            weight = getattr(layer, name)
+        if layer.weight is None:
+            return f"{self.layer} has no weight"
+        for name, weight in (("weight", layer.weight), ("bias", layer.bias)):
             if weight is None:
                 continue
             if type(weight) not in (Tensor, nn.Parameter):
@@ -153,100 +159,81 @@ class OneOf:
     values: tuple[Any, ...]
     attribute: str | None = None
 
-    def describe(self) -> str:
-        return f"{self.label} = {' or '.join(map(str, self.values))}"
-
-    @property
-    def label(self) -> str:
-        return self.name if self.attribute is None else f"{self.name}.{self.attribute}"
-
     def reason_against(self, inputs: Inputs) -> str | None:
         value = inputs[self.name] if self.attribute is None else getattr(inputs[self.name], self.attribute)
-        return None if value in self.values else f"{self.label} is {value!r}, not {' or '.join(map(repr, self.values))}"
-
-
-@dataclass(frozen=True)
-class Affine:
-    """A norm with weight and bias."""
-
-    layer: str
-
-    def describe(self) -> str:
-        return f"{self.layer} with weight and bias"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        layer = inputs[self.layer]
-        return f"{self.layer} has no weight or no bias" if layer.weight is None or layer.bias is None else None
+        label = self.name if self.attribute is None else f"{self.name}.{self.attribute}"
+        return None if value in self.values else f"{label} is {value!r}, not {' or '.join(map(repr, self.values))}"
 
 
 @dataclass(frozen=True)
 class Dimensions:
-    """The named tensors, None aside, have so many dimensions."""
+    """A tensor has so many dimensions."""
 
-    names: tuple[str, ...]
-    allowed: tuple[int, ...]
-
-    def describe(self) -> str:
-        return f"{', '.join(self.names)} of {' or '.join(map(str, self.allowed))} dimensions"
+    name: str
+    count: int
 
     def reason_against(self, inputs: Inputs) -> str | None:
-        for name in self.names:
-            if inputs.get(name) is not None and inputs[name].ndim not in self.allowed:
-                return f"{name} has shape {tuple(inputs[name].shape)}, not {' or '.join(map(str, self.allowed))} dimensions"
-        return None
+        shape = tuple(inputs[self.name].shape)
+        return None if len(shape) == self.count else f"{self.name} has shape {shape}, not {self.count} dimensions"
 
 
 @dataclass(frozen=True)
 class Size:
-    """A product of a tensor's sizes, `axes`, lies in a range; `divided_by` names an integer parameter, e.g. the heads."""
+    """A size of a tensor lies in a range; `divided_by` names an integer parameter, e.g. the heads."""
 
     name: str
-    axes: tuple[int, ...]
+    axis: int
     most: int
     what: str
     divided_by: str | None = None
 
-    def describe(self) -> str:
-        return f"1 to {self.most} {self.what}"
-
     def reason_against(self, inputs: Inputs) -> str | None:
-        size = 1
-        for axis in self.axes:
-            size *= inputs[self.name].shape[axis]
-        size //= inputs[self.divided_by] if self.divided_by else 1
+        size = inputs[self.name].shape[self.axis] // (inputs[self.divided_by] if self.divided_by else 1)
         return None if 1 <= size <= self.most else f"{self.what}: {size}, at most {self.most}"
 
 
 @dataclass(frozen=True)
-class RowsOfPixels:
-    """Height and width of the named tensors, None aside, are one axis in memory: contiguous, channels last, or parts of such."""
+class ChannelsLast:
+    """Channels of the named tensors (N, C, ...) lie side by side, and pixels evenly spaced: channels last, or parts of such."""
 
     names: tuple[str, ...]
 
-    def describe(self) -> str:
-        return f"{', '.join(self.names)} with the rows of a frame one after the other"
+    def reason_against(self, inputs: Inputs) -> str | None:
+        for name, x in named(inputs, self.names):
+            if (x.shape[1] > 1 and x.stride(1) != 1) or pitch(x) is None:
+                return f"{name} has strides {x.stride()}: channels are not last"
+        return None
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Two tensors (N, C, ...) lie in memory in the same way, channels last, without gaps."""
+
+    first: str
+    second: str
 
     def reason_against(self, inputs: Inputs) -> str | None:
-        for name in self.names:
-            x = inputs.get(name)
-            if x is not None and x.shape[-2] > 1 and x.stride(-2) != x.shape[-1] * x.stride(-1):
-                return f"{name} has strides {x.stride()}: its rows do not follow each other"
+        x, y = inputs[self.first], inputs[self.second]
+        if (reason := ChannelsLast((self.first, self.second)).reason_against(inputs)) is not None:
+            return reason
+        if x.shape != y.shape or any(value.stride(0) * len(value) != value.numel() and len(value) > 1 or
+                                     pitch(value) != value.shape[1] for value in (x, y)):
+            return f"{self.first} and {self.second} have shapes {tuple(x.shape)}, {tuple(y.shape)} and strides " \
+                   f"{x.stride()}, {y.stride()}, not the same without gaps"
         return None
 
 
 @dataclass(frozen=True)
 class LastContiguous:
-    """The last axis of the named tensors is contiguous."""
+    """The last axis of the named tensors, None aside, is contiguous; or `dense`, all of them."""
 
     names: tuple[str, ...]
-
-    def describe(self) -> str:
-        return f"{', '.join(self.names)} with a contiguous last axis"
+    dense: bool = False
 
     def reason_against(self, inputs: Inputs) -> str | None:
-        for name in self.names:
-            if inputs[name].stride(-1) != 1:
-                return f"{name} has strides {inputs[name].stride()}: its last axis is not contiguous"
+        for name, x in named(inputs, self.names):
+            if x.stride(-1) != 1 or (self.dense and not x.is_contiguous()):
+                return f"{name} has strides {x.stride()}: {'it' if self.dense else 'its last axis'} is not contiguous"
         return None
 
 
@@ -254,16 +241,9 @@ class LastContiguous:
 class Countable:
     """No tensor is empty, and none spans more elements than 32 bits count."""
 
-    def describe(self) -> str:
-        return "no tensor empty or of 2^31 elements or more"
-
     def reason_against(self, inputs: Inputs) -> str | None:
         for name, x in tensors(inputs):
             span = 1 + sum((size - 1) * abs(stride) for size, stride in zip(x.shape, x.stride()))
             if x.numel() == 0 or span >= COUNTABLE:
                 return f"{name} has shape {tuple(x.shape)} over {span} elements of memory"
         return None
-
-
-def plain(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

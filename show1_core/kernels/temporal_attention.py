@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from .attention import attention
+from .operators import operator
 from .registry import EAGER, TRITON, Backend, Function
-from .requirements import HALF, Countable, Dimensions, Dtypes, LastContiguous, NoGradient, Size, TritonDevice
+from .requirements import HALF, Countable, Dtypes, LastContiguous, NoGradient, Size, TritonDevice
 from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
 
 MOST_FRAMES, MOST_HEAD = 32, 128
@@ -64,7 +65,7 @@ def _attend(q, k, v, out, S, heads, tiles, scale, qb, qf, qs, kb, kf, ks, vb, vf
         tl.store(out + (sample * ob + frame * of + s * os)[:, None] + c, mixed.to(out.dtype.element_ty), mask=mask)
 
 
-def triton_temporal_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+def launch(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """The kernel."""
     batch, frames, pixels, channels = q.shape
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
@@ -78,10 +79,12 @@ def triton_temporal_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Te
     return out
 
 
+ATTEND = operator("temporal_attention", "(Tensor q, Tensor k, Tensor v, int heads) -> Tensor", launch,
+                  lambda q, *others: q.new_empty(q.shape))
+
 TEMPORAL_ATTENTION = Function("temporal_attention", ("q", "k", "v", "heads"), (
-    Backend(TRITON, triton_temporal_attention, (
-        TritonDevice(), NoGradient(), Dimensions(("q", "k", "v"), (4,)), Dtypes(("q", "k", "v"), HALF),
-        Size("q", (1,), MOST_FRAMES, "frames"), Size("q", (3,), MOST_HEAD, "channels a head", divided_by="heads"),
-        LastContiguous(("q", "k", "v")), Countable()), measured=False),
+    Backend(TRITON, ATTEND, (
+        TritonDevice(), NoGradient(), Dtypes(("q", "k", "v"), HALF), Size("q", 1, MOST_FRAMES, "frames"),
+        Size("q", 3, MOST_HEAD, "channels a head", divided_by="heads"), LastContiguous(("q", "k", "v")), Countable())),
     Backend(EAGER, eager),
 ))
