@@ -25,7 +25,7 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from show1_core.kernels.group_norm import passes  # noqa: E402
+from show1_core.kernels.group_norm import plan  # noqa: E402
 
 aten, ours = torch.ops.aten, torch.ops.show1
 NO_KERNEL = (aten.empty, aten.new_empty, aten.empty_like, aten.empty_strided, aten.lift_fresh)
@@ -120,7 +120,7 @@ def unseen(packet: Any, args: tuple[Any, ...], out: Tensor) -> Iterator[Kernel]:
     elif packet is aten.native_group_norm:
         yield Kernel("native_group_norm: moments", size(args[0]))
         yield Kernel("native_group_norm: factors", 0)
-    elif packet is ours.group_norm and passes(args[0], args[1]) > 1:
+    elif packet is ours.group_norm and plan(args[0], args[1]).parts > 1:
         yield Kernel("group_norm: moments", size(args[0]))
     elif packet is aten.native_layer_norm and not args[0].is_contiguous():
         yield Kernel("native_layer_norm: copy", 2 * size(args[0]))

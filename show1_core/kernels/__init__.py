@@ -9,7 +9,7 @@ from .clip_norm import norm_then
 from .convolution import CONVOLUTION, LATE_BIAS, conv_norm, conv_residual, convolution, late_bias
 from .group_norm import GROUP_NORM, group_norm
 from .pointwise import GATED, RESIDUAL_SUM, gated, residual_sum
-from .registry import Backend, Function, NoBackend, Verdict, chosen_by, explain, use_backend
+from .registry import Backend, Function, NoBackend, chosen_by, explain, use_backend
 from .selection import Selection, Trials
 from .temporal_attention import TEMPORAL_ATTENTION, temporal_attention
 
@@ -17,6 +17,6 @@ FUNCTIONS = (GROUP_NORM, CONVOLUTION, LATE_BIAS, RESIDUAL_SUM, GATED, TEMPORAL_A
 
 __all__ = [
     "CONVOLUTION", "FUNCTIONS", "GATED", "GROUP_NORM", "LATE_BIAS", "RESIDUAL_SUM", "TEMPORAL_ATTENTION", "Backend", "Function",
-    "NoBackend", "Selection", "Trials", "Verdict", "attention", "chosen_by", "conv_norm", "conv_residual", "convolution",
+    "NoBackend", "Selection", "Trials", "attention", "chosen_by", "conv_norm", "conv_residual", "convolution",
     "explain", "gated", "group_norm", "late_bias", "norm_then", "residual_sum", "temporal_attention", "use_backend",
 ]

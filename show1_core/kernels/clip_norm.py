@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .chunks import by_pixels, chunk_length
 from .group_norm import activated, group_norm
-from .requirements import Resident
+from .requirements import resident
 
 
 def norm_then(function: Callable[..., Tensor], x: Tensor, norm: Any, *others: Tensor, act: str = "none",
@@ -25,7 +25,7 @@ def norm_then(function: Callable[..., Tensor], x: Tensor, norm: Any, *others: Te
     """
     pixels = x.shape[-2] * x.shape[-1]
     step = chunk_length(x, pixels, growth)
-    if step >= pixels or Resident("norm").reason_against({"x": x, "norm": norm}) is not None:
+    if step >= pixels or resident("norm")({"x": x, "norm": norm}) is not None:
         return function(group_norm(x, norm, act, None, added), *others)
     x = x if added is None else x + added[:, None, None, None]
     scale, shift = clip_norm(x, norm)

@@ -6,6 +6,7 @@ a clip at once (statistics over all its frames; the clip comes as a view (B, C, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,12 +15,12 @@ from torch import Tensor, nn
 
 from .operators import operator
 from .registry import EAGER, TRITON, Backend, Function
-from .requirements import FLOATS, ChannelsLast, Countable, Dtypes, LastContiguous, NoGradient, OneOf, Resident, TritonDevice, pitch
+from .requirements import FLOATS, channels_last, last_contiguous, on_triton, one_of, pitch, resident
 from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
 
 ACTIVATIONS = ("none", "silu", "gelu")
 TILE = 4096  # elements a program holds at once
-CHANNELS = 32, 16  # a program takes at least so many channels, and a multiple of so many: whole lines of memory
+LINE, VECTORS = 32, 16  # a program takes at least so many channels, and a multiple of so many: whole lines of memory
 FEW_PROGRAMS = 256  # fewer than this leave a GPU idle
 CHUNK, CHUNK_OF_FEW = 65536, 8192  # elements of some groups that one program takes, when programs are many and when few
 MOST_CHUNKS = 512  # of one group
@@ -94,42 +95,6 @@ def _moments(x, added, start, stop, sp, c, own, member, CG: constexpr, BC: const
 
 
 @jit
-def _write(x, out, w, b, affine, added, mean, rstd, start, stop, sp, op, C, c, own, member,
-           BP: constexpr, AFFINE: constexpr, ADD: constexpr, ACT: constexpr):
-    """Normalise positions start..stop and carry on to the activation."""
-    scale = _of_channels(rstd, member) * tl.load(w + c, mask=own, other=0.0).to(tl.float32)
-    shift = tl.load(b + c, mask=own, other=0.0).to(tl.float32)
-    center = _of_channels(mean, member)
-    if ADD:
-        center -= tl.load(added + c, mask=own, other=0.0).to(tl.float32)
-    if AFFINE:
-        more = 1.0 + tl.load(affine + c, mask=own, other=0.0).to(tl.float32)
-        scale, shift = scale * more, shift * more + tl.load(affine + C + c, mask=own, other=0.0).to(tl.float32)
-    lane = tl.arange(0, BP)
-    for at in range(start, stop, BP):
-        mask = (at + lane < stop)[:, None] & own[None, :]
-        y = tl.load(x + (at + lane)[:, None] * sp + c[None, :], mask=mask, other=0.0).to(tl.float32)
-        y = (y - center[None, :]) * scale[None, :] + shift[None, :]
-        if ACT == "silu":
-            y = y * tl.sigmoid(y)
-        elif ACT == "gelu":
-            y = 0.5 * y * (1.0 + tl.erf(y * 0.7071067811865476))
-        tl.store(out + (at + lane)[:, None] * op + c[None, :], y.to(out.dtype.element_ty), mask=mask)
-
-
-@jit
-def _whole(x, out, w, b, affine, added, eps, P, blocks, C, sn, sp, on, op, an, hn, CG: constexpr, K: constexpr,
-           BC: constexpr, BG: constexpr, BP: constexpr, AFFINE: constexpr, ADD: constexpr, ACT: constexpr):
-    """A program for some groups that fit into the caches: read for the moments, and again for the result."""
-    row, block = tl.program_id(0) // blocks, tl.program_id(0) % blocks
-    c, own, member = _channels(block, CG, K, BC, BG)
-    mean, squares = _moments(x + row * sn, added + row * hn, 0, P, sp, c, own, member, CG, BC, BP, ADD)
-    rstd = 1.0 / tl.sqrt(squares / tl.cast(P * CG, tl.float32) + eps)
-    _write(x + row * sn, out + row * on, w, b, affine + row * an, added + row * hn, mean, rstd, 0, P, sp, op, C,
-           c, own, member, BP, AFFINE, ADD, ACT)
-
-
-@jit
 def _chunk_moments(x, added, means, squares, P, blocks, chunk, sn, sp, hn, CG: constexpr, K: constexpr,
                    BC: constexpr, BG: constexpr, BP: constexpr, ADD: constexpr):
     """A program for a chunk of some groups."""
@@ -144,72 +109,94 @@ def _chunk_moments(x, added, means, squares, P, blocks, chunk, sn, sp, hn, CG: c
 
 
 @jit
-def _chunk_write(x, out, w, b, affine, added, means, squares, eps, P, blocks, C, chunk, sn, sp, on, op, an, hn, CG: constexpr,
-                 K: constexpr, BC: constexpr, BG: constexpr, BP: constexpr, BK: constexpr,
-                 AFFINE: constexpr, ADD: constexpr, ACT: constexpr):
-    """Every program joins the moments of all chunks of its groups, in the same order, then writes its own chunk."""
-    at, part, parts = tl.program_id(0), tl.program_id(1), tl.num_programs(1)
-    c, own, member = _channels(at % blocks, CG, K, BC, BG)
-    row, g, k = at // blocks, tl.arange(0, BG), tl.arange(0, BK)
+def _joined(means, squares, at, P, chunk, CG: constexpr, K: constexpr, BG: constexpr, BK: constexpr):
+    """Mean and sum of squares of each group from those of all its chunks, in the same order in every program."""
+    g, k, parts = tl.arange(0, BG), tl.arange(0, BK), tl.num_programs(1)
     there = (g < K)[:, None] & (k < parts)[None, :]
     places = ((at * K + g) * parts)[:, None] + k[None, :]
-    size = tl.where(k < parts, tl.minimum(P - k * chunk, chunk), 0).to(tl.float32)[None, :] / P
+    size = tl.where(k < parts, tl.minimum(P - k * chunk, chunk), 0).to(tl.float32)[None, :]
     each = tl.load(means + places, mask=there, other=0.0)
-    mean = tl.sum(each * size, axis=1)
-    within = tl.sum(tl.load(squares + places, mask=there, other=0.0), axis=1) / tl.cast(P * CG, tl.float32)
-    between = tl.sum((each - mean[:, None]) * (each - mean[:, None]) * size, axis=1)
-    rstd = 1.0 / tl.sqrt(within + between + eps)
-    _write(x + row * sn, out + row * on, w, b, affine + row * an, added + row * hn, mean, rstd, part * chunk,
-           tl.minimum(part * chunk + chunk, P), sp, op, C, c, own, member, BP, AFFINE, ADD, ACT)
+    mean = tl.sum(each * size, axis=1) / P
+    apart = each - mean[:, None]
+    return mean, tl.sum(tl.load(squares + places, mask=there, other=0.0) + apart * apart * size * CG, axis=1)
 
 
-def groups_together(own: int, groups: int) -> int:
-    """How many groups of `own` channels a program takes, so that it reads whole lines; all where they do not come out even."""
-    least, multiple = CHANNELS
-    for together in (1, 2, 4, 8, 16):
-        if together * own >= least and together * own % multiple == 0 and groups % together == 0:
-            return together
-    return groups
+@jit
+def _normalise(x, out, w, b, affine, added, means, squares, eps, P, blocks, C, chunk, sn, sp, on, op, an, hn, CG: constexpr,
+               K: constexpr, BC: constexpr, BG: constexpr, BP: constexpr, BK: constexpr,
+               AFFINE: constexpr, ADD: constexpr, ACT: constexpr):
+    """A program for a chunk of some groups, from the moments to the activation; with one chunk a group it makes these, too."""
+    at, start = tl.program_id(0), tl.program_id(1) * chunk
+    c, own, member = _channels(at % blocks, CG, K, BC, BG)
+    row, stop, lane = at // blocks, tl.minimum(start + chunk, P), tl.arange(0, BP)
+    x, out, added, affine = x + row * sn, out + row * on, added + row * hn, affine + row * an
+    if BK == 1:  # what was read for the moments is still in the caches
+        mean, around = _moments(x, added, start, stop, sp, c, own, member, CG, BC, BP, ADD)
+    else:
+        mean, around = _joined(means, squares, at, P, chunk, CG, K, BG, BK)
+    scale = _of_channels(1.0 / tl.sqrt(around / tl.cast(P * CG, tl.float32) + eps), member)
+    scale *= tl.load(w + c, mask=own, other=0.0).to(tl.float32)
+    shift, center = tl.load(b + c, mask=own, other=0.0).to(tl.float32), _of_channels(mean, member)
+    if ADD:
+        center -= tl.load(added + c, mask=own, other=0.0).to(tl.float32)
+    if AFFINE:
+        more = 1.0 + tl.load(affine + c, mask=own, other=0.0).to(tl.float32)
+        scale, shift = scale * more, shift * more + tl.load(affine + C + c, mask=own, other=0.0).to(tl.float32)
+    for p in range(start, stop, BP):
+        mask = (p + lane < stop)[:, None] & own[None, :]
+        y = tl.load(x + (p + lane)[:, None] * sp + c[None, :], mask=mask, other=0.0).to(tl.float32)
+        y = (y - center[None, :]) * scale[None, :] + shift[None, :]
+        if ACT == "silu":
+            y = y * tl.sigmoid(y)
+        elif ACT == "gelu":
+            y = 0.5 * y * (1.0 + tl.erf(y * 0.7071067811865476))
+        tl.store(out + (p + lane)[:, None] * op + c[None, :], y.to(out.dtype.element_ty), mask=mask)
 
 
-def chunks(programs: int, positions: int, channels: int) -> tuple[int, int]:
-    """Positions a chunk, and chunks a group, where so many programs take so many channels of all positions each."""
-    size = max(CHUNK if programs >= FEW_PROGRAMS else CHUNK_OF_FEW, cdiv(positions * channels, MOST_CHUNKS))
-    chunk = max(size // channels, 1)
-    return chunk, cdiv(positions, chunk)
+@dataclass(frozen=True)
+class Plan:
+    """How x (N, C, ...) is shared out: programs of `together` groups each, whose positions are in `parts` chunks."""
+
+    own: int  # channels of a group
+    together: int
+    blocks: int  # programs that a sample's groups take
+    positions: int
+    chunk: int
+
+    @property
+    def parts(self) -> int:
+        """Where there is one, x is read from memory once, otherwise twice."""
+        return cdiv(self.positions, self.chunk)
 
 
-def passes(x: Tensor, groups: int) -> int:
-    """How often x is read from memory: once where what a program takes fits into the caches, otherwise twice."""
-    own = x.shape[1] // groups
-    together = groups_together(own, groups)
-    return min(chunks(len(x) * groups // together, x[0, 0].numel(), together * own)[1], 2)
+def plan(x: Tensor, groups: int) -> Plan:
+    """As many groups a program as make whole lines of memory, all where they do not come out even; then chunks."""
+    own, positions = x.shape[1] // groups, x[0, 0].numel()
+    together = next((some for some in (1, 2, 4, 8, 16) if some * own >= LINE and some * own % VECTORS == 0 and groups % some == 0),
+                    groups)
+    many = len(x) * groups // together >= FEW_PROGRAMS
+    elements = max(CHUNK if many else CHUNK_OF_FEW, cdiv(positions * together * own, MOST_CHUNKS))
+    return Plan(own, together, groups // together, positions, min(max(elements // (together * own), 1), positions))
 
 
 def launch(x: Tensor, groups: int, eps: float, weight: Tensor, bias: Tensor, act: str, affine: Tensor | None,
            added: Tensor | None) -> Tensor:
     """The kernels; the result lies in memory as x does."""
-    out, channels, positions = torch.empty_like(x), x.shape[1], x[0, 0].numel()
-    own = channels // groups
-    together = groups_together(own, groups)
-    width, blocks = together * own, groups // together
-    programs = len(x) * blocks
-    tile = {"CG": own, "K": together, "BC": power_of_two(width), "BG": power_of_two(together)}
-    tile["BP"] = min(max(TILE // tile["BC"], 1), power_of_two(positions))
-    inputs = (weight, bias, x if affine is None else affine, x if added is None else added)  # x: never read
+    out, how = torch.empty_like(x), plan(x, groups)
+    tile = {"CG": how.own, "K": how.together, "BC": power_of_two(how.together * how.own), "BG": power_of_two(how.together)}
+    tile["BP"] = min(max(TILE // tile["BC"], 1), power_of_two(how.positions))
     an, hn = (0 if value is None or value.ndim == 1 else value.stride(0) for value in (affine, added))
+    inputs = (x if affine is None else affine, x if added is None else added)  # x: never read
     places = (x.stride(0), pitch(x), out.stride(0), pitch(out), an, hn)
-    after = {"AFFINE": affine is not None, "ADD": added is not None, "ACT": act}
-    chunk, parts = chunks(programs, positions, width)
+    grid = (len(x) * how.blocks, how.parts)
+    means = squares = x
     with torch.cuda.device_of(x):
-        if parts == 1:
-            _whole[(programs,)](x, out, *inputs, eps, positions, blocks, channels, *places, **tile, **after)
-            return out
-        means, squares = torch.empty((2, len(x) * groups, parts), dtype=torch.float32, device=x.device)
-        _chunk_moments[(programs, parts)](x, inputs[3], means, squares, positions, blocks, chunk, *places[:2], hn, **tile,
-                                          ADD=after["ADD"])
-        _chunk_write[(programs, parts)](x, out, *inputs, means, squares, eps, positions, blocks, channels, chunk, *places, **tile,
-                                        BK=power_of_two(parts), **after)
+        if how.parts > 1:
+            means, squares = torch.empty((2, len(x) * groups, how.parts), dtype=torch.float32, device=x.device)
+            _chunk_moments[grid](x, inputs[1], means, squares, how.positions, how.blocks, how.chunk, *places[:2], hn, **tile,
+                                 ADD=added is not None)
+        _normalise[grid](x, out, weight, bias, *inputs, means, squares, eps, how.positions, how.blocks, x.shape[1], how.chunk,
+                         *places, **tile, BK=power_of_two(how.parts), AFFINE=affine is not None, ADD=added is not None, ACT=act)
     return out
 
 
@@ -224,7 +211,6 @@ def triton_group_norm(x: Tensor, norm: Any, act: str, affine: Tensor | None, add
 
 GROUP_NORM = Function("group_norm", ("x", "norm", "act", "affine", "added"), (
     Backend(TRITON, triton_group_norm, (
-        TritonDevice(), NoGradient(), Dtypes(("x", "affine", "added"), FLOATS), OneOf("act", ACTIVATIONS), Resident("norm"),
-        ChannelsLast(("x",)), LastContiguous(("affine", "added")), Countable())),
+        on_triton(*FLOATS), one_of("act", ACTIVATIONS), resident("norm"), channels_last("x"), last_contiguous("affine", "added"))),
     Backend(EAGER, eager),
 ))

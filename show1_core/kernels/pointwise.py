@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .operators import operator
 from .registry import EAGER, TRITON, Backend, Function
-from .requirements import FLOATS, Alike, Countable, Dtypes, LastContiguous, NoGradient, TritonDevice
+from .requirements import FLOATS, alike, on_triton
 from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
 
 BLOCK = 4096  # elements a program
@@ -86,10 +86,11 @@ SUM = operator("residual_sum", "(Tensor x, Tensor h, Tensor? bias, float scale) 
 GATE = operator("gated", "(Tensor x) -> Tensor", launch_gated, lambda x: x.new_empty((*x.shape[:-1], x.shape[-1] // 2)))
 
 RESIDUAL_SUM = Function("residual_sum", ("x", "h", "bias", "scale"), (
-    Backend(TRITON, SUM, (TritonDevice(), NoGradient(), Dtypes(("x", "h", "bias"), FLOATS), Alike("x", "h"), Countable())),
+    Backend(TRITON, SUM, (on_triton(*FLOATS), alike("x", "h"))),
     Backend(EAGER, eager_sum),
 ))
 GATED = Function("gated", ("x",), (
-    Backend(TRITON, GATE, (TritonDevice(), NoGradient(), Dtypes(("x",), FLOATS), LastContiguous(("x",), dense=True), Countable())),
+    Backend(TRITON, GATE, (on_triton(*FLOATS), lambda inputs: None if inputs["x"].is_contiguous() else
+                                         f"x has strides {inputs['x'].stride()}: it is not contiguous")),
     Backend(EAGER, eager_gated),
 ))

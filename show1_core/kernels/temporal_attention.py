@@ -12,7 +12,7 @@ from torch import Tensor
 from .attention import attention
 from .operators import operator
 from .registry import EAGER, TRITON, Backend, Function
-from .requirements import HALF, Countable, Dtypes, LastContiguous, NoGradient, Size, TritonDevice
+from .requirements import HALF, at_most, last_contiguous, on_triton
 from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
 
 MOST_FRAMES, MOST_HEAD = 32, 128
@@ -84,7 +84,7 @@ ATTEND = operator("temporal_attention", "(Tensor q, Tensor k, Tensor v, int head
 
 TEMPORAL_ATTENTION = Function("temporal_attention", ("q", "k", "v", "heads"), (
     Backend(TRITON, ATTEND, (
-        TritonDevice(), NoGradient(), Dtypes(("q", "k", "v"), HALF), Size("q", 1, MOST_FRAMES, "frames"),
-        Size("q", 3, MOST_HEAD, "channels a head", divided_by="heads"), LastContiguous(("q", "k", "v")), Countable())),
+        on_triton(*HALF), at_most(MOST_FRAMES, "frames", lambda inputs: inputs["q"].shape[1]), last_contiguous("q", "k", "v"),
+        at_most(MOST_HEAD, "channels a head", lambda inputs: inputs["q"].shape[3] // inputs["heads"]))),
     Backend(EAGER, eager),
 ))

@@ -9,14 +9,16 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..kernels.requirements import TritonDevice
+from ..kernels.requirements import FLOATS, on_triton
 
 FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def lay_out(network: nn.Module, device: torch.device | str) -> None:
     """Put the weights of convolutions in the order that features have on `device`, where they will be used."""
-    if TritonDevice().reason_against({"x": torch.empty(0, device=device)}) is not None:
+    with torch.no_grad():
+        reason = on_triton(*FLOATS)({"x": torch.empty(1, device=device)})
+    if reason is not None:
         return
     for layer in network.modules():
         weight = layer._parameters.get("weight")
