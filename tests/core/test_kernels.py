@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from show1_core.models.temporal import TemporalConv
 
 ROOT = Path(kernels.__file__).resolve().parents[2]
 HALF = torch.float16
+MODULE = importlib.import_module("show1_core.kernels.convolution")  # the package has a function of that name
 
 
 def norm_inputs(x=None, norm=None, act="silu", affine=None, added=None):
@@ -248,7 +250,7 @@ def test_a_late_bias_changes_nothing(added, monkeypatch):
     time = None if added is None else torch.randn(added)
     normed = norm(conv(x) + (0 if time is None else time.reshape(-1, 8, 1, 1)))
     for late in (None, conv.bias):
-        monkeypatch.setattr("show1_core.kernels.convolution.late_bias", lambda x, conv, late=late: late)
+        monkeypatch.setattr(MODULE, "late_bias", lambda x, conv, late=late: late)
         torch.testing.assert_close(conv_norm(x, conv, norm, "silu", None, time), F.silu(normed))
         torch.testing.assert_close(conv_residual(x, conv, rest, 1.5), (rest + conv(x)) / 1.5)
 

@@ -29,6 +29,7 @@ from show1_core.kernels.requirements import FLOATS, HALF, weights_looked_at
 from show1_core.kernels.temporal_attention import MOST_FRAMES, MOST_HEAD
 from show1_core.kernels.triton_guard import INTERPRETED, triton
 from show1_core.models.blocks import ResnetBlock, ResnetUp
+from show1_core.models.layout import lay_out
 from show1_core.models.temporal import TemporalConv, TemporalTransformer
 
 if triton is None:
@@ -175,8 +176,9 @@ def test_the_layers_of_the_unet_on_kernels_alone(make, inputs):
     def half(value):
         return value.half() if isinstance(value, torch.Tensor) else value
 
+    lay_out(module.half(), DEVICE)
     with use_backend("triton"):
-        out = module.half()(half(x).contiguous(memory_format=LAST), *map(half, inputs))
+        out = module(half(x).contiguous(memory_format=LAST), *map(half, inputs))
     assert ((out - expected).norm() / expected.norm()).item() < 2e-3
 
 
