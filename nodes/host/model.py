@@ -138,6 +138,11 @@ def compile_blocks(model: Any) -> None:
         level.register_forward_pre_hook(stop_if_cancelled)
 
 
+def replay_calls(model: Any) -> None:
+    """Let whole calls of a MODEL be replayed as a graph where that is faster: on a GPU, as long as no weight is streamed."""
+    model.model.diffusion_model.replays = True
+
+
 def identity_of(model: Any) -> Identity | None:
     """What a MODEL was loaded from; None when it is none of ours."""
     return getattr(model.model, "show1", None)

@@ -31,6 +31,7 @@ class HostUNet(UNet):
     """Our UNet under the host's calling convention; learned variance goes to whoever asked for it."""
 
     backend, trials = "auto", Trials()  # which kernels may serve, and how they did here
+    replays = False  # whether whole calls may be replayed as a graph
     shapes: Callable[[], Any] = nullcontext  # around a call; `many_shapes` where blocks are compiled
 
     def to(self, *args: Any, memory_format: torch.memory_format | None = None, **options: Any) -> HostUNet:
@@ -72,11 +73,15 @@ class HostUNet(UNet):
             timesteps, context = timesteps[::frames], context[::frames]
         variance, channels = transformer_options.get(VARIANCE), self.config.sample_channels
         run_memory, report = run_memory or RunMemory(), transformer_options.get(REPORT) or Report()
-        selection = report.selected_by(self.trials)
-        selection.renew(state_of(self))
+        selection, state = report.selected_by(self.trials), state_of(self)
+        selection.renew(state)
         with use_backend(self.backend), weights_looked_at(what_happens_to), chosen_by(selection), self.shapes():
             sample, timestep, level = one_half(halves, x, timesteps, noise_level)
             unet = super().forward if patches is None else partial(super().forward, patches=patches)
+            if self.replays and patches is None and x.is_cuda and all(reason is None for _, reason in state):
+                whole = report.whole_calls(self.trials)
+                whole.renew(state)
+                unet = partial(whole, unet)
             call = memory.Call(unet, sample, timestep, run_memory.prepared(context, self.prepare), level,
                                channels if variance is None else self.config.out_channels)
             device = memory.Device(lambda: mm.get_free_memory(x.device), mm.soft_empty_cache)

@@ -12,6 +12,7 @@ import psutil
 import torch
 
 from ...show1_core.kernels import Selection, Trials
+from ...show1_core.models.whole_calls import WholeCalls
 
 GIGABYTE = 2**30
 REPORT = "show1_report"  # among the transformer options: who counts the network's calls
@@ -25,6 +26,7 @@ class Report:
     texts: int = 1  # under which a sample was seen in one call
     shape: tuple[int, ...] = ()
     selection: Selection | None = None  # of kernels
+    whole: WholeCalls | None = None
     began: float = field(default_factory=time.monotonic)
     told: set[str] = field(default_factory=set)
 
@@ -37,6 +39,12 @@ class Report:
         if self.selection is None or self.selection.trials is not trials:
             self.selection = Selection(trials)
         return self.selection
+
+    def whole_calls(self, trials: Trials) -> WholeCalls:
+        """The run's graphs of whole calls."""
+        if self.whole is None or self.whole.trials is not trials:
+            self.whole = WholeCalls(trials)
+        return self.whole
 
     def warn(self, sentence: str) -> None:
         """A warning, the first time in this run."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from torch import nn
 
 
@@ -16,7 +14,7 @@ def what_happens_to(layer: nn.Module) -> str | None:
     return None
 
 
-def state_of(network: nn.Module) -> Hashable:
+def state_of(network: nn.Module) -> tuple[tuple[int, str | None], ...]:
     """Where the weights lie and what happens to them: the same as long as nothing is moved, patched or cast in another way."""
     layers = (layer for layer in network.modules() if layer._parameters.get("weight") is not None)
     return tuple((layer._parameters["weight"].data_ptr(), what_happens_to(layer)) for layer in layers)

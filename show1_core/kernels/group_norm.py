@@ -137,6 +137,8 @@ def _normalise(x, out, w, b, affine, added, means, squares, eps, P, blocks, C, c
     scale = _of_channels(1.0 / tl.sqrt(around / tl.cast(P * CG, tl.float32) + eps), member)
     scale *= tl.load(w + c, mask=own, other=0.0).to(tl.float32)
     shift, center = tl.load(b + c, mask=own, other=0.0).to(tl.float32), _of_channels(mean, member)
+    if ADD:
+        plus = tl.load(added + c, mask=own, other=0.0).to(tl.float32)
     if AFFINE:
         more = 1.0 + tl.load(affine + c, mask=own, other=0.0).to(tl.float32)
         scale, shift = scale * more, shift * more + tl.load(affine + C + c, mask=own, other=0.0).to(tl.float32)
@@ -144,7 +146,7 @@ def _normalise(x, out, w, b, affine, added, means, squares, eps, P, blocks, C, c
         mask = (p + lane < stop)[:, None] & own[None, :]
         y = tl.load(x + (p + lane)[:, None] * sp + c[None, :], mask=mask, other=0.0).to(tl.float32)
         if ADD:
-            y += tl.load(added + c, mask=own, other=0.0).to(tl.float32)[None, :]
+            y += plus[None, :]
         y = (y - center[None, :]) * scale[None, :] + shift[None, :]
         if ACT == "silu":
             y = y * tl.sigmoid(y)

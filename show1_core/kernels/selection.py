@@ -78,8 +78,10 @@ class Trials:
             choice = self.tried(able, inputs, key)
         else:  # no time for more trials: as the latest shape of the same function and dtype
             choice = same[-1] if same else Choice(able[-1].name)
-        if choice is None:  # eager's own result is NaN or infinite: no measure
-            return Choice(able[-1].name)
+        return Choice(able[-1].name) if choice is None else self.keep(key, choice)  # None: eager's result is no measure
+
+    def keep(self, key: str, choice: Choice) -> Choice:
+        """Remember a choice, here and in the file."""
         self.choices[key] = choice
         if self.file is not None:
             write(self.file, self.machine, self.choices)
@@ -145,10 +147,14 @@ def disagreement(backend: Backend, inputs: Sequence[Any], expected: Tensor) -> s
 def described(function: Function, able: Sequence[Backend], inputs: Sequence[Any]) -> str:
     """What a choice is for: function, backends, card and dtype; then shapes, strides, layers and the like in brackets."""
     x = inputs[0]
-    card = torch.cuda.get_device_name(x.device) if x.is_cuda else x.device.type
-    return f"{function.name} of {'/'.join(backend.name for backend in able)} on {card}, {x.dtype} " + " ".join(
+    return f"{function.name} of {'/'.join(backend.name for backend in able)} on {card(x)}, {x.dtype} " + " ".join(
         f"{tuple(value.shape)}{value.stride()}" if isinstance(value, Tensor) else
         f"({value.extra_repr()})" if isinstance(value, nn.Module) else f"({value})" for value in inputs)
+
+
+def card(x: Tensor) -> str:
+    """What a tensor is on."""
+    return torch.cuda.get_device_name(x.device) if x.is_cuda else x.device.type
 
 
 def read(file: Path, machine: str) -> dict[str, Choice]:

