@@ -5,7 +5,6 @@ under `chosen_by(Selection(...))` they prove themselves on the machine they run 
 """
 
 from .attention import attention
-from .clip_norm import norm_then
 from .convolution import CONVOLUTION, LATE_BIAS, conv_norm, conv_residual, convolution, late_bias
 from .group_norm import GROUP_NORM, group_norm
 from .pointwise import GATED, RESIDUAL_SUM, gated, residual_sum
@@ -18,5 +17,5 @@ FUNCTIONS = (GROUP_NORM, CONVOLUTION, LATE_BIAS, RESIDUAL_SUM, GATED, TEMPORAL_A
 __all__ = [
     "CONVOLUTION", "FUNCTIONS", "GATED", "GROUP_NORM", "LATE_BIAS", "RESIDUAL_SUM", "TEMPORAL_ATTENTION", "Backend", "Function",
     "NoBackend", "Selection", "Trials", "attention", "chosen_by", "conv_norm", "conv_residual", "convolution",
-    "explain", "gated", "group_norm", "late_bias", "norm_then", "residual_sum", "temporal_attention", "use_backend",
+    "explain", "gated", "group_norm", "late_bias", "residual_sum", "temporal_attention", "use_backend",
 ]

@@ -13,10 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .operators import operator
 from .registry import EAGER, TRITON, Backend, Function
 from .requirements import FLOATS, channels_last, last_contiguous, on_triton, one_of, pitch, resident
-from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
+from .triton_guard import cdiv, constexpr, jit, operator, power_of_two, tl
 
 ACTIVATIONS = ("none", "silu", "gelu")
 TILE = 4096  # elements a program holds at once

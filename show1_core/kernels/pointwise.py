@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .operators import operator
 from .registry import EAGER, TRITON, Backend, Function
 from .requirements import FLOATS, alike, on_triton
-from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
+from .triton_guard import cdiv, constexpr, jit, operator, power_of_two, tl
 
 BLOCK = 4096  # elements a program
 WIDE = 512  # of these side by side

@@ -6,16 +6,19 @@ whose requirements hold, the first that is sure serves, or under a `Selection` t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from .requirements import Requirement
+from .requirements import Requirement, within
+
+if TYPE_CHECKING:
+    from .selection import Selection
 
 AUTO, ANY = "auto", "any"
 EAGER, TRITON, FLAT, PRODUCT, TRANSPOSED, LATE = "eager", "triton", "flat", "product", "transposed", "late"
@@ -23,18 +26,8 @@ NAMES = (AUTO, ANY, EAGER, TRITON, FLAT, PRODUCT, TRANSPOSED)
 TENSORS = frozenset((Tensor, nn.Parameter))
 
 
-class Chooser(Protocol):
-    """Who makes the choices of a run, and remembers what to call."""
-
-    known: dict[tuple[Any, ...], Callable[..., Any]]
-
-    def choose(self, function: Function, inputs: Sequence[Any]) -> Backend:
-        """The backend that is to serve these inputs from now on."""
-        ...
-
-
 _wanted: ContextVar[str] = ContextVar("show1_backend", default=AUTO)
-_chooser: ContextVar[Chooser | None] = ContextVar("show1_chooser", default=None)
+_selection: ContextVar[Selection | None] = ContextVar("show1_selection", default=None)
 
 
 @dataclass(frozen=True)
@@ -68,14 +61,14 @@ class Function:
     def __call__(self, *inputs: Any) -> Any:
         if torch.compiler.is_compiling():  # the compiler fuses the reference itself; a choice would break its graph
             return self.backends[-1].run(*inputs)
-        chooser, x = _chooser.get(), inputs[0]
-        if chooser is None:
+        selection, x = _selection.get(), inputs[0]
+        if selection is None:
             return self.choose(inputs).run(*inputs)
         key = (self.name, _wanted.get(), torch.is_grad_enabled(), x.shape, x.stride(), x.dtype,
                *[value.stride() if value.__class__ in TENSORS else value for value in inputs[1:]])
-        run = chooser.known.get(key)
+        run = selection.known.get(key)
         if run is None:
-            run = chooser.known[key] = chooser.choose(self, inputs).run
+            run = selection.known[key] = selection.choose(self, inputs).run
         return run(*inputs)
 
     def choose(self, inputs: Sequence[Any]) -> Backend:
@@ -106,8 +99,7 @@ def explain(function: Function, *inputs: Any) -> dict[str, tuple[str, ...]]:
             for backend in function.backends}
 
 
-@contextmanager
-def use_backend(name: str) -> Iterator[None]:
+def use_backend(name: str) -> AbstractContextManager[None]:
     """Inside this context, and in this thread or task alone, every function that has a backend of that name runs on it.
 
     `eager` is the reference, for tests and bug reports; `auto` what is sure or proves itself; `any` the first that
@@ -115,18 +107,9 @@ def use_backend(name: str) -> Iterator[None]:
     """
     if name not in NAMES:
         raise ValueError(f"there is no backend {name!r}; there are {', '.join(NAMES)}.")
-    token = _wanted.set(name)
-    try:
-        yield
-    finally:
-        _wanted.reset(token)
+    return within(_wanted, name)
 
 
-@contextmanager
-def chosen_by(chooser: Chooser | None) -> Iterator[None]:
-    """Inside this context `chooser` makes and remembers the choices; None: no trials, and nothing is remembered."""
-    token = _chooser.set(chooser)
-    try:
-        yield
-    finally:
-        _chooser.reset(token)
+def chosen_by(selection: Selection) -> AbstractContextManager[None]:
+    """Inside this context `selection` makes and remembers the choices; otherwise nothing is tried or remembered."""
+    return within(_selection, selection)

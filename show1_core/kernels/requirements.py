@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -24,29 +24,25 @@ _lookers: ContextVar[tuple[Look, ...]] = ContextVar("show1_weights_looked_at", d
 
 
 @contextmanager
-def weights_looked_at(by: Look) -> Iterator[None]:
-    """Inside this context `by` is asked of every layer, too: what happens to its weights on the way, or None."""
-    token = _lookers.set((*_lookers.get(), by))
+def within(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    """Inside this context, and in this thread or task alone, a variable has this value."""
+    token = variable.set(value)
     try:
         yield
     finally:
-        _lookers.reset(token)
+        variable.reset(token)
 
 
-def tensors(inputs: Inputs) -> dict[str, Tensor]:
-    """The inputs that are tensors."""
-    return {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
-
-
-def plain(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+def weights_looked_at(by: Look) -> AbstractContextManager[None]:
+    """Inside this context `by` is asked of every layer, too: what happens to its weights on the way, or None."""
+    return within(_lookers, (*_lookers.get(), by))
 
 
 def on(*kinds: str) -> Requirement:
     """All tensors on one device, of one of these kinds. On `meta`, without memory, the costs of a GPU are counted."""
 
     def reason_against(inputs: Inputs) -> str | None:
-        devices = sorted({str(value.device) for value in tensors(inputs).values()})
+        devices = sorted({str(value.device) for value in inputs.values() if isinstance(value, Tensor)})
         if len(devices) > 1:
             return f"the tensors are spread over {', '.join(devices)}"
         return None if devices[0].split(":")[0] in kinds else f"the tensors are on {devices[0]}, not on a GPU"
@@ -57,7 +53,7 @@ def on_triton(*dtypes: torch.dtype) -> Requirement:
     """All tensors in one of these types on one GPU that Triton 3 compiles for, no gradient, and sizes that kernels count to."""
 
     def reason_against(inputs: Inputs) -> str | None:
-        values = tensors(inputs)
+        values = {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
         if (elsewhere := on(*DEVICES, "meta")(inputs)) is not None:
             return elsewhere
         device = next(iter(values.values())).device
@@ -67,9 +63,9 @@ def on_triton(*dtypes: torch.dtype) -> Requirement:
             return f"{torch.cuda.get_device_name(device)} is older than compute capability {'.'.join(map(str, CAPABILITY))}"
         if torch.is_grad_enabled():
             return "gradients are recorded, and the kernel has no backward"
-        found = {plain(value.dtype) for value in values.values()}
-        if len(found) > 1 or not found <= set(map(plain, dtypes)):
-            return f"{', '.join(values)}: {', '.join(sorted(found))}, not all {' or all '.join(map(plain, dtypes))}"
+        found = {value.dtype for value in values.values()}
+        if len(found) > 1 or not found <= set(dtypes):
+            return f"{', '.join(values)}: {', '.join(sorted(map(str, found)))}, not all {' or all '.join(map(str, dtypes))}"
         for name, x in values.items():
             if x.numel() == 0 or span(x) >= COUNTABLE:
                 return f"{name} has shape {tuple(x.shape)} over {span(x)} elements of memory"
@@ -99,7 +95,7 @@ def resident(layer: str) -> Requirement:
             if weight is not None and type(weight) not in (Tensor, nn.Parameter):
                 return f"{layer}.{name} is a {type(weight).__name__}, not a plain tensor"
             if weight is not None and (weight.dtype, weight.device) != (x.dtype, x.device):
-                return f"{layer}.{name} is {plain(weight.dtype)} on {weight.device}, x is {plain(x.dtype)} on {x.device}"
+                return f"{layer}.{name} is {weight.dtype} on {weight.device}, x is {x.dtype} on {x.device}"
         return None
     return reason_against
 

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from .attention import attention
-from .operators import operator
 from .registry import EAGER, TRITON, Backend, Function
 from .requirements import HALF, at_most, last_contiguous, on_triton
-from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
+from .triton_guard import cdiv, constexpr, jit, operator, power_of_two, tl
 
 MOST_FRAMES, MOST_HEAD = 32, 128
 MOST_SEQUENCES = 65535  # that CUDA's grids, and so PyTorch's attention kernels, take at once

@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..kernels import attention, convolution, gated, group_norm
-from ..kernels.chunks import by_rows
+from .chunks import by_rows
 from .conditioning import Conditioning, Patches, PreparedText, for_rows, per_frame
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels import conv_norm, conv_residual, convolution, group_norm
-from ..kernels.chunks import by_rows
+from .chunks import by_rows
 from .attention import AddedTextAttention, SpatialTransformer
 from .conditioning import Conditioning, for_rows
 from .config import Level, UNetConfig

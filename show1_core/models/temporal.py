@@ -12,8 +12,9 @@ from typing import Any
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..kernels import conv_residual, convolution, late_bias, norm_then, temporal_attention
+from ..kernels import conv_residual, convolution, late_bias, temporal_attention
 from .attention import Attention, FeedForward, feed_forward
+from .clip_norm import norm_then
 from .conditioning import PreparedText
 
 

@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..kernels import group_norm
-from ..kernels.chunks import by_rows
+from .chunks import by_rows
 from ..kernels.requirements import resident
 from .blocks import DownBlock, MidBlock, UpBlock
 from .conditioning import Conditioning, Patches, PreparedText, for_rows, per_frame, without_repeats

@@ -154,7 +154,7 @@ def hooked(layer):
 @pytest.mark.parametrize("norm, reason", [
     (streamed(GroupNorm(2, 8)), "norm's weights are cast on the fly"),
     (hooked(GroupNorm(2, 8)), "hooked"),
-    (GroupNorm(2, 8, dtype=HALF), "norm.weight is float16 on cpu, x is float32 on cpu"),
+    (GroupNorm(2, 8, dtype=HALF), "norm.weight is torch.float16 on cpu, x is torch.float32 on cpu"),
     (GroupNorm(2, 8, device="meta"), "on meta"),
     (GroupNorm(2, 8, affine=False), "norm has no weight"),
 ], ids=lambda value: value if isinstance(value, str) else "")
@@ -164,13 +164,13 @@ def test_a_kernel_steps_aside_where_weights_do_not_lie_ready(norm, reason):
 
 
 @pytest.mark.parametrize("inputs, reason", [
-    (norm_inputs(on_meta(2, 8, 3, 5, dtype=torch.float64)), "x: float64, not all float32 or all float16"),
+    (norm_inputs(on_meta(2, 8, 3, 5, dtype=torch.float64)), "x: torch.float64, not all torch.float32 or all torch.float16"),
     (norm_inputs(act="mish"), "act is 'mish', not 'none' or 'silu' or 'gelu'"),
     (norm_inputs(torch.randn(2, 8, 3, 5)), "channels are not last"),
     (norm_inputs(on_meta(2, 8, 5, 3).transpose(2, 3)), "channels are not last"),
     (norm_inputs(on_meta(0, 8, 3, 5)), "x has shape (0, 8, 3, 5)"),
     (norm_inputs(on_meta(2, 8, 2**20, 2**9)), "over 8589934592 elements"),
-    (norm_inputs(on_meta(2, 8, 3, 5), affine=torch.ones(2, 16, device="meta")), "x, affine: float16, float32"),
+    (norm_inputs(on_meta(2, 8, 3, 5), affine=torch.ones(2, 16, device="meta")), "x, affine: torch.float16, torch.float32"),
     (norm_inputs(affine=torch.ones(16, 2).t()), "affine has strides (1, 2): its last axis is not contiguous"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_a_kernel_steps_aside_with_a_reason(inputs, reason):
@@ -265,7 +265,7 @@ def test_a_sum_of_tensors_that_lie_in_different_ways_is_eager():
 @pytest.mark.parametrize("layer, reason", [
     (hooked(Conv3d(4, 4, (3, 1, 1), padding=(1, 0, 0))), "hooked"),
     (streamed(Conv3d(4, 4, (3, 1, 1), padding=(1, 0, 0))), "conv's weights are cast on the fly"),
-    (Conv3d(4, 4, (3, 1, 1), padding=(1, 0, 0), dtype=HALF), "is float16"),
+    (Conv3d(4, 4, (3, 1, 1), padding=(1, 0, 0), dtype=HALF), "is torch.float16"),
     (Conv3d(4, 4, (3, 1, 1), padding=(1, 0, 0), device="meta"), "on meta"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_the_flat_convolution_steps_aside_where_weights_do_not_lie_ready(layer, reason):

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..kernels import group_norm
+from ..kernels.group_norm import activated
+from ..kernels.requirements import resident
 from .chunks import by_pixels, chunk_length
-from .group_norm import activated, group_norm
-from .requirements import resident
 
 
 def norm_then(function: Callable[..., Tensor], x: Tensor, norm: Any, *others: Tensor, act: str = "none",
