@@ -59,8 +59,8 @@ class Card:
         return sum(max(kernel.flops / rate, kernel.bytes / speed) + self.launch * 1e-6 for kernel in kernels)
 
 
-CARDS = (Card("T4", 65, 320, kernels=False), Card("RTX 3090", 71, 936), Card("RTX 4090", 165, 1008), Card("A100 80 GB", 312, 2039),
-         Card("H100 SXM", 989, 3350), Card("H200", 989, 4800))
+CARDS = (Card("T4", 65, 320, kernels=False), Card("RTX 3090", 71, 936), Card("RTX 4090", 165, 1008),
+         Card("A100 80 GB", 312, 2039), Card("H100 SXM", 989, 3350), Card("H200", 989, 4800))
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,8 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help=f"put the tables into {RESULTS.name}")
     chosen = parser.parse_args()
     size = SIZES["published"]
-    official, ours, plain = (Way({stage: step(size, stage) for stage in STAGES}) for step in (official_step, our_step, plain_step))
+    official, ours, plain = (Way({stage: step(size, stage) for stage in STAGES})
+                             for step in (official_step, our_step, plain_step))
     parts = (count_lines(official, ours), card_lines(official, ours, plain), name_lines(ours))
     text = f"{datetime.date.today()}, PyTorch {torch.__version__}: arithmetic, not a measurement.\n\n"
     text += "\n\n".join("\n".join(lines) for lines in parts)

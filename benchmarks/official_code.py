@@ -1,7 +1,7 @@
 """Guided steps of a checkout of the official code beside ours: the checkout runs in a process, and a Python, of its own.
 
 Run as a command by itself, it is that process: it reads what to time as JSON and needs PyTorch and what the checkout imports,
-nothing of this repository. Weights are random there; time does not depend on them. The first frame's network is not in the checkout.
+nothing of this repository. Weights are random there; time does not depend on them. The first frame's network is not in it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ TIMES = 3
 
 def beside(checkout: Path, python: str, sizes: list[str], stages: list[Any]) -> int:
     """Print a table of steps, official and ours, on the CPU in float32. Returns 0, or 1 where the checkout does not run."""
-    from cases import FIRST_FRAME, SIZES, TOKENS, case
     import measure
     import torch
+    from cases import FIRST_FRAME, SIZES, TOKENS, case
 
     if not (checkout / (MODULE.replace(".", "/") + ".py")).is_file():
         print(f"{checkout} holds no {MODULE.replace('.', '/')}.py; give the folder of a checkout of the official code.")

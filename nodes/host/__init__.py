@@ -15,5 +15,6 @@ from .vae import decode, encode_posterior, has_posterior, load_vae
 __all__ = [
     "colours", "compile_blocks", "conditioned", "decode", "DTYPES", "encode_posterior", "encode_t5", "folders", "has_frames",
     "has_posterior", "HostSample", "identity_of", "kind_of", "Library", "load_model", "load_text", "load_vae", "masked_t5",
-    "models_folder", "on_device", "PACK", "previewer", "progress_bar", "register_folders", "replay_calls", "SAMPLERS", "SCHEDULERS",
+    "models_folder", "on_device", "PACK", "previewer", "progress_bar", "register_folders", "replay_calls",
+    "SAMPLERS", "SCHEDULERS",
 ]

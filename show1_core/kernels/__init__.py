@@ -4,13 +4,12 @@
 under `chosen_by(Selection(...))` they prove themselves on the machine they run on.
 """
 
-from .attention import attention
+from .attention import TEMPORAL_ATTENTION, attention, temporal_attention
 from .convolution import CONVOLUTION, LATE_BIAS, conv_norm, conv_residual, convolution, late_bias
 from .group_norm import GROUP_NORM, group_norm
 from .pointwise import GATED, RESIDUAL_SUM, gated, residual_sum
 from .registry import Backend, Function, NoBackend, chosen_by, explain, use_backend
 from .selection import Selection, Trials
-from .temporal_attention import TEMPORAL_ATTENTION, temporal_attention
 
 FUNCTIONS = (GROUP_NORM, CONVOLUTION, LATE_BIAS, RESIDUAL_SUM, GATED, TEMPORAL_ATTENTION)
 

@@ -17,7 +17,6 @@ from .pointwise import residual_sum
 from .registry import EAGER, FLAT, LATE, PRODUCT, TRANSPOSED, Backend, Function
 from .requirements import Requirement, channels_last, on, one_of, resident
 
-
 GPU = on("cuda", "meta")
 
 
@@ -67,7 +66,7 @@ def product(x: Tensor, conv: Any, late: Tensor | None, doubled: bool) -> Tensor:
 
 
 def transposed(x: Tensor, conv: Any, late: Tensor | None, doubled: bool) -> Tensor:
-    """A doubled pixel meets several weights: their sums are a transposed convolution, 4x4 with stride 2, of 4/9 of the products."""
+    """A doubled pixel meets several weights: by their sums, 4x4 with stride 2, it takes 4/9 of the products."""
     sums = F.avg_pool2d(conv.weight, 2, stride=1, padding=1, divisor_override=1).flip((2, 3)).transpose(0, 1)  # (C, C', 4, 4)
     return F.conv_transpose2d(x, sums, conv.bias if late is None else None, stride=2, padding=1)
 

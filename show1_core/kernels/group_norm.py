@@ -25,7 +25,8 @@ CHUNK, CHUNK_OF_FEW = 65536, 8192  # elements of some groups that one program ta
 MOST_CHUNKS = 512  # of one group
 
 
-def group_norm(x: Tensor, norm: nn.Module, act: str = "none", affine: Tensor | None = None, added: Tensor | None = None) -> Tensor:
+def group_norm(x: Tensor, norm: nn.Module, act: str = "none", affine: Tensor | None = None,
+               added: Tensor | None = None) -> Tensor:
     """act(norm(x + added) * (1 + scale) + shift) for x (N, C, H, W), or (B, C, F, H, W) with statistics over all frames.
 
     act: none, silu, or gelu (the exact one); affine (N, 2C): scale, then shift; added: (C,) or (N, C).
@@ -173,8 +174,8 @@ class Plan:
 def plan(x: Tensor, groups: int) -> Plan:
     """As many groups a program as make whole lines of memory, all where they do not come out even; then chunks."""
     own, positions = x.shape[1] // groups, x[0, 0].numel()
-    together = next((some for some in (1, 2, 4, 8, 16) if some * own >= LINE and some * own % VECTORS == 0 and groups % some == 0),
-                    groups)
+    together = next((some for some in (1, 2, 4, 8, 16)
+                     if some * own >= LINE and some * own % VECTORS == 0 and groups % some == 0), groups)
     many = len(x) * groups // together >= FEW_PROGRAMS
     elements = max(CHUNK if many else CHUNK_OF_FEW, cdiv(positions * together * own, MOST_CHUNKS))
     return Plan(own, together, groups // together, positions, min(max(elements // (together * own), 1), positions))
@@ -212,6 +213,7 @@ def triton_group_norm(x: Tensor, norm: Any, act: str, affine: Tensor | None, add
 
 GROUP_NORM = Function("group_norm", ("x", "norm", "act", "affine", "added"), (
     Backend(TRITON, triton_group_norm, (
-        on_triton(*FLOATS), one_of("act", ACTIVATIONS), resident("norm"), channels_last("x"), last_contiguous("affine", "added"))),
+        on_triton(*FLOATS), one_of("act", ACTIVATIONS), resident("norm"), channels_last("x"),
+        last_contiguous("affine", "added"))),
     Backend(EAGER, eager),
 ))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .triton_guard import DEVICES, INTERPRETED, OBSTACLE
+from .triton_guard import DEVICES, OBSTACLE
 
 HALF = (torch.float16, torch.bfloat16)
 FLOATS = (torch.float32, *HALF)
@@ -128,18 +128,14 @@ def alike(first: str, second: str) -> Requirement:
         x, y = ([(size, stride) for size, stride in zip(inputs[name].shape, inputs[name].stride()) if size > 1]
                 for name in (first, second))
         dense = pitch(inputs[first]) is not None and span(inputs[first]) == inputs[first].numel()
-        return None if x == y and dense else f"{first} and {second} are not alike, channels last without gaps: (size, stride) {x}, {y}"
+        return None if x == y and dense else f"{first} and {second} are not alike, channels last, without gaps: {x}, {y}"
     return reason_against
 
 
 def last_contiguous(*names: str) -> Requirement:
     """The last axis of the named tensors, None aside, is contiguous."""
-
-    def reason_against(inputs: Inputs) -> str | None:
-        apart = [f"{name} has strides {inputs[name].stride()}: its last axis is not contiguous" for name in names
-                 if inputs[name] is not None and inputs[name].stride(-1) != 1]
-        return apart[0] if apart else None
-    return reason_against
+    return lambda inputs: next((f"{name} has strides {inputs[name].stride()}: its last axis is not contiguous" for name in names
+                                if inputs[name] is not None and inputs[name].stride(-1) != 1), None)
 
 
 def span(x: Tensor) -> int:
@@ -148,7 +144,7 @@ def span(x: Tensor) -> int:
 
 
 def pitch(x: Tensor) -> int | None:
-    """Elements from one pixel of x (N, C, ...) to the next, through all frames; None where they are not even, or channels not last."""
+    """Elements from one pixel of x (N, C, ...) to the next; None where they differ, or where channels are not last."""
     step, passed = None, 1
     for size, stride in zip(reversed(x.shape[2:]), reversed(x.stride()[2:])):
         if size > 1:

@@ -40,8 +40,8 @@ class Choice:
 
 def machine(pack: str = "") -> str:
     """What choices hold for, beside the card: with other software they are made anew."""
-    driver = getattr(torch._C, "_cuda_getDriverVersion", int)()
-    return f"torch {torch.__version__}, driver {driver}, Triton {getattr(triton, '__version__', None)}, pack {pack}"
+    driver, built = getattr(torch._C, "_cuda_getDriverVersion", int)(), getattr(triton, "__version__", None)
+    return f"torch {torch.__version__}, driver {driver}, Triton {built}, pack {pack}"
 
 
 def seconds_of(call: Callable[[], Any]) -> float:
@@ -74,10 +74,8 @@ class Trials:
         if key in self.choices:
             return self.choices[key]
         same = [choice for other, choice in self.choices.items() if other.split("(")[0] == key.split("(")[0]]
-        if self.left > 0:
-            choice = self.tried(able, inputs, key)
-        else:  # no time for more trials: as the latest shape of the same function and dtype
-            choice = same[-1] if same else Choice(able[-1].name)
+        usual = same[-1] if same else Choice(able[-1].name)  # when there is no time for more trials
+        choice = self.tried(able, inputs, key) if self.left > 0 else usual
         return Choice(able[-1].name) if choice is None else self.keep(key, choice)  # None: eager's result is no measure
 
     def keep(self, key: str, choice: Choice) -> Choice:

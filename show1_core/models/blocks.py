@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels import conv_norm, conv_residual, convolution, group_norm
-from .chunks import by_rows
 from .attention import AddedTextAttention, SpatialTransformer
+from .chunks import by_rows
 from .conditioning import Conditioning, for_rows
 from .config import Level, UNetConfig
 from .temporal import TemporalConv, TemporalTransformer

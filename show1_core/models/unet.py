@@ -11,9 +11,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..kernels import group_norm
-from .chunks import by_rows
 from ..kernels.requirements import resident
 from .blocks import DownBlock, MidBlock, UpBlock
+from .chunks import by_rows
 from .conditioning import Conditioning, Patches, PreparedText, for_rows, per_frame, without_repeats
 from .config import UNetConfig
 from .embeddings import PooledTextEmbedding, TimestepEmbedding, activation, sinusoid

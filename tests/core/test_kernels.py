@@ -33,7 +33,7 @@ from show1_core.kernels import (
     triton_guard,
     use_backend,
 )
-from show1_core.kernels.temporal_attention import eager, in_parts
+from show1_core.kernels.attention import eager
 from show1_core.models.temporal import TemporalConv
 
 ROOT = Path(kernels.__file__).resolve().parents[2]
@@ -98,7 +98,8 @@ def test_use_backend_holds_inside_its_context_and_thread_alone():
             assert GROUP_NORM.choose(inputs).name == "eager"
         with pytest.raises(NoBackend, match="group_norm was asked to run on 'triton'.*the tensors are on cpu"):
             GROUP_NORM(*inputs)
-        assert CONVOLUTION.choose((torch.ones(1, 1, 1, 1), Conv2d(1, 1, 1), None, False)).name == "eager", "it has no such backend"
+        none_of_that_name = (torch.ones(1, 1, 1, 1), Conv2d(1, 1, 1), None, False)
+        assert CONVOLUTION.choose(none_of_that_name).name == "eager"
     assert seen == ["eager"]
     assert GROUP_NORM(*inputs).shape == inputs[0].shape
     with pytest.raises(ValueError, match="no backend 'cuda'"), use_backend("cuda"):
@@ -215,7 +216,8 @@ def test_on_a_cpu_the_temporal_convolution_is_a_flat_one(size, outputs, layout, 
 
 
 CONVOLUTIONS = [  # what serves on a GPU, a layer and its input
-    ("eager", Conv2d(6, 8, 3, padding=1), torch.randn(2, 6, 5, 7), False), ("product", Conv2d(6, 8, 1), torch.randn(2, 6, 5, 7), False),
+    ("eager", Conv2d(6, 8, 3, padding=1), torch.randn(2, 6, 5, 7), False),
+    ("product", Conv2d(6, 8, 1), torch.randn(2, 6, 5, 7), False),
     ("transposed", Conv2d(6, 8, 3, padding=1), torch.randn(2, 6, 5, 7), True),
     ("transposed", Conv2d(6, 8, 3, padding=1), torch.randn(2, 6, 1, 1), True),
     ("flat", Conv3d(6, 8, (3, 1, 1), padding=(1, 0, 0)), torch.randn(2, 6, 3, 5, 7), False)]
@@ -316,7 +318,7 @@ def test_eager_group_norm_is_torchs(act, torchs):
 def test_attention_over_time_is_split_where_the_device_takes_no_more():
     q, k, v = torch.randn(3, 2, 5, 11, 8)  # (B, F, S, heads * D)
     for most in (1, 4, 21, 22):
-        torch.testing.assert_close(in_parts(q, k, v, 2, most), eager(q, k, v, 2))
+        torch.testing.assert_close(eager(q, k, v, 2, most), eager(q, k, v, 2))
 
 
 def test_a_compiler_sees_one_graph():

@@ -36,7 +36,7 @@ CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuob
 SHARED_MEMORY = 99 * 1024  # bytes a program may have on the smallest GPU of capability 8
 REGISTERS = {"group_norm": 128, "residual_sum": 64, "gated": 96, "temporal_attention": 152}  # a thread, at most
 NARROW = {"group_norm": 6}  # accesses of single values: what there is one of a channel, before the loop
-MODULES = [importlib.import_module(f"show1_core.kernels.{name}") for name in ("group_norm", "pointwise", "temporal_attention")]
+MODULES = [importlib.import_module(f"show1_core.kernels.{name}") for name in ("group_norm", "pointwise", "attention")]
 LAUNCHERS = {"group_norm": lambda x, norm, act, affine, added: MODULES[0].launch(
                  x, norm.num_groups, norm.eps, norm.weight, norm.bias, act, affine, added),
              "residual_sum": MODULES[1].launch_sum, "gated": MODULES[1].launch_gated, "temporal_attention": MODULES[2].launch}

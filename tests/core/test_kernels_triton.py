@@ -24,9 +24,9 @@ from show1_core.kernels import (
     use_backend,
 )
 from show1_core.kernels import group_norm as group_norm_call
+from show1_core.kernels.attention import MOST_FRAMES, MOST_HEAD
 from show1_core.kernels.group_norm import ACTIVATIONS, plan
 from show1_core.kernels.requirements import FLOATS, HALF, weights_looked_at
-from show1_core.kernels.temporal_attention import MOST_FRAMES, MOST_HEAD
 from show1_core.kernels.triton_guard import INTERPRETED, triton
 from show1_core.models.blocks import ResnetBlock, ResnetUp
 from show1_core.models.layout import lay_out
@@ -73,7 +73,7 @@ def exact(value):
 
 
 def check(function, *inputs):
-    """The kernel takes these inputs, leaves them alone, and comes close to the reference. It multiplies float32 for tests alone."""
+    """The kernel takes these inputs, leaves them alone, and comes close to the reference."""
     kernel, reference = function.backends[0], function.backends[-1]
     dtype = inputs[0].dtype
     if function is not TEMPORAL_ATTENTION or dtype in HALF:
@@ -163,7 +163,8 @@ CONFIG = SimpleNamespace(activation="gelu", skip_time_act=False, time_scale_shif
 
 
 @pytest.mark.parametrize("make, inputs", [
-    (lambda: ResnetBlock((32, 64), CONFIG, 1.4, nn), (noise(3, 16),)), (lambda: ResnetUp((32, 32), CONFIG, 1.0, nn), (noise(3, 16),)),
+    (lambda: ResnetBlock((32, 64), CONFIG, 1.4, nn), (noise(3, 16),)),
+    (lambda: ResnetUp((32, 32), CONFIG, 1.0, nn), (noise(3, 16),)),
     (lambda: TemporalConv(32, nn), (3,)), (lambda: TemporalTransformer(32, 2, 16, 8, nn), (3,))],
     ids=["resnet", "doubling resnet", "temporal conv", "temporal transformer"])
 def test_the_layers_of_the_unet_on_kernels_alone(make, inputs):

@@ -42,7 +42,8 @@ def function_of(run: Callable[[Tensor], Tensor], speed: str, clock: Clock) -> Fu
             return call(x)
         return timed
 
-    return Function("f", ("x",), (Backend("triton", at(SECONDS[speed], run)), Backend("eager", at(SECONDS["eager"], lambda x: 2 * x))))
+    return Function("f", ("x",), (
+        Backend("triton", at(SECONDS[speed], run)), Backend("eager", at(SECONDS["eager"], lambda x: 2 * x))))
 
 
 def failing(x: Tensor) -> Tensor:
@@ -135,9 +136,10 @@ def test_when_time_is_up_the_latest_choice_of_the_same_kind_holds() -> None:
 
 
 @pytest.mark.parametrize(("text", "kept"), [
-    (None, True), ("", False), ("{", False), ("[]", False), ('{"machine": "M"}', False), ('{"machine": "M", "choices": [1]}', False),
+    (None, True), ("", False), ("{", False), ("[]", False), ('{"machine": "M"}', False),
+    ('{"machine": "M", "choices": [1]}', False),
     ('{"machine": "older", "choices": {}}', False)])
-def test_the_file_is_read_where_it_is_of_this_machine_and_made_anew_otherwise(tmp_path: Path, text: str | None, kept: bool) -> None:
+def test_a_file_of_this_machine_is_read_and_any_other_made_anew(tmp_path: Path, text: str | None, kept: bool) -> None:
     file, clock = tmp_path / "folder" / "kernels.json", Clock()
     function = function_of(lambda x: x + x, "fast", clock)
     with chosen_by(Selection(Trials(file, "M", clock))):
