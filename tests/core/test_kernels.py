@@ -296,7 +296,6 @@ def test_without_triton_eager_serves():
 @pytest.mark.skipif(os.name == "nt", reason="on Windows Triton comes with a compiler")
 def test_a_machine_that_triton_cannot_build_on_runs_eager(monkeypatch):
     monkeypatch.setattr(requirements, "DEVICES", ("cpu",))
-    monkeypatch.setattr(requirements, "INTERPRETED", True)
     monkeypatch.setattr(triton_guard, "INSTALLED", True)
     monkeypatch.setattr(triton_guard.shutil, "which", lambda name: None)
     monkeypatch.delenv("CC", raising=False)
