@@ -7,10 +7,12 @@ Not modelled: what cuDNN copies to change a layout inside a convolution, what a 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,8 +23,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-aten = torch.ops.aten
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from show1_core.kernels.group_norm import plan  # noqa: E402
+
+aten, ours = torch.ops.aten, torch.ops.show1
 NO_KERNEL = (aten.empty, aten.new_empty, aten.empty_like, aten.empty_strided, aten.lift_fresh)
+FLOPS = {**flop_registry, ours.temporal_attention: lambda q, k, v, heads, **_: 4 * q.numel() * q.shape[1]}
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
@@ -42,8 +49,16 @@ def counting() -> Iterator[list[Kernel]]:
     Run it under `torch.no_grad`: in inference mode PyTorch does not take composite operations apart before they are seen.
     """
     counter = Counter()
-    with counter, FusedAttention(counter.kernels):
+    with CudaLayouts(), counter, FusedAttention(counter.kernels):
         yield counter.kernels
+
+
+class CudaLayouts(TorchDispatchMode):
+    """Convolutions without memory leave their result in the layout that it has on CUDA."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = function(*args, **(kwargs or {}))
+        return out.contiguous(memory_format=layout(*args[:2])) if function.overloadpacket is aten.convolution else out
 
 
 class Counter(TorchDispatchMode):
@@ -60,7 +75,7 @@ class Counter(TorchDispatchMode):
         read, written = tensors((args, kwargs)), tensors(out)
         if packet in NO_KERNEL or is_view(function, read, written):
             return out
-        formula = flop_registry.get(packet)
+        formula = FLOPS.get(packet)
         flops = formula(*args, **kwargs, out_val=out) if formula else 0
         self.kernels.append(Kernel(packet.__name__, sum(map(size, read + written)), flops))
         self.kernels += unseen(packet, args, written[0])
@@ -88,23 +103,34 @@ class FusedAttention(TorchFunctionMode):
 def unseen(packet: Any, args: tuple[Any, ...], out: Tensor) -> Iterator[Kernel]:
     """The kernels that PyTorch launches on CUDA inside one operation, beyond its own.
 
-    - A convolution by cuDNN copies an input that is contiguous neither with channels first nor last, and adds the bias
-      afterwards, in place.
+    - A convolution by cuDNN has channels last where its input or its weights have, otherwise first; it copies what lies in
+      another way, and adds the bias afterwards, in place.
     - A group norm first reads its input for the moments of each group, then joins those with weight and bias; the
       operation itself reads it again. (Its copy of strided inputs is dispatched, so it is seen.)
     - A layer norm copies a strided input.
+    - Our own group norm reads groups that are too large for the caches twice, for their moments first.
     """
     if packet is aten.convolution:
-        x, bias = args[0], args[2]
-        if not (x.is_contiguous() or x.is_contiguous(memory_format=CHANNELS_LAST[x.ndim])):
-            yield Kernel("convolution: copy", 2 * size(x))
+        x, weight, bias = args[:3]
+        for value in (x, weight):
+            if not value.is_contiguous(memory_format=layout(x, weight)):
+                yield Kernel("convolution: copy", 2 * size(value))
         if bias is not None:
             yield Kernel("convolution: bias", 2 * size(out))
     elif packet is aten.native_group_norm:
         yield Kernel("native_group_norm: moments", size(args[0]))
         yield Kernel("native_group_norm: factors", 0)
+    elif packet is ours.group_norm and plan(args[0], args[1]).parts > 1:
+        yield Kernel("group_norm: moments", size(args[0]))
     elif packet is aten.native_layer_norm and not args[0].is_contiguous():
         yield Kernel("native_layer_norm: copy", 2 * size(args[0]))
+
+
+def layout(x: Tensor, weight: Tensor) -> torch.memory_format:
+    """What cuDNN computes a convolution in."""
+    last = CHANNELS_LAST[x.ndim]
+    found = any(value.is_contiguous(memory_format=last) and not value.is_contiguous() for value in (x, weight))
+    return last if found else torch.contiguous_format
 
 
 def size(value: Tensor) -> int:

@@ -6,7 +6,7 @@ import platform
 import statistics
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,13 @@ def cpu_attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) ->
 class LiveBytes(TorchDispatchMode):
     """Counts the bytes of the tensors made inside it that live at once; on the meta device at no cost in memory.
 
-    `peak` is the most there were. What a library keeps for itself while it computes is not seen.
+    `peak` is the most there were, `before` aside: tensors that were there, views of which cost nothing. What a library keeps for
+    itself while it computes is not seen.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: Iterable[Tensor] = ()) -> None:
         super().__init__()
-        self.peak, self._now, self._storages = 0, 0, set[int]()
+        self.peak, self._now, self._storages = 0, 0, {value.untyped_storage()._cdata for value in before}
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = function(*args, **(kwargs or {}))

@@ -19,10 +19,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from cases import SIZES, STAGES, TOKENS, Size  # noqa: E402
+from counting import CudaLayouts  # noqa: E402
 from measure import LiveBytes  # noqa: E402
 
 from show1_core.models.conditioning import PreparedText  # noqa: E402
 from show1_core.models.config import UNetConfig  # noqa: E402
+from show1_core.models.layout import lay_out  # noqa: E402
 from show1_core.models.unet import UNet  # noqa: E402
 from show1_core.stages import Stage  # noqa: E402
 
@@ -43,10 +45,11 @@ def need_of(size: Size, stage: Stage) -> Need:
     """Both halves of guidance in one call, all pairs of keyframes in one batch, nothing in pieces."""
     config = UNetConfig.from_dict(size.config(stage))
     unet = UNet(config, torch.float16, "meta").eval().requires_grad_(False)
+    lay_out(unet, "meta")
     sample = torch.zeros(size.sample_shape(stage, config.in_channels), dtype=torch.float16, device="meta")
     level = None if stage.noise_level is None else torch.tensor(stage.noise_level, device="meta")
     text = prepared(unet, 2, 2 * len(sample))
-    with LiveBytes() as live:
+    with CudaLayouts(), LiveBytes(unet.parameters()) as live:
         unet(sample, torch.tensor(500, device="meta"), text, level)
     weights = sum(weight.numel() for weight in unet.parameters()) * BYTES
     pixels = text.rows * prod(sample.shape[2:])

@@ -2,6 +2,11 @@
 
     python benchmarks/run.py [--size mini quarter published] [--stage keyframes ...] [--device cpu] [--dtype fp32]
                              [--kernels auto] [--record]
+    python benchmarks/run.py --check
+    python benchmarks/run.py --official DIR [--official-python PYTHON]
+
+--check: is everything right on this machine, and as fast as expected (`check.py`): a text of one screen, to paste.
+--official: steps of a checkout of the official code beside ours (`official_code.py`), in a process, and a Python, of its own.
 
 Both ways run the same weights in turns in one process. A row is one guided step of a stage; the interpolation's holds all
 seven pairs. `cascade` adds the steps of the published run up. --record puts the table into benchmarks/RESULTS.md.
@@ -22,8 +27,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import measure  # noqa: E402
 from cases import SIZES, STAGES, Size, case, steps  # noqa: E402
+from check import check  # noqa: E402
+from official_code import beside  # noqa: E402
 
-from show1_core.kernels.registry import use_backend  # noqa: E402
+from show1_core.kernels import Selection, chosen_by, use_backend  # noqa: E402
+from show1_core.models.layout import lay_out  # noqa: E402
 from show1_core.stages import Stage  # noqa: E402
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -59,7 +67,9 @@ def seconds(value: float) -> str:
 def measured(size: Size, stage: Stage, device: str, dtype: torch.dtype) -> Row:
     """One row, and nothing of it left in memory."""
     one = case(size, stage, device, dtype)
-    ours, official = one.ours(), one.official()
+    official = one.official()  # which shares the weights, as they lie
+    lay_out(one.unet, device)
+    ours = one.ours()
     expected = official().float()
     difference = float((ours().float() - expected).norm() / expected.norm())
     taken = measure.side_by_side({"official": official, "ours": ours}, device)
@@ -106,8 +116,15 @@ def main() -> int:
     parser.add_argument("--kernels", choices=("auto", "any", "eager"), default="auto",
                         help="any: with those that nobody has timed; official is always eager")
     parser.add_argument("--record", action="store_true", help=f"put the table into {RESULTS.name}")
+    parser.add_argument("--check", action="store_true", help="check every kernel and stage here instead")
+    parser.add_argument("--official", metavar="DIR", type=Path, help="a checkout of the official code, timed beside ours")
+    parser.add_argument("--official-python", metavar="PYTHON", default=sys.executable, help="a Python that has what it needs")
     chosen = parser.parse_args()
-    with use_backend(chosen.kernels):
+    if chosen.check:
+        return check()
+    if chosen.official:
+        return beside(chosen.official, chosen.official_python, chosen.size, [names[name] for name in chosen.stage])
+    with use_backend(chosen.kernels), chosen_by(Selection()):
         text = table(chosen.size, [names[name] for name in chosen.stage], chosen.device, chosen.dtype)
     if chosen.record:
         before, after = RESULTS.read_text().split(MARK, 1)

@@ -11,7 +11,7 @@ from .common import CATEGORY, advanced, search_words
 
 DTYPES = ["auto", *host.DTYPES]
 KERNELS = ["auto", "eager", "any"]
-COMPILE = ["off", "blocks"]
+COMPILE = ["off", "blocks", "auto"]
 LIBRARY = host.Library()
 SHOW1 = "models/show1"
 TEXTS = f"{SHOW1} or models/text_encoders"
@@ -47,11 +47,12 @@ class Show1ModelLoader(io.ComfyNode):
                                tooltip="auto: what the device does best. fp8_e4m3fn halves fp16's memory and costs accuracy."),
                 advanced(io.Combo.Input(
                     "kernels", options=KERNELS, default="auto",
-                    tooltip="auto: what has been measured on such a device; on GPUs that is plain PyTorch so far. eager: plain "
-                            "PyTorch, for comparison. any: also Triton kernels that nobody has timed yet.")),
+                    tooltip="auto: what is fastest here and agrees with plain PyTorch, tried at first use. eager: plain PyTorch, "
+                            "for comparison. any: Triton kernels wherever they run, untried.")),
                 advanced(io.Combo.Input(
                     "compile", options=COMPILE, default="off", optional=True,
-                    tooltip="blocks: torch.compile, minutes at the first run. Slower on CPUs, not yet timed on GPUs.")),
+                    tooltip="blocks: torch.compile, minutes at the first run; slower on CPUs. auto: on GPUs a whole call as one "
+                            "CUDA graph, where a trial finds that faster.")),
             ],
             outputs=[io.Model.Output()],
         )
@@ -69,6 +70,8 @@ class Show1ModelLoader(io.ComfyNode):
             loaded = host.load_model(read_checkpoint(path), dtype, kernels)
         if compile == "blocks":
             host.compile_blocks(loaded)
+        elif compile == "auto":
+            host.replay_calls(loaded)
         return io.NodeOutput(loaded)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .models.config import UNetConfig
 from .models.config_check import ConfigError
+from .models.layout import lay_out
 from .models.unet import UNet
 from .schedule import Schedule
 from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, NOISING, PIXEL_SR, STAGES, Stage
@@ -99,6 +100,7 @@ def load_unet(path: str | Path, dtype: torch.dtype = torch.float32, device: torc
     checkpoint = read_checkpoint(path)
     unet = UNet(checkpoint.identity.config, dtype=dtype, device="meta", operations=operations)
     unet.load_state_dict({name: tensor.to(device, dtype) for name, tensor in checkpoint.tensors.items()}, assign=True)
+    lay_out(unet, device)
     return unet.eval().requires_grad_(False)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .kernels.chunks import chunk_bytes, chunk_length
+from .models.chunks import chunk_bytes, chunk_length
 from .models.conditioning import PreparedText
 from .models.unet import UNet
 

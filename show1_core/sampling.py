@@ -16,6 +16,7 @@ from torch import Tensor
 
 from . import memory
 from .cascade import Condition
+from .kernels import Selection, chosen_by
 from .models.conditioning import PreparedText
 from .models.unet import UNet
 from .schedule import (
@@ -101,6 +102,7 @@ class NetworkDenoiser:
     guidance: float
     fallback: memory.Fallback = field(default_factory=memory.Fallback)
     variance: Tensor = field(default_factory=lambda: torch.empty(0))
+    selection: Selection = field(default_factory=Selection)
 
     def __post_init__(self) -> None:
         self.device = memory.torch_memory(self.text.states.device)
@@ -123,7 +125,8 @@ class NetworkDenoiser:
         given = (given.squeeze(2) if image else given).to(unet.dtype)
         channels = None if self.schedule.learned_variance else x.shape[1]
         call = memory.Call(unet, given, torch.tensor(timestep, device=device), self.text, level, channels)
-        out = self.fallback.compute(call, memory.decide(unet, call, self.device), self.device)
+        with chosen_by(self.selection):
+            out = self.fallback.compute(call, memory.decide(unet, call, self.device), self.device)
         return out.unsqueeze(2) if image else out
 
 

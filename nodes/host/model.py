@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import comfy.conds
@@ -14,16 +16,21 @@ import comfy.model_patcher
 import comfy.patcher_extension
 import comfy.supported_models_base
 import comfy.utils
+import folder_paths
 import torch
 from torch import Tensor
 
 from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
+from ...show1_core.kernels import Trials
+from ...show1_core.kernels.selection import machine
 from ...show1_core.models.compile import compile_regions, many_shapes
+from ...show1_core.models.layout import lay_out
 from ..titles import frames_wanted
 from .idle import COMPILED
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
+from .paths import PACK
 from .report import REPORT, Report
 from .run_memory import RunMemory, RunMemoryCond
 
@@ -87,13 +94,30 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     config.unet_config = {**config.unet_config, "model_channels": identity.config.block_out_channels[0]}  # FreeU asks
     with cancellable(model.diffusion_model):
         model.load_model_weights(dict(checkpoint.tensors), "")
-    model.show1, model.show1_dtype, model.diffusion_model.backend = identity, dtype, kernels
+    model.show1, model.show1_dtype = identity, dtype
+    prove_kernels(model.diffusion_model, kernels, device)
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     loaded = patcher(model, load_device=device, offload_device=mm.unet_offload_device())
     loaded.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, "show1", reported)
     if (most := identity.schedule.threshold_max) is not None:  # part of the model, so that core samplers apply it too
         loaded.set_model_sampler_post_cfg_function(partial(threshold, identity.schedule.threshold_ratio, most))
     return loaded
+
+
+def prove_kernels(unet: HostUNet, kernels: str, device: torch.device) -> None:
+    """Say which kernels may serve; where they prove themselves, what was found out before is beside the user's settings."""
+    unet.backend = kernels
+    if kernels != "eager":
+        lay_out(unet, device)
+        file = Path(folder_paths.get_user_directory(), "show1_kernels.json")
+        unet.trials = Trials(file if mm.is_device_cuda(device) else None, machine(pack_version()))
+
+
+def pack_version() -> str:
+    """The version of this pack; nothing where its project file has been left out."""
+    file = PACK / "pyproject.toml"
+    found = re.search(r'^version = "(.+)"$', file.read_text(encoding="utf-8"), re.MULTILINE) if file.is_file() else None
+    return found[1] if found else ""
 
 
 def reported(executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -112,6 +136,11 @@ def compile_blocks(model: Any) -> None:
     unet.shapes = many_shapes
     for level in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):  # compiling takes long enough for a user to cancel
         level.register_forward_pre_hook(stop_if_cancelled)
+
+
+def replay_calls(model: Any) -> None:
+    """Let whole calls of a MODEL be replayed as a graph where that is faster: on a GPU, as long as no weight is streamed."""
+    model.model.diffusion_model.replays = True
 
 
 def identity_of(model: Any) -> Identity | None:

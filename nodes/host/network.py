@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ...show1_core import memory
-from ...show1_core.kernels.registry import noting, use_backend
+from ...show1_core.kernels import Trials, chosen_by, use_backend
 from ...show1_core.kernels.requirements import weights_looked_at
 from ...show1_core.models.finite import check_finite
 from ...show1_core.models.unet import UNet
@@ -22,7 +22,7 @@ from .idle import CONTROL, VARIANCE_KEPT, idle_options
 from .patches import patches_of
 from .report import REPORT, Report
 from .run_memory import RunMemory
-from .weights import what_happens_to
+from .weights import state_of, what_happens_to
 
 VARIANCE = "show1_variance"  # among the transformer options: who wants the learned variance
 
@@ -30,7 +30,8 @@ VARIANCE = "show1_variance"  # among the transformer options: who wants the lear
 class HostUNet(UNet):
     """Our UNet under the host's calling convention; learned variance goes to whoever asked for it."""
 
-    backend = "auto"  # which kernels may serve
+    backend, trials = "auto", Trials()  # which kernels may serve, and how they did here
+    replays = False  # whether whole calls may be replayed as a graph
     shapes: Callable[[], Any] = nullcontext  # around a call; `many_shapes` where blocks are compiled
 
     def to(self, *args: Any, memory_format: torch.memory_format | None = None, **options: Any) -> HostUNet:
@@ -72,9 +73,15 @@ class HostUNet(UNet):
             timesteps, context = timesteps[::frames], context[::frames]
         variance, channels = transformer_options.get(VARIANCE), self.config.sample_channels
         run_memory, report = run_memory or RunMemory(), transformer_options.get(REPORT) or Report()
-        with use_backend(self.backend), weights_looked_at(what_happens_to), noting(report.served), self.shapes():
+        selection, state = report.selected_by(self.trials), state_of(self)
+        selection.renew(state)
+        with use_backend(self.backend), weights_looked_at(what_happens_to), chosen_by(selection), self.shapes():
             sample, timestep, level = one_half(halves, x, timesteps, noise_level)
             unet = super().forward if patches is None else partial(super().forward, patches=patches)
+            if self.replays and patches is None and x.is_cuda and all(reason is None for _, reason in state):
+                whole = report.whole_calls(self.trials)
+                whole.renew(state)
+                unet = partial(whole, unet)
             call = memory.Call(unet, sample, timestep, run_memory.prepared(context, self.prepare), level,
                                channels if variance is None else self.config.out_channels)
             device = memory.Device(lambda: mm.get_free_memory(x.device), mm.soft_empty_cache)

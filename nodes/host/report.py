@@ -11,6 +11,9 @@ import comfy.model_management as mm
 import psutil
 import torch
 
+from ...show1_core.kernels import Selection, Trials
+from ...show1_core.models.whole_calls import WholeCalls
+
 GIGABYTE = 2**30
 REPORT = "show1_report"  # among the transformer options: who counts the network's calls
 
@@ -22,13 +25,26 @@ class Report:
     calls: int = 0
     texts: int = 1  # under which a sample was seen in one call
     shape: tuple[int, ...] = ()
-    served: dict[str, set[str]] = field(default_factory=dict)  # backends, by function
+    selection: Selection | None = None  # of kernels
+    whole: WholeCalls | None = None
     began: float = field(default_factory=time.monotonic)
     told: set[str] = field(default_factory=set)
 
     def count(self, shape: tuple[int, ...], texts: int) -> None:
         """One call of samples (B, C, ...) under so many texts."""
         self.calls, self.shape, self.texts = self.calls + 1, shape, texts
+
+    def selected_by(self, trials: Trials) -> Selection:
+        """The run's choices of kernels; trials are the model's."""
+        if self.selection is None or self.selection.trials is not trials:
+            self.selection = Selection(trials)
+        return self.selection
+
+    def whole_calls(self, trials: Trials) -> WholeCalls:
+        """The run's graphs of whole calls."""
+        if self.whole is None or self.whole.trials is not trials:
+            self.whole = WholeCalls(trials)
+        return self.whole
 
     def warn(self, sentence: str) -> None:
         """A warning, the first time in this run."""
@@ -41,7 +57,7 @@ class Report:
         size = f"{self.shape[-1]}x{self.shape[-2]}" if self.shape else "nothing"
         frames = self.shape[2] if len(self.shape) == 5 else 1
         halves = "none" if guidance == 1.0 else "joined" if self.texts > 1 else "split"
-        kernels = ", ".join(f"{name} {'/'.join(sorted(found))}" for name, found in sorted(self.served.items()))
+        kernels = "" if self.selection is None else self.selection.summary()
         logging.info("Show-1: %s, %s, %d frames, %s; weights %s; kernels: %s; guidance %s; %d calls, %.1f s, %s.", stage, size,
                      frames, str(dtype).removeprefix("torch."), where(model), kernels or "none", halves, self.calls,
                      time.monotonic() - self.began, peak(model.load_device))

@@ -12,3 +12,9 @@ def what_happens_to(layer: nn.Module) -> str | None:
     if getattr(layer, "weight_function", ()) or getattr(layer, "bias_function", ()):
         return "are patched on the fly by the host"
     return None
+
+
+def state_of(network: nn.Module) -> tuple[tuple[int, str | None], ...]:
+    """Where the weights lie and what happens to them: the same as long as nothing is moved, patched or cast in another way."""
+    layers = (layer for layer in network.modules() if layer._parameters.get("weight") is not None)
+    return tuple((layer._parameters["weight"].data_ptr(), what_happens_to(layer)) for layer in layers)

@@ -1,18 +1,20 @@
 """The functions that the models spend their time in, each with the backends that can serve it.
 
-`explain(function, *inputs)` says which backend serves and why the others do not; `use_backend("eager")` chooses one.
+`explain(function, *inputs)` says which backends may serve and why the others do not; `use_backend("eager")` chooses one;
+under `chosen_by(Selection(...))` they prove themselves on the machine they run on.
 """
 
-from .attention import attention
-from .clip_norm import norm_then
+from .attention import TEMPORAL_ATTENTION, attention, temporal_attention
+from .convolution import CONVOLUTION, LATE_BIAS, conv_norm, conv_residual, convolution, late_bias
 from .group_norm import GROUP_NORM, group_norm
-from .registry import Backend, Function, NoBackend, Verdict, explain, requirements_of, use_backend
-from .temporal_attention import TEMPORAL_ATTENTION, temporal_attention
-from .temporal_conv import TEMPORAL_CONV, temporal_conv
+from .pointwise import GATED, RESIDUAL_SUM, gated, residual_sum
+from .registry import Backend, Function, NoBackend, chosen_by, explain, use_backend
+from .selection import Selection, Trials
 
-FUNCTIONS = (GROUP_NORM, TEMPORAL_CONV, TEMPORAL_ATTENTION)
+FUNCTIONS = (GROUP_NORM, CONVOLUTION, LATE_BIAS, RESIDUAL_SUM, GATED, TEMPORAL_ATTENTION)
 
 __all__ = [
-    "FUNCTIONS", "GROUP_NORM", "TEMPORAL_ATTENTION", "TEMPORAL_CONV", "Backend", "Function", "NoBackend", "Verdict",
-    "attention", "explain", "group_norm", "norm_then", "requirements_of", "temporal_attention", "temporal_conv", "use_backend",
+    "CONVOLUTION", "FUNCTIONS", "GATED", "GROUP_NORM", "LATE_BIAS", "RESIDUAL_SUM", "TEMPORAL_ATTENTION", "Backend", "Function",
+    "NoBackend", "Selection", "Trials", "attention", "chosen_by", "conv_norm", "conv_residual", "convolution",
+    "explain", "gated", "group_norm", "late_bias", "residual_sum", "temporal_attention", "use_backend",
 ]

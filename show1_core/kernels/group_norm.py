@@ -1,4 +1,4 @@
-"""Group norm, scale and shift, activation in one go.
+"""Group norm, scale and shift, activation in one go, and before them a bias that a convolution has left out.
 
 Reference: `nn.GroupNorm`, then numerics 3.4 for the resnets (statistics a frame at a time) and 3.5, 3.6 for what sees
 a clip at once (statistics over all its frames; the clip comes as a view (B, C, F, H, W) of its frames).
@@ -6,6 +6,7 @@ a clip at once (statistics over all its frames; the clip comes as a view (B, C, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,30 +14,33 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .registry import EAGER, TRITON, Backend, Function
-from .requirements import FLOATS, Affine, Countable, Dimensions, Dtypes, NoGradient, OneOf, Resident, RowsOfPixels, TritonDevice
-from .triton_guard import cdiv, constexpr, jit, power_of_two, tl
+from .requirements import FLOATS, channels_last, last_contiguous, on_triton, one_of, pitch, resident
+from .triton_guard import cdiv, constexpr, jit, operator, power_of_two, tl
 
 ACTIVATIONS = ("none", "silu", "gelu")
 TILE = 4096  # elements a program holds at once
-FEW_PROGRAMS = 256  # fewer groups than this leave a GPU idle
-CHUNK, CHUNK_OF_FEW = 32768, 8192  # elements of a group that one program takes, when groups are many and when few
-MOST_CHUNKS = 1024  # of one group
+LINE, VECTORS = 32, 16  # a program takes at least so many channels, and a multiple of so many: whole lines of memory
+FEW_PROGRAMS = 256  # fewer than this leave a GPU idle
+CHUNK, CHUNK_OF_FEW = 65536, 8192  # elements of some groups that one program takes, when programs are many and when few
+MOST_CHUNKS = 512  # of one group
 
 
-def group_norm(x: Tensor, norm: nn.Module, act: str = "none", scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
-    """act(norm(x) * (1 + scale) + shift) for x (N, C, H, W), or (B, C, F, H, W) with statistics over all frames.
+def group_norm(x: Tensor, norm: nn.Module, act: str = "none", affine: Tensor | None = None,
+               added: Tensor | None = None) -> Tensor:
+    """act(norm(x + added) * (1 + scale) + shift) for x (N, C, H, W), or (B, C, F, H, W) with statistics over all frames.
 
-    act: none, silu, or gelu (the exact one); scale and shift, both or neither: (N, C).
+    act: none, silu, or gelu (the exact one); affine (N, 2C): scale, then shift; added: (C,) or (N, C).
     """
-    return GROUP_NORM(x, norm, act, scale, shift)
+    return GROUP_NORM(x, norm, act, affine, added)
 
 
-def eager(x: Tensor, norm: nn.Module, act: str, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+def eager(x: Tensor, norm: nn.Module, act: str, affine: Tensor | None, added: Tensor | None) -> Tensor:
     """The reference."""
-    y = norm(x)
-    if scale is not None and shift is not None:
-        ones = (1,) * (x.ndim - 2)
-        y = torch.addcmul(shift.reshape(*shift.shape, *ones), y, 1 + scale.reshape(*scale.shape, *ones))
+    ones = (1,) * (x.ndim - 2)
+    y = norm(x if added is None else x + added.reshape(-1, x.shape[1], *ones))
+    if affine is not None:
+        scale, shift = affine.reshape(*affine.shape, *ones).chunk(2, dim=1)
+        y = torch.addcmul(shift, y, 1 + scale)
     return activated(y, act)
 
 
@@ -48,134 +52,168 @@ def activated(y: Tensor, act: str) -> Tensor:
 
 
 @jit
-def _tile(row, group, start, stop, S, sn, sc, sf, ss, CG: constexpr, BC: constexpr, BP: constexpr):
-    """Channels, offsets and mask of one tile of a group, [BC, BP]; positions count through frames, then pixels."""
+def _channels(block, CG: constexpr, K: constexpr, BC: constexpr, BG: constexpr):
+    """A program's channels [BC], which of them are its own, and which belong to each of its K groups [BG, BC]."""
     c = tl.arange(0, BC)
-    p = start + tl.arange(0, BP)
-    offsets = row * sn + (group * CG + c)[:, None] * sc + ((p // S) * sf + (p % S) * ss)[None, :]
-    return group * CG + c, offsets, (c < CG)[:, None] & (p < stop)[None, :]
+    own = c < K * CG
+    return block * (K * CG) + c, own, ((c // CG)[None, :] == tl.arange(0, BG)[:, None]) & own[None, :]
 
 
 @jit
-def _moments(x, row, group, start, stop, S, sn, sc, sf, ss, CG: constexpr, BC: constexpr, BP: constexpr):
-    """Mean, and sum of squares around it, of a group's positions start..stop: the difference of two large sums never occurs."""
-    total = tl.zeros([BC, BP], dtype=tl.float32)
-    for p in range(start, stop, BP):
-        _, offsets, mask = _tile(row, group, p, stop, S, sn, sc, sf, ss, CG, BC, BP)
-        total += tl.load(x + offsets, mask=mask, other=0.0).to(tl.float32)
-    mean = tl.sum(tl.sum(total, axis=1), axis=0) / tl.cast((stop - start) * CG, tl.float32)
-    squares = tl.zeros([BC, BP], dtype=tl.float32)
-    for p in range(start, stop, BP):
-        _, offsets, mask = _tile(row, group, p, stop, S, sn, sc, sf, ss, CG, BC, BP)
-        around = tl.where(mask, tl.load(x + offsets, mask=mask, other=0.0).to(tl.float32) - mean, 0.0)
-        squares += around * around
-    return mean, tl.sum(tl.sum(squares, axis=1), axis=0)
+def _of_groups(values, member):
+    """The sum over the channels of each group."""
+    return tl.sum(tl.where(member, values[None, :], 0.0), axis=1)
 
 
 @jit
-def _write(x, out, w, b, scale, shift, mean, rstd, row, group, start, stop, S, sn, sc, sf, ss, on, oc, of, os,
-           an, ac, hn, hc, CG: constexpr, BC: constexpr, BP: constexpr, AFTER: constexpr, ACT: constexpr):
-    """Normalise a group's positions start..stop and carry on to the activation."""
+def _of_channels(values, member):
+    """What each channel's group has."""
+    return tl.sum(tl.where(member, values[:, None], 0.0), axis=0)
+
+
+@jit
+def _moments(x, added, start, stop, sp, c, own, member, CG: constexpr, BC: constexpr, BP: constexpr, ADD: constexpr):
+    """Mean of each group over positions start..stop, and the sum of squares around it.
+
+    Each element of the tile keeps the running mean of its own: the difference of two large sums never occurs.
+    """
+    lane = tl.arange(0, BP)
+    mean = tl.zeros([BP, BC], dtype=tl.float32)
+    around = tl.zeros([BP, BC], dtype=tl.float32)
+    for at in range(start, stop, BP):
+        mask = (at + lane < stop)[:, None] & own[None, :]
+        value = tl.load(x + (at + lane)[:, None] * sp + c[None, :], mask=mask, other=0.0).to(tl.float32)
+        delta = tl.where(mask, value - mean, 0.0)
+        mean += delta / tl.cast((at - start) // BP + 1, tl.float32)
+        around += delta * (value - mean)
+    count = tl.cast((stop - start - lane + BP - 1) // BP, tl.float32)[:, None]
+    if ADD:
+        mean += tl.load(added + c, mask=own, other=0.0).to(tl.float32)[None, :]
+    center = _of_groups(tl.sum(mean * count, axis=0), member) / tl.cast((stop - start) * CG, tl.float32)
+    apart = mean - _of_channels(center, member)[None, :]
+    return center, _of_groups(tl.sum(around + apart * apart * count, axis=0), member)
+
+
+@jit
+def _chunk_moments(x, added, means, squares, P, blocks, chunk, sn, sp, hn, CG: constexpr, K: constexpr,
+                   BC: constexpr, BG: constexpr, BP: constexpr, ADD: constexpr):
+    """A program for a chunk of some groups."""
+    at, part = tl.program_id(0), tl.program_id(1)
+    c, own, member = _channels(at % blocks, CG, K, BC, BG)
+    row, g = at // blocks, tl.arange(0, BG)
+    start, stop = part * chunk, tl.minimum(part * chunk + chunk, P)
+    mean, around = _moments(x + row * sn, added + row * hn, start, stop, sp, c, own, member, CG, BC, BP, ADD)
+    places = (at * K + g) * tl.num_programs(1) + part
+    tl.store(means + places, mean, mask=g < K)
+    tl.store(squares + places, around, mask=g < K)
+
+
+@jit
+def _joined(means, squares, at, P, chunk, CG: constexpr, K: constexpr, BG: constexpr, BK: constexpr):
+    """Mean and sum of squares of each group from those of all its chunks, in the same order in every program."""
+    g, k, parts = tl.arange(0, BG), tl.arange(0, BK), tl.num_programs(1)
+    there = (g < K)[:, None] & (k < parts)[None, :]
+    places = ((at * K + g) * parts)[:, None] + k[None, :]
+    size = tl.where(k < parts, tl.minimum(P - k * chunk, chunk), 0).to(tl.float32)[None, :]
+    each = tl.load(means + places, mask=there, other=0.0)
+    mean = tl.sum(each * size, axis=1) / P
+    apart = each - mean[:, None]
+    return mean, tl.sum(tl.load(squares + places, mask=there, other=0.0) + apart * apart * size * CG, axis=1)
+
+
+@jit
+def _normalise(x, out, w, b, affine, added, means, squares, eps, P, blocks, C, chunk, sn, sp, on, op, an, hn, CG: constexpr,
+               K: constexpr, BC: constexpr, BG: constexpr, BP: constexpr, BK: constexpr,
+               AFFINE: constexpr, ADD: constexpr, ACT: constexpr):
+    """A program for a chunk of some groups, from the moments to the activation; with one chunk a group it makes these, too."""
+    at, start = tl.program_id(0), tl.program_id(1) * chunk
+    c, own, member = _channels(at % blocks, CG, K, BC, BG)
+    row, stop, lane = at // blocks, tl.minimum(start + chunk, P), tl.arange(0, BP)
+    x, out, added, affine = x + row * sn, out + row * on, added + row * hn, affine + row * an
+    if BK == 1:  # what was read for the moments is still in the caches
+        mean, around = _moments(x, added, start, stop, sp, c, own, member, CG, BC, BP, ADD)
+    else:
+        mean, around = _joined(means, squares, at, P, chunk, CG, K, BG, BK)
+    scale = _of_channels(1.0 / tl.sqrt(around / tl.cast(P * CG, tl.float32) + eps), member)
+    scale *= tl.load(w + c, mask=own, other=0.0).to(tl.float32)
+    shift, center = tl.load(b + c, mask=own, other=0.0).to(tl.float32), _of_channels(mean, member)
+    if ADD:
+        plus = tl.load(added + c, mask=own, other=0.0).to(tl.float32)
+    if AFFINE:
+        more = 1.0 + tl.load(affine + c, mask=own, other=0.0).to(tl.float32)
+        scale, shift = scale * more, shift * more + tl.load(affine + C + c, mask=own, other=0.0).to(tl.float32)
     for p in range(start, stop, BP):
-        c, offsets, mask = _tile(row, group, p, stop, S, sn, sc, sf, ss, CG, BC, BP)
-        own = c < (group + 1) * CG
-        y = (tl.load(x + offsets, mask=mask, other=0.0).to(tl.float32) - mean) * rstd
-        y = y * tl.load(w + c, mask=own, other=0.0).to(tl.float32)[:, None]
-        y = y + tl.load(b + c, mask=own, other=0.0).to(tl.float32)[:, None]
-        if AFTER:
-            y = y * (1.0 + tl.load(scale + row * an + c * ac, mask=own, other=0.0).to(tl.float32)[:, None])
-            y = y + tl.load(shift + row * hn + c * hc, mask=own, other=0.0).to(tl.float32)[:, None]
+        mask = (p + lane < stop)[:, None] & own[None, :]
+        y = tl.load(x + (p + lane)[:, None] * sp + c[None, :], mask=mask, other=0.0).to(tl.float32)
+        if ADD:
+            y += plus[None, :]
+        y = (y - center[None, :]) * scale[None, :] + shift[None, :]
         if ACT == "silu":
             y = y * tl.sigmoid(y)
         elif ACT == "gelu":
             y = 0.5 * y * (1.0 + tl.erf(y * 0.7071067811865476))
-        _, places, mask = _tile(row, group, p, stop, S, on, oc, of, os, CG, BC, BP)
-        tl.store(out + places, y.to(out.dtype.element_ty), mask=mask)
+        tl.store(out + (p + lane)[:, None] * op + c[None, :], y.to(out.dtype.element_ty), mask=mask)
 
 
-@jit
-def _whole(x, out, w, b, scale, shift, eps, G, P, S, sn, sc, sf, ss, on, oc, of, os, an, ac, hn, hc,
-           CG: constexpr, BC: constexpr, BP: constexpr, AFTER: constexpr, ACT: constexpr):
-    """A program a group, which fits into the caches: read for the mean, for the variance, and for the result."""
-    row, group = tl.program_id(0) // G, tl.program_id(0) % G
-    mean, squares = _moments(x, row, group, 0, P, S, sn, sc, sf, ss, CG, BC, BP)
-    rstd = 1.0 / tl.sqrt(squares / tl.cast(P * CG, tl.float32) + eps)
-    _write(x, out, w, b, scale, shift, mean, rstd, row, group, 0, P, S, sn, sc, sf, ss, on, oc, of, os,
-           an, ac, hn, hc, CG, BC, BP, AFTER, ACT)
+@dataclass(frozen=True)
+class Plan:
+    """How x (N, C, ...) is shared out: programs of `together` groups each, whose positions are in `parts` chunks."""
+
+    own: int  # channels of a group
+    together: int
+    blocks: int  # programs that a sample's groups take
+    positions: int
+    chunk: int
+
+    @property
+    def parts(self) -> int:
+        """Where there is one, x is read from memory once, otherwise twice."""
+        return cdiv(self.positions, self.chunk)
 
 
-@jit
-def _chunk_moments(x, means, squares, G, P, S, chunk, sn, sc, sf, ss, CG: constexpr, BC: constexpr, BP: constexpr):
-    """A program a chunk of a group."""
-    at, part = tl.program_id(0), tl.program_id(1)
-    start = part * chunk
-    mean, around = _moments(x, at // G, at % G, start, tl.minimum(start + chunk, P), S, sn, sc, sf, ss, CG, BC, BP)
-    place = at * tl.num_programs(1) + part
-    tl.store(means + place, mean)
-    tl.store(squares + place, around)
+def plan(x: Tensor, groups: int) -> Plan:
+    """As many groups a program as make whole lines of memory, all where they do not come out even; then chunks."""
+    own, positions = x.shape[1] // groups, x[0, 0].numel()
+    together = next((some for some in (1, 2, 4, 8, 16)
+                     if some * own >= LINE and some * own % VECTORS == 0 and groups % some == 0), groups)
+    many = len(x) * groups // together >= FEW_PROGRAMS
+    elements = max(CHUNK if many else CHUNK_OF_FEW, cdiv(positions * together * own, MOST_CHUNKS))
+    return Plan(own, together, groups // together, positions, min(max(elements // (together * own), 1), positions))
 
 
-@jit
-def _chunk_write(x, out, w, b, scale, shift, means, squares, eps, G, P, S, chunk, sn, sc, sf, ss, on, oc, of, os,
-                 an, ac, hn, hc, CG: constexpr, BC: constexpr, BP: constexpr, BK: constexpr,
-                 AFTER: constexpr, ACT: constexpr):
-    """Every program joins the moments of all chunks of its group, in the same order, then writes its own chunk."""
-    at, part, parts = tl.program_id(0), tl.program_id(1), tl.num_programs(1)
-    k = tl.arange(0, BK)
-    size = tl.where(k < parts, tl.minimum(P - k * chunk, chunk), 0).to(tl.float32) / P
-    each = tl.load(means + at * parts + k, mask=k < parts, other=0.0)
-    mean = tl.sum(each * size, axis=0)
-    within = tl.sum(tl.load(squares + at * parts + k, mask=k < parts, other=0.0), axis=0) / tl.cast(P * CG, tl.float32)
-    between = tl.sum((each - mean) * (each - mean) * size, axis=0)
-    rstd = 1.0 / tl.sqrt(within + between + eps)
-    start = part * chunk
-    _write(x, out, w, b, scale, shift, mean, rstd, at // G, at % G, start, tl.minimum(start + chunk, P), S,
-           sn, sc, sf, ss, on, oc, of, os, an, ac, hn, hc, CG, BC, BP, AFTER, ACT)
-
-
-def strides(x: Tensor) -> tuple[int, int, int, int]:
-    """Strides of sample, channel, frame, pixel; an image (N, C, H, W) is a clip of one frame."""
-    return x.stride(0), x.stride(1), x.stride(2) if x.ndim == 5 else 0, x.stride(-1)
-
-
-def chunks(groups: int, positions: int, channels: int) -> tuple[int, int]:
-    """Positions a chunk, and chunks a group, for so many groups of so many channels each."""
-    size = max(CHUNK if groups >= FEW_PROGRAMS else CHUNK_OF_FEW, cdiv(positions * channels, MOST_CHUNKS))
-    chunk = max(size // channels, 1)
-    return chunk, cdiv(positions, chunk)
-
-
-def triton_group_norm(x: Tensor, norm: Any, act: str, scale: Tensor | None, shift: Tensor | None) -> Tensor:
-    """The kernel. The result lies in memory as x does."""
-    out = torch.empty_like(x)
-    channels, groups = x.shape[1], norm.num_groups
-    pixels = x.shape[-2] * x.shape[-1]
-    positions = pixels * (x.shape[2] if x.ndim == 5 else 1)
-    own = channels // groups
-    tile_c = power_of_two(own)
-    tile_p = min(max(TILE // tile_c, 16), power_of_two(positions))
-    after = scale is not None and shift is not None
-    tail = (scale, shift) if scale is not None and shift is not None else (x, x)  # never read without `after`
-    places = (*strides(x), *strides(out), *(s for t in tail for s in t.stride()[:2]))
-    tile = {"CG": own, "BC": tile_c, "BP": tile_p}
-    rows = len(x) * groups
-    chunk, parts = chunks(rows, positions, own)
+def launch(x: Tensor, groups: int, eps: float, weight: Tensor, bias: Tensor, act: str, affine: Tensor | None,
+           added: Tensor | None) -> Tensor:
+    """The kernels; the result lies in memory as x does."""
+    out, how = torch.empty_like(x), plan(x, groups)
+    tile = {"CG": how.own, "K": how.together, "BC": power_of_two(how.together * how.own), "BG": power_of_two(how.together)}
+    tile["BP"] = min(max(TILE // tile["BC"], 1), power_of_two(how.positions))
+    an, hn = (0 if value is None or value.ndim == 1 else value.stride(0) for value in (affine, added))
+    inputs = (x if affine is None else affine, x if added is None else added)  # x: never read
+    places = (x.stride(0), pitch(x), out.stride(0), pitch(out), an, hn)
+    grid = (len(x) * how.blocks, how.parts)
+    means = squares = x
     with torch.cuda.device_of(x):
-        if parts == 1:
-            _whole[(rows,)](x, out, norm.weight, norm.bias, *tail, norm.eps, groups, positions, pixels, *places,
-                            **tile, AFTER=after, ACT=act)
-            return out
-        means, squares = torch.empty((2, rows, parts), dtype=torch.float32, device=x.device)
-        _chunk_moments[(rows, parts)](x, means, squares, groups, positions, pixels, chunk, *strides(x), **tile)
-        _chunk_write[(rows, parts)](x, out, norm.weight, norm.bias, *tail, means, squares, norm.eps, groups, positions,
-                                    pixels, chunk, *places, **tile, BK=power_of_two(parts), AFTER=after, ACT=act)
+        if how.parts > 1:
+            means, squares = torch.empty((2, len(x) * groups, how.parts), dtype=torch.float32, device=x.device)
+            _chunk_moments[grid](x, inputs[1], means, squares, how.positions, how.blocks, how.chunk, *places[:2], hn, **tile,
+                                 ADD=added is not None)
+        _normalise[grid](x, out, weight, bias, *inputs, means, squares, eps, how.positions, how.blocks, x.shape[1], how.chunk,
+                         *places, **tile, BK=power_of_two(how.parts), AFFINE=affine is not None, ADD=added is not None, ACT=act)
     return out
 
 
-GROUP_NORM = Function("group_norm", ("x", "norm", "act", "scale", "shift"), (
+NORM = operator("group_norm", "(Tensor x, int groups, float eps, Tensor weight, Tensor bias, str act, Tensor? affine, "
+                "Tensor? added) -> Tensor", launch, lambda x, *others: torch.empty_like(x))
+
+
+def triton_group_norm(x: Tensor, norm: Any, act: str, affine: Tensor | None, added: Tensor | None) -> Tensor:
+    """The kernels, for a layer."""
+    return NORM(x, norm.num_groups, norm.eps, norm.weight, norm.bias, act, affine, added)
+
+
+GROUP_NORM = Function("group_norm", ("x", "norm", "act", "affine", "added"), (
     Backend(TRITON, triton_group_norm, (
-        TritonDevice(), NoGradient(), Dimensions(("x",), (4, 5)), Dimensions(("scale", "shift"), (2,)),
-        Dtypes(("x", "scale", "shift"), FLOATS), OneOf("act", ACTIVATIONS), Affine("norm"), Resident("norm"),
-        RowsOfPixels(("x",)), Countable()), measured=False),
+        on_triton(*FLOATS), one_of("act", ACTIVATIONS), resident("norm"), channels_last("x"),
+        last_contiguous("affine", "added"))),
     Backend(EAGER, eager),
 ))

@@ -1,67 +1,46 @@
 """Which implementation of a function serves which inputs.
 
-A function lists its backends in order of preference; each declares what it asks of the inputs as requirements. The first
-whose requirements all hold is called. Nothing is tried out: an error inside a backend is an error.
+A function lists its backends in order of preference; each declares what it asks of the inputs as requirements. Of those
+whose requirements hold, the first that is sure serves, or under a `Selection` the one that proves itself in a trial.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-AUTO, ANY, EAGER, TRITON, CPU = "auto", "any", "eager", "triton", "cpu"
+from .requirements import Requirement, within
+
+if TYPE_CHECKING:
+    from .selection import Selection
+
+AUTO, ANY = "auto", "any"
+EAGER, TRITON, FLAT, PRODUCT, TRANSPOSED, LATE = "eager", "triton", "flat", "product", "transposed", "late"
+NAMES = (AUTO, ANY, EAGER, TRITON, FLAT, PRODUCT, TRANSPOSED)
+TENSORS = frozenset((Tensor, nn.Parameter))
+
+
 _wanted: ContextVar[str] = ContextVar("show1_backend", default=AUTO)
-_served: ContextVar[dict[str, set[str]] | None] = ContextVar("show1_served", default=None)
-
-
-class Requirement(Protocol):
-    """One thing a backend asks of its inputs."""
-
-    def describe(self) -> str:
-        """The demand, as in a table of what runs where."""
-        ...
-
-    def reason_against(self, inputs: Mapping[str, Any]) -> str | None:
-        """Why these inputs, by parameter name, do not meet it; None when they do."""
-        ...
+_selection: ContextVar[Selection | None] = ContextVar("show1_selection", default=None)
 
 
 @dataclass(frozen=True)
 class Backend:
     """One implementation. `run` takes the function's parameters by position.
 
-    One that nobody has `measured` on the hardware it is for serves only when it, or any, is asked for by name.
+    One that is not `sure` to be right and fast wherever its requirements hold serves after a trial, or by name.
     """
 
     name: str
-    run: Callable[..., Tensor]
+    run: Callable[..., Any]
     requirements: tuple[Requirement, ...] = ()
-    measured: bool = True
-
-    def takes(self, wanted: str) -> bool:
-        """Whether this backend may serve under `use_backend(wanted)`."""
-        return wanted in (self.name, ANY) or (wanted == AUTO and self.measured)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What `explain` says of one backend; it serves when there are no reasons against it."""
-
-    backend: str
-    reasons: tuple[str, ...]
-
-    @property
-    def serves(self) -> bool:
-        return not self.reasons
-
-    def __str__(self) -> str:
-        return f"{self.backend}: {'; '.join(self.reasons) if self.reasons else 'serves'}"
+    sure: bool = False
 
 
 class NoBackend(ValueError):
@@ -70,73 +49,67 @@ class NoBackend(ValueError):
 
 @dataclass(frozen=True)
 class Function:
-    """A function and its backends, the preferred one first, eager last; eager has no requirements."""
+    """A function and its backends, the preferred one first, eager last; eager has no requirements.
+
+    Choices are remembered by layer, and by shapes and strides of the first input and strides of others.
+    """
 
     name: str
     parameters: tuple[str, ...]
     backends: tuple[Backend, ...]
 
-    def __call__(self, *inputs: Any) -> Tensor:
-        backend = self.choose(inputs)
-        if torch.compiler.is_compiling():
-            return backend.run(*inputs)
-        if (served := _served.get()) is not None:
-            served.setdefault(self.name, set()).add(backend.name)
-        return backend.run(*inputs)
+    def __call__(self, *inputs: Any) -> Any:
+        if torch.compiler.is_compiling():  # the compiler fuses the reference itself; a choice would break its graph
+            return self.backends[-1].run(*inputs)
+        selection, x = _selection.get(), inputs[0]
+        if selection is None:
+            return self.choose(inputs).run(*inputs)
+        key = (self.name, _wanted.get(), torch.is_grad_enabled(), x.shape, x.stride(), x.dtype,
+               *[value.stride() if value.__class__ in TENSORS else value for value in inputs[1:]])
+        run = selection.known.get(key)
+        if run is None:
+            run = selection.known[key] = selection.choose(self, inputs).run
+        return run(*inputs)
 
     def choose(self, inputs: Sequence[Any]) -> Backend:
-        """The backend that serves these inputs. Raises NoBackend if `use_backend` names one that cannot.
+        """The backend that serves these inputs without a trial. Raises NoBackend if `use_backend` names one that cannot."""
+        able = self.able(inputs)
+        if _wanted.get() == AUTO and not inputs[0].is_meta:
+            return next((backend for backend in able if backend.sure), able[-1])
+        return able[0]  # without memory nothing can be tried: what is preferred is what would serve
 
-        While `torch.compile` traces, eager serves: the compiler fuses the reference itself, a choice would break its graph.
-        """
-        if torch.compiler.is_compiling():
-            return self.backends[-1]
-        wanted = _wanted.get()
+    def able(self, inputs: Sequence[Any]) -> tuple[Backend, ...]:
+        """The backends that `use_backend` allows and these inputs suit, eager last. Raises NoBackend as `choose` does."""
+        wanted, named = _wanted.get(), dict(zip(self.parameters, inputs))
         if wanted == EAGER:
-            return self.backends[-1]
-        named = dict(zip(self.parameters, inputs))
-        for backend in self.backends:
-            if backend.takes(wanted) and all(requirement.reason_against(named) is None for requirement in backend.requirements):
-                return backend
-        verdicts = " ".join(f"{verdict}." for verdict in explain(self, *inputs) if verdict.backend == wanted)
-        raise NoBackend(f"{self.name} was asked to run on {wanted!r}, which does not take these inputs. {verdicts}")
+            return self.backends[-1:]
+        able = tuple(backend for backend in self.backends if all(reason(named) is None for reason in backend.requirements))
+        if wanted in (AUTO, ANY) or all(backend.name != wanted for backend in self.backends):
+            return able
+        if chosen := tuple(backend for backend in able if backend.name == wanted):
+            return chosen
+        reasons = "; ".join(explain(self, *inputs)[wanted])
+        raise NoBackend(f"{self.name} was asked to run on {wanted!r}, which does not take these inputs: {reasons}.")
 
 
-def explain(function: Function, *inputs: Any) -> tuple[Verdict, ...]:
-    """What each backend of a function says to these inputs: that it serves, or every reason why not."""
+def explain(function: Function, *inputs: Any) -> dict[str, tuple[str, ...]]:
+    """Every reason against each backend of a function on these inputs; none where it may serve."""
     named = dict(zip(function.parameters, inputs))
-    return tuple(
-        Verdict(backend.name, tuple(reason for asked in backend.requirements
-                                    if (reason := asked.reason_against(named)) is not None))
-        for backend in function.backends)
+    return {backend.name: tuple(found for reason in backend.requirements if (found := reason(named)) is not None)
+            for backend in function.backends}
 
 
-def requirements_of(function: Function) -> dict[str, tuple[str, ...]]:
-    """What each backend of a function asks for, by name."""
-    return {backend.name: tuple(requirement.describe() for requirement in backend.requirements) for backend in function.backends}
+def use_backend(name: str) -> AbstractContextManager[None]:
+    """Inside this context, and in this thread or task alone, every function that has a backend of that name runs on it.
 
-
-@contextmanager
-def use_backend(name: str) -> Iterator[None]:
-    """Inside this context, and in this thread or task alone, every function runs on the backend of that name.
-
-    `eager` is the reference, for tests and bug reports; `auto` the fastest that has been measured; `any` the first that
-    can serve, measured or not; another name raises where that one cannot serve.
+    `eager` is the reference, for tests and bug reports; `auto` what is sure or proves itself; `any` the first that
+    can serve, proved or not; another name raises where that one cannot serve.
     """
-    if name not in (AUTO, ANY, EAGER, TRITON, CPU):
-        raise ValueError(f"there is no backend {name!r}; there are {AUTO}, {ANY}, {EAGER}, {TRITON} and {CPU}.")
-    token = _wanted.set(name)
-    try:
-        yield
-    finally:
-        _wanted.reset(token)
+    if name not in NAMES:
+        raise ValueError(f"there is no backend {name!r}; there are {', '.join(NAMES)}.")
+    return within(_wanted, name)
 
 
-@contextmanager
-def noting(served: dict[str, set[str]]) -> Iterator[None]:
-    """Inside this context the backends that serve are added to `served`, by function."""
-    token = _served.set(served)
-    try:
-        yield
-    finally:
-        _served.reset(token)
+def chosen_by(selection: Selection) -> AbstractContextManager[None]:
+    """Inside this context `selection` makes and remembers the choices; otherwise nothing is tried or remembered."""
+    return within(_selection, selection)

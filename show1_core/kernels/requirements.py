@@ -1,269 +1,155 @@
-"""What backends ask of their inputs, in order of cost: the first that does not hold ends the search."""
+"""What backends ask of their inputs, by parameter name. A requirement is asked for its reason against them; None: they suit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .triton_guard import DEVICES, INTERPRETED, OBSTACLE
+from .triton_guard import DEVICES, OBSTACLE
 
 HALF = (torch.float16, torch.bfloat16)
 FLOATS = (torch.float32, *HALF)
 COUNTABLE = 2**31  # kernels count elements in 32 bits
+CAPABILITY = (8, 0)  # of CUDA, that the Triton kernels are written for
 
 Inputs = Mapping[str, Any]
-
-
-Look = Callable[[nn.Module], str | None]
+Requirement = Callable[[Inputs], "str | None"]
+Look = Callable[[nn.Module], "str | None"]
 _lookers: ContextVar[tuple[Look, ...]] = ContextVar("show1_weights_looked_at", default=())
 
 
 @contextmanager
-def weights_looked_at(by: Look) -> Iterator[None]:
-    """Inside this context `by` is asked of every layer, too: what happens to its weights on the way, or None."""
-    token = _lookers.set((*_lookers.get(), by))
+def within(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    """Inside this context, and in this thread or task alone, a variable has this value."""
+    token = variable.set(value)
     try:
         yield
     finally:
-        _lookers.reset(token)
+        variable.reset(token)
 
 
-def tensors(inputs: Inputs) -> Iterator[tuple[str, Tensor]]:
-    """The inputs that are tensors, with their names."""
-    return ((name, value) for name, value in inputs.items() if isinstance(value, Tensor))
+def weights_looked_at(by: Look) -> AbstractContextManager[None]:
+    """Inside this context `by` is asked of every layer, too: what happens to its weights on the way, or None."""
+    return within(_lookers, (*_lookers.get(), by))
 
 
-@dataclass(frozen=True)
-class TritonDevice:
-    """Tensors on one GPU that Triton compiles for."""
+def on(*kinds: str) -> Requirement:
+    """All tensors on one device, of one of these kinds. On `meta`, without memory, the costs of a GPU are counted."""
 
-    capability: tuple[int, int] = (8, 0)
+    def reason_against(inputs: Inputs) -> str | None:
+        devices = sorted({str(value.device) for value in inputs.values() if isinstance(value, Tensor)})
+        if len(devices) > 1:
+            return f"the tensors are spread over {', '.join(devices)}"
+        return None if devices[0].split(":")[0] in kinds else f"the tensors are on {devices[0]}, not on a GPU"
+    return reason_against
 
-    def describe(self) -> str:
-        return f"Triton 3, and all tensors on one GPU of compute capability {self.capability[0]}.{self.capability[1]} or later"
 
-    def reason_against(self, inputs: Inputs) -> str | None:
-        devices = {value.device for _, value in tensors(inputs)}
-        if len(devices) != 1:
-            return f"the tensors are spread over {', '.join(sorted(map(str, devices)))}"
-        device, least = devices.pop(), ".".join(map(str, self.capability))
-        if device.type not in DEVICES:
-            return f"the tensors are on {device}, not on a GPU"
-        if OBSTACLE is not None:
+def on_triton(*dtypes: torch.dtype) -> Requirement:
+    """All tensors in one of these types on one GPU that Triton 3 compiles for, no gradient, and sizes that kernels count to."""
+
+    def reason_against(inputs: Inputs) -> str | None:
+        values = {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
+        if (elsewhere := on(*DEVICES, "meta")(inputs)) is not None:
+            return elsewhere
+        device = next(iter(values.values())).device
+        if device.type != "meta" and OBSTACLE is not None:
             return OBSTACLE
-        if not INTERPRETED and torch.cuda.get_device_capability(device) < self.capability:
-            return f"{torch.cuda.get_device_name(device)} is older than compute capability {least}"
+        if device.type == "cuda" and torch.cuda.get_device_capability(device) < CAPABILITY:
+            return f"{torch.cuda.get_device_name(device)} is older than compute capability {'.'.join(map(str, CAPABILITY))}"
+        if torch.is_grad_enabled():
+            return "gradients are recorded, and the kernel has no backward"
+        found = {value.dtype for value in values.values()}
+        if len(found) > 1 or not found <= set(dtypes):
+            return f"{', '.join(values)}: {', '.join(sorted(map(str, found)))}, not all {' or all '.join(map(str, dtypes))}"
+        for name, x in values.items():
+            if x.numel() == 0 or span(x) >= COUNTABLE:
+                return f"{name} has shape {tuple(x.shape)} over {span(x)} elements of memory"
         return None
+    return reason_against
 
 
-@dataclass(frozen=True)
-class OnDevice:
-    """All tensors on devices of one kind."""
-
-    kind: str
-
-    def describe(self) -> str:
-        return f"all tensors on the {self.kind}"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        other = next((f"{name} is on {value.device}" for name, value in tensors(inputs) if value.device.type != self.kind), None)
-        return None if other is None else f"{other}, not on the {self.kind}"
-
-
-@dataclass(frozen=True)
-class NoGradient:
-    """Nothing to differentiate: the kernels have no backward."""
-
-    def describe(self) -> str:
-        return "no gradients"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        if not torch.is_grad_enabled():
-            return None
-        values = [value for _, value in tensors(inputs)]
-        values += [weight for layer in inputs.values() if isinstance(layer, nn.Module) for weight in layer.parameters()]
-        return "a gradient is asked for, and the kernel has no backward" if any(v.requires_grad for v in values) else None
-
-
-@dataclass(frozen=True)
-class Dtypes:
-    """The named tensors, None aside, share one of these dtypes."""
-
-    names: tuple[str, ...]
-    allowed: tuple[torch.dtype, ...]
-
-    def describe(self) -> str:
-        return f"{', '.join(self.names)} in {' or '.join(map(plain, self.allowed))}"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        found = {inputs[name].dtype for name in self.names if inputs.get(name) is not None}
-        if len(found) > 1:
-            return f"{', '.join(self.names)} differ in dtype: {', '.join(sorted(map(plain, found)))}"
-        dtype = found.pop()
-        if dtype in self.allowed:
-            return None
-        return f"{', '.join(self.names)}: {plain(dtype)}, not {' or '.join(map(plain, self.allowed))}"
-
-
-@dataclass(frozen=True)
-class Resident:
-    """The layer's weights lie ready: on the input's device, in its dtype, and nothing is to happen to them or around them.
+def resident(layer: str) -> Requirement:
+    """The layer's weights lie ready: on x's device, in its dtype, and nothing is to happen to them or around them.
 
     A host that streams, casts or patches weights does so inside the layer's own forward, which a kernel goes around;
     it tells by `weights_looked_at`.
     """
 
-    layer: str
-    beside: str = "x"
-
-    def describe(self) -> str:
-        return f"{self.layer}'s weights resident, in the dtype of {self.beside}, neither cast nor patched on the fly"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        layer, x = inputs[self.layer], inputs[self.beside]
+    def reason_against(inputs: Inputs) -> str | None:
+        module, x = inputs[layer], inputs["x"]
         if torch.is_grad_enabled():  # a recomputation in the backward pass happens outside of every context
             return "gradients are recorded"
         for look in _lookers.get():
-            if (found := look(layer)) is not None:
-                return f"{self.layer}'s weights {found}"
-        if layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer):
-            return f"{self.layer}'s forward is hooked"
-        for name in ("weight", "bias"):
-            weight = getattr(layer, name)
-            if weight is None:
-                continue
-            if type(weight) not in (Tensor, nn.Parameter):
-                return f"{self.layer}.{name} is a {type(weight).__name__}, not a plain tensor"
-            if weight.dtype != x.dtype or weight.device != x.device:
-                return f"{self.layer}.{name} is {plain(weight.dtype)} on {weight.device}, x is {plain(x.dtype)} on {x.device}"
+            if (found := look(module)) is not None:
+                return f"{layer}'s weights {found}"
+        if module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module):
+            return f"{layer}'s forward is hooked"
+        if module.weight is None:
+            return f"{layer} has no weight"
+        for name, weight in (("weight", module.weight), ("bias", module.bias)):
+            if weight is not None and type(weight) not in (Tensor, nn.Parameter):
+                return f"{layer}.{name} is a {type(weight).__name__}, not a plain tensor"
+            if weight is not None and (weight.dtype, weight.device) != (x.dtype, x.device):
+                return f"{layer}.{name} is {weight.dtype} on {weight.device}, x is {x.dtype} on {x.device}"
         return None
+    return reason_against
 
 
-@dataclass(frozen=True)
-class OneOf:
+def one_of(name: str, values: tuple[Any, ...], attribute: str | None = None) -> Requirement:
     """A parameter, or an attribute of a layer, has one of these values."""
 
-    name: str
-    values: tuple[Any, ...]
-    attribute: str | None = None
-
-    def describe(self) -> str:
-        return f"{self.label} = {' or '.join(map(str, self.values))}"
-
-    @property
-    def label(self) -> str:
-        return self.name if self.attribute is None else f"{self.name}.{self.attribute}"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        value = inputs[self.name] if self.attribute is None else getattr(inputs[self.name], self.attribute)
-        return None if value in self.values else f"{self.label} is {value!r}, not {' or '.join(map(repr, self.values))}"
+    def reason_against(inputs: Inputs) -> str | None:
+        value = inputs[name] if attribute is None else getattr(inputs[name], attribute)
+        label = name if attribute is None else f"{name}.{attribute}"
+        return None if value in values else f"{label} is {value!r}, not {' or '.join(map(repr, values))}"
+    return reason_against
 
 
-@dataclass(frozen=True)
-class Affine:
-    """A norm with weight and bias."""
-
-    layer: str
-
-    def describe(self) -> str:
-        return f"{self.layer} with weight and bias"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        layer = inputs[self.layer]
-        return f"{self.layer} has no weight or no bias" if layer.weight is None or layer.bias is None else None
+def at_most(most: int, what: str, size: Callable[[Inputs], int]) -> Requirement:
+    """A size lies in 1..most."""
+    return lambda inputs: None if 1 <= size(inputs) <= most else f"{what}: {size(inputs)}, at most {most}"
 
 
-@dataclass(frozen=True)
-class Dimensions:
-    """The named tensors, None aside, have so many dimensions."""
-
-    names: tuple[str, ...]
-    allowed: tuple[int, ...]
-
-    def describe(self) -> str:
-        return f"{', '.join(self.names)} of {' or '.join(map(str, self.allowed))} dimensions"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        for name in self.names:
-            if inputs.get(name) is not None and inputs[name].ndim not in self.allowed:
-                return f"{name} has shape {tuple(inputs[name].shape)}, not {' or '.join(map(str, self.allowed))} dimensions"
-        return None
+def channels_last(name: str) -> Requirement:
+    """Channels of a tensor (N, C, ...) lie side by side, and pixels evenly spaced: channels last, or parts of such."""
+    return lambda inputs: None if pitch(inputs[name]) is not None else \
+        f"{name} has strides {inputs[name].stride()}: channels are not last"
 
 
-@dataclass(frozen=True)
-class Size:
-    """A product of a tensor's sizes, `axes`, lies in a range; `divided_by` names an integer parameter, e.g. the heads."""
+def alike(first: str, second: str) -> Requirement:
+    """Two tensors (N, C, ...) lie in memory in the same way, channels last, without gaps."""
 
-    name: str
-    axes: tuple[int, ...]
-    most: int
-    what: str
-    divided_by: str | None = None
-
-    def describe(self) -> str:
-        return f"1 to {self.most} {self.what}"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        size = 1
-        for axis in self.axes:
-            size *= inputs[self.name].shape[axis]
-        size //= inputs[self.divided_by] if self.divided_by else 1
-        return None if 1 <= size <= self.most else f"{self.what}: {size}, at most {self.most}"
+    def reason_against(inputs: Inputs) -> str | None:
+        x, y = ([(size, stride) for size, stride in zip(inputs[name].shape, inputs[name].stride()) if size > 1]
+                for name in (first, second))
+        dense = pitch(inputs[first]) is not None and span(inputs[first]) == inputs[first].numel()
+        return None if x == y and dense else f"{first} and {second} are not alike, channels last, without gaps: {x}, {y}"
+    return reason_against
 
 
-@dataclass(frozen=True)
-class RowsOfPixels:
-    """Height and width of the named tensors, None aside, are one axis in memory: contiguous, channels last, or parts of such."""
-
-    names: tuple[str, ...]
-
-    def describe(self) -> str:
-        return f"{', '.join(self.names)} with the rows of a frame one after the other"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        for name in self.names:
-            x = inputs.get(name)
-            if x is not None and x.shape[-2] > 1 and x.stride(-2) != x.shape[-1] * x.stride(-1):
-                return f"{name} has strides {x.stride()}: its rows do not follow each other"
-        return None
+def last_contiguous(*names: str) -> Requirement:
+    """The last axis of the named tensors, None aside, is contiguous."""
+    return lambda inputs: next((f"{name} has strides {inputs[name].stride()}: its last axis is not contiguous" for name in names
+                                if inputs[name] is not None and inputs[name].stride(-1) != 1), None)
 
 
-@dataclass(frozen=True)
-class LastContiguous:
-    """The last axis of the named tensors is contiguous."""
-
-    names: tuple[str, ...]
-
-    def describe(self) -> str:
-        return f"{', '.join(self.names)} with a contiguous last axis"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        for name in self.names:
-            if inputs[name].stride(-1) != 1:
-                return f"{name} has strides {inputs[name].stride()}: its last axis is not contiguous"
-        return None
+def span(x: Tensor) -> int:
+    """Elements of memory from the first of a tensor to its last."""
+    return 1 + sum((size - 1) * abs(stride) for size, stride in zip(x.shape, x.stride()))
 
 
-@dataclass(frozen=True)
-class Countable:
-    """No tensor is empty, and none spans more elements than 32 bits count."""
-
-    def describe(self) -> str:
-        return "no tensor empty or of 2^31 elements or more"
-
-    def reason_against(self, inputs: Inputs) -> str | None:
-        for name, x in tensors(inputs):
-            span = 1 + sum((size - 1) * abs(stride) for size, stride in zip(x.shape, x.stride()))
-            if x.numel() == 0 or span >= COUNTABLE:
-                return f"{name} has shape {tuple(x.shape)} over {span} elements of memory"
-        return None
-
-
-def plain(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+def pitch(x: Tensor) -> int | None:
+    """Elements from one pixel of x (N, C, ...) to the next; None where they differ, or where channels are not last."""
+    step, passed = None, 1
+    for size, stride in zip(reversed(x.shape[2:]), reversed(x.stride()[2:])):
+        if size > 1:
+            step = stride if step is None else step
+            if stride != step * passed:
+                return None
+            passed *= size
+    return None if x.shape[1] > 1 and x.stride(1) != 1 else x.shape[1] if step is None else step

@@ -55,6 +55,19 @@ def jit(function: Callable[..., Any]) -> Any:
     return function if triton is None else triton.jit(function)
 
 
+def operator(name: str, schema: str, run: Callable[..., Any], shape: Callable[..., Any]) -> Any:
+    """The operator `show1::name`: `run` on GPUs (and CPUs, for Triton's interpreter), `shape` on tensors without memory.
+
+    PyTorch keeps operators for the life of a process, so one that is there already, from another import of this pack, stays.
+    """
+    if not hasattr(torch.ops.show1, name):
+        full = f"show1::{name}"
+        torch.library.define(full, schema)
+        torch.library.impl(full, ("cuda", "cpu"), run)
+        torch.library.register_fake(full, shape)
+    return getattr(torch.ops.show1, name).default
+
+
 def cdiv(a: int, b: int) -> int:
     """a / b, rounded up."""
     return -(-a // b)

@@ -7,12 +7,11 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..kernels import attention, group_norm
-from ..kernels.chunks import by_rows
+from ..kernels import attention, convolution, gated, group_norm
+from .chunks import by_rows
 from .conditioning import Conditioning, Patches, PreparedText, for_rows, per_frame
 
 
@@ -118,8 +117,7 @@ class GatedLinear(nn.Module):
         self.proj = ops.Linear(dim, 2 * inner, **where)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.proj(x).chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        return gated(self.proj(x))
 
 
 class SpatialBlock(nn.Module):
@@ -164,9 +162,9 @@ class SpatialTransformer(nn.Module):
 
     def forward(self, x: Tensor, conditioning: Conditioning) -> Tensor:
         h = group_norm(x, self.norm)
-        h = self.proj_in(tokens(h)) if self.linear else tokens(self.proj_in(h))  # (B*F, H*W, C)
+        h = self.proj_in(tokens(h)) if self.linear else tokens(convolution(h, self.proj_in))  # (B*F, H*W, C)
         for block in self.transformer_blocks:
             h = block(h, conditioning)
         x = for_rows(x, len(h))
-        h = pixels(self.proj_out(h), x) if self.linear else self.proj_out(pixels(h, x))
+        h = pixels(self.proj_out(h), x) if self.linear else convolution(pixels(h, x), self.proj_out)
         return x + h

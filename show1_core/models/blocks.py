@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..kernels import group_norm
-from ..kernels.chunks import by_rows
+from ..kernels import conv_norm, conv_residual, convolution, group_norm
 from .attention import AddedTextAttention, SpatialTransformer
+from .chunks import by_rows
 from .conditioning import Conditioning, for_rows
 from .config import Level, UNetConfig
 from .temporal import TemporalConv, TemporalTransformer
@@ -24,7 +24,7 @@ class ResnetBlock(nn.Module):
     -> (N, C', H', W'). Rows do not see each other.
     """
 
-    growth = 2  # bytes inside, of those of x
+    growth, doubled = 2, False  # bytes inside, of those of x; whether pixels are repeated before the first convolution
 
     def __init__(self, channels: tuple[int, int], config: UNetConfig, out_scale: float, ops: ModuleType, **where: Any) -> None:
         super().__init__()
@@ -39,35 +39,31 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, skip: Tensor | None = None) -> Tensor:
         x = x if skip is None else torch.cat([x, skip], dim=1)
-        time = self.time_emb_proj(time)  # (N, C') or (N, 2C')
-        h = self.conv1(self.resample(group_norm(x, self.norm1, self.act)))
-        if self.scale_shift:
-            h = group_norm(h, self.norm2, self.act, *time.chunk(2, dim=1))
-        else:
-            h = group_norm(h + time[:, :, None, None], self.norm2, self.act)
-        h = self.conv2(h)
-        x = self.resample(x)
-        x = x if self.conv_shortcut is None else self.conv_shortcut(x)
-        return x + h if self.out_scale == 1.0 else (x + h) / self.out_scale
+        affine, added = (self.time_emb_proj(time), None) if self.scale_shift else (None, self.time_emb_proj(time))
+        h = self.halve(group_norm(x, self.norm1, self.act))
+        h = conv_norm(h, self.conv1, self.norm2, self.act, affine, added, self.doubled)
+        x = self.double(self.halve(x))
+        x = x if self.conv_shortcut is None else convolution(x, self.conv_shortcut)
+        return conv_residual(h, self.conv2, x, self.out_scale)
 
-    def resample(self, x: Tensor) -> Tensor:
+    def halve(self, x: Tensor) -> Tensor:
         return x
+
+    def double(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2.0, mode="nearest") if self.doubled else x
 
 
 class ResnetDown(ResnetBlock):
     """A resnet that halves height and width by averaging."""
 
-    def resample(self, x: Tensor) -> Tensor:
+    def halve(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, 2)
 
 
 class ResnetUp(ResnetBlock):
     """A resnet that doubles height and width by repeating pixels."""
 
-    growth = 4
-
-    def resample(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=2.0, mode="nearest")
+    growth, doubled = 4, True
 
 
 class ConvDown(nn.Module):
@@ -89,6 +85,8 @@ class ConvUp(nn.Module):
         self.conv = ops.Conv2d(channels, channels, 3, padding=1, **where)
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
+        if size == (2 * x.shape[-2], 2 * x.shape[-1]):
+            return convolution(x, self.conv, doubled=True)
         return self.conv(F.interpolate(x, size=size, mode="nearest"))
 
 

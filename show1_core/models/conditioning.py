@@ -117,7 +117,7 @@ def without_repeats(rows: Tensor) -> Tensor:
 
 def for_rows(x: Tensor, rows: int) -> Tensor:
     """Rows (N, ...) over and over until there are `rows`: what both halves of guidance share, for each of them."""
-    return x if len(x) >= rows else repeat(x, "n ... -> (times n) ...", times=rows // len(x))
+    return x if len(x) >= rows else torch.cat([x] * (rows // len(x)))  # which leaves channels last where they are
 
 
 def per_frame(x: Tensor, frames: int) -> Tensor:

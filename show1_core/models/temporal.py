@@ -12,8 +12,9 @@ from typing import Any
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..kernels import norm_then, temporal_attention, temporal_conv
+from ..kernels import conv_residual, convolution, late_bias, temporal_attention
 from .attention import Attention, FeedForward, feed_forward
+from .clip_norm import norm_then
 from .conditioning import PreparedText
 
 
@@ -48,12 +49,16 @@ class TemporalConv(nn.Module):
         self.conv1, self.conv2, self.conv3, self.conv4 = stage(False), stage(True), stage(True), stage(True)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        h = clip = unfold_frames(x, frames)
+        clip = h = unfold_frames(x, frames)
+        bias = None  # of the convolution before, where the norm is to add it
         for norm, _, *dropout, conv in (self.conv1, self.conv2, self.conv3):
-            h = norm_then(lambda part, conv=conv, drop=dropout: temporal_conv(dropped(part, drop), conv), h, norm, act="silu")
+            late = late_bias(h, conv)
+            h = norm_then(lambda part, conv=conv, late=late, drop=dropout: convolution(dropped(part, drop), conv, late), h, norm,
+                          act="silu", added=bias)
+            bias = late
         norm, _, *dropout, conv = self.conv4
-        h = norm_then(lambda part, rest: temporal_conv(dropped(part, dropout), conv, rest), h, norm, clip, act="silu")
-        return fold_frames(h)
+        return fold_frames(norm_then(lambda part, rest: conv_residual(dropped(part, dropout), conv, rest), h, norm, clip,
+                                     act="silu", added=bias))
 
 
 def dropped(x: Tensor, dropout: list[nn.Module]) -> Tensor:

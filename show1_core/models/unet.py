@@ -11,9 +11,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..kernels import group_norm
-from ..kernels.chunks import by_rows
-from ..kernels.requirements import Resident
+from ..kernels.requirements import resident
 from .blocks import DownBlock, MidBlock, UpBlock
+from .chunks import by_rows
 from .conditioning import Conditioning, Patches, PreparedText, for_rows, per_frame, without_repeats
 from .config import UNetConfig
 from .embeddings import PooledTextEmbedding, TimestepEmbedding, activation, sinusoid
@@ -120,7 +120,7 @@ class UNet(nn.Module):
     def _last_layers(self, x: Tensor, channels: int) -> Tensor:
         """Features to the first output channels; filters nobody asks for rest where their weights lie ready."""
         x, conv = group_norm(x, self.conv_norm_out, self.config.activation), self.conv_out
-        if channels == self.config.out_channels or Resident("conv").reason_against({"x": x, "conv": conv}) is not None:
+        if channels == self.config.out_channels or resident("conv")({"x": x, "conv": conv}) is not None:
             return conv(x)[:, :channels]
         return F.conv2d(x, conv.weight[:channels], conv.bias[:channels], padding=1)
 

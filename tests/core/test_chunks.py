@@ -10,7 +10,7 @@ import torch
 from recording import error
 
 from show1_core import cascade, load_unet, read_checkpoint
-from show1_core.kernels.chunks import by_rows, chunk_bytes, chunk_length
+from show1_core.models.chunks import by_rows, chunk_bytes, chunk_length
 from show1_core.models.conditioning import without_repeats
 from show1_core.sampling import StageSampler
 

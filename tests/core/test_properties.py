@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 
 from show1_core import captions, cascade, schedule
 from show1_core.checkpoints import assemble
-from show1_core.kernels.chunks import by_rows, chunk_bytes
+from show1_core.models.chunks import by_rows, chunk_bytes
 from show1_core.stages import STAGES, WINDOW_FRAMES, Stage
 from show1_core.weights import CheckpointError
 

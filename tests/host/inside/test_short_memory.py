@@ -174,6 +174,8 @@ def test_a_run_is_one_line_in_the_log(pack, load, t5, caplog, guidance, halves):
         pack("nodes.pixel_sr").Show1PixelSR.execute(load("show-1-sr1"), *t5, images, 1, 3, guidance, 250, *PUBLISHED)
     lines = [record.message for record in caplog.records if record.message.startswith("Show-1:")]
     assert len(lines) == 1, "two windows, one run"
-    for part in ("the pixel super-resolution model, 32x32, 8 frames, float32", "weights on cpu", "kernels: group_norm ",
+    for part in ("the pixel super-resolution model, 32x32, 8 frames, float32", "weights on cpu",
+                 "kernels: convolution eager/flat", "group_norm eager", "group_norm triton",
+                 "the tensors are on cpu",
                  f"guidance {halves}", "6 calls", " s, process memory"):
         assert part in lines[0]

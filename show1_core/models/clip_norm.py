@@ -12,21 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..kernels import group_norm
+from ..kernels.group_norm import activated
+from ..kernels.requirements import resident
 from .chunks import by_pixels, chunk_length
-from .group_norm import activated, group_norm
-from .requirements import Resident
 
 
 def norm_then(function: Callable[..., Tensor], x: Tensor, norm: Any, *others: Tensor, act: str = "none",
-              growth: int = 1) -> Tensor:
-    """function(act(norm(x)), *others), for a function that treats every pixel on its own.
+              growth: int = 1, added: Tensor | None = None) -> Tensor:
+    """function(act(norm(x + added)), *others), for a function that treats every pixel on its own.
 
-    x and others (B, C, F, H, W); inside the function features are `growth` times as large as x.
+    x and others (B, C, F, H, W), added (C,); inside the function features are `growth` times as large as x.
     """
     pixels = x.shape[-2] * x.shape[-1]
     step = chunk_length(x, pixels, growth)
-    if step >= pixels or Resident("norm").reason_against({"x": x, "norm": norm}) is not None:
-        return function(group_norm(x, norm, act), *others)
+    if step >= pixels or resident("norm")({"x": x, "norm": norm}) is not None:
+        return function(group_norm(x, norm, act, None, added), *others)
+    x = x if added is None else x + added[:, None, None, None]
     scale, shift = clip_norm(x, norm)
 
     def part_of(part: Tensor, *rest: Tensor) -> Tensor:

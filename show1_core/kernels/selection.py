@@ -1,0 +1,215 @@
+"""Which backend serves, found out by trial on the machine at hand.
+
+Where several may serve a function, device, dtype and shape, each runs a few times when that first occurs: one that disagrees
+with eager is refused, of the others the fastest serves, from then on. So a seed keeps its bits on a machine.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .registry import Backend, Function, explain
+from .triton_guard import triton
+
+TOLERANCE = {torch.float32: 1e-3, torch.float16: 4e-3, torch.bfloat16: 2e-2}  # of the norm; float32 may be multiplied as TF32
+OUTLIER = 50  # so many tolerances of the largest value may a single one be off
+SECONDS = 2.0  # for all trials of a model; what Triton takes to build a kernel comes on top, once a machine
+TIMES, CALLS = 3, 5  # the best of so many times so many calls
+
+log = logging.getLogger(__name__)
+Timer = Callable[[Callable[[], Any]], float]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The backend that serves, and what speaks against the others."""
+
+    serves: str
+    against: dict[str, str] = field(default_factory=dict)
+
+
+def machine(pack: str = "") -> str:
+    """What choices hold for, beside the card: with other software they are made anew."""
+    driver, built = getattr(torch._C, "_cuda_getDriverVersion", int)(), getattr(triton, "__version__", None)
+    return f"torch {torch.__version__}, driver {driver}, Triton {built}, pack {pack}"
+
+
+def seconds_of(call: Callable[[], Any]) -> float:
+    """Of one call, the best of a few times; until the device has finished."""
+    wait = torch.cuda.synchronize if torch.cuda.is_available() else (lambda: None)
+    best = float("inf")
+    for _ in range(TIMES):
+        wait()
+        began = time.perf_counter()
+        for _ in range(CALLS):
+            call()
+        wait()
+        best = min(best, (time.perf_counter() - began) / CALLS)
+    return best
+
+
+class Trials:
+    """What has been found out on this machine: kept as long as this object, and in `file` for the next process.
+
+    A file that cannot be read, or is of another `machine`, is made anew. `timer` says how long a call takes.
+    """
+
+    def __init__(self, file: Path | None = None, machine: str = "", timer: Timer = seconds_of, seconds: float = SECONDS) -> None:
+        self.file, self.machine, self.timer, self.left = file, machine, timer, seconds
+        self.choices = {} if file is None else read(file, machine)
+
+    def choose(self, function: Function, able: Sequence[Backend], inputs: Sequence[Any]) -> Choice:
+        """Which of the backends that are able, eager last, serves these inputs from now on."""
+        key = described(function, able, inputs)
+        if key in self.choices:
+            return self.choices[key]
+        same = [choice for other, choice in self.choices.items() if other.split("(")[0] == key.split("(")[0]]
+        usual = same[-1] if same else Choice(able[-1].name)  # when there is no time for more trials
+        choice = self.tried(able, inputs, key) if self.left > 0 else usual
+        return Choice(able[-1].name) if choice is None else self.keep(key, choice)  # None: eager's result is no measure
+
+    def keep(self, key: str, choice: Choice) -> Choice:
+        """Remember a choice, here and in the file."""
+        self.choices[key] = choice
+        if self.file is not None:
+            write(self.file, self.machine, self.choices)
+        return choice
+
+    def tried(self, able: Sequence[Backend], inputs: Sequence[Any], key: str) -> Choice | None:
+        """The fastest that agrees with eager, if eager itself is finite."""
+        began, building = time.perf_counter(), 0.0
+        *others, eager = able
+        expected = eager.run(*inputs)
+        if not bool(torch.isfinite(expected).all()):
+            return None
+        against, seconds = {}, {eager.name: self.timer(lambda: eager.run(*inputs))}
+        for backend in others:
+            builds = time.perf_counter()
+            fault = failure(backend, inputs)
+            building += time.perf_counter() - builds
+            fault = fault or disagreement(backend, inputs, expected)
+            if fault is None:
+                seconds[backend.name] = self.timer(lambda backend=backend: backend.run(*inputs))
+                continue
+            against[backend.name] = fault
+            log.warning("Show-1: a kernel is not used here: %s %s. Please report this line: %s; %s.",
+                        backend.name, fault, key, self.machine)
+        best = min(seconds, key=lambda name: seconds[name])
+        slower = {name: f"takes {taken / seconds[best]:.1f} times as long" for name, taken in seconds.items() if name != best}
+        self.left -= time.perf_counter() - began - building
+        return Choice(best, against | slower)
+
+
+def failure(backend: Backend, inputs: Sequence[Any]) -> str | None:
+    """How a backend fails on these inputs, if it does: that is what a trial is for. Short memory is no fault of its own."""
+    try:
+        backend.run(*inputs)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        return f"fails with {type(error).__name__}: {str(error)[:200]!r}"
+    return None
+
+
+def disagreement(backend: Backend, inputs: Sequence[Any], expected: Tensor) -> str | None:
+    """How a backend's result differs from eager's beyond rounding, or from its own."""
+    out = backend.run(*inputs)
+    if out.shape != expected.shape or out.dtype != expected.dtype:
+        return f"gives {tuple(out.shape)} in {out.dtype}, not {tuple(expected.shape)} in {expected.dtype}"
+    squares = norm = worst = largest = 0.0
+    for mine, right in zip(out.split(1), expected.split(1)):  # a sample at a time: memory may be short
+        if not bool(torch.isfinite(mine).all()):
+            return "gives NaN or infinity"
+        right = right.float()
+        apart = mine.float() - right
+        squares, norm = squares + float(apart.square().sum()), norm + float(right.square().sum())
+        worst, largest = max(worst, float(apart.abs().max())), max(largest, float(right.abs().max()))
+    wrong, off, most = (squares / max(norm, 1e-30)) ** 0.5, worst / max(largest, 1e-30), TOLERANCE.get(out.dtype, 1e-3)
+    if wrong > most or off > OUTLIER * most:
+        return f"is wrong by {wrong:.1e} of the norm, in one place by {off:.1e} of the largest value"
+    return None if torch.equal(out, backend.run(*inputs)) else "gives other bits when it is called again"
+
+
+def described(function: Function, able: Sequence[Backend], inputs: Sequence[Any]) -> str:
+    """What a choice is for: function, backends, card and dtype; then shapes, strides, layers and the like in brackets."""
+    x = inputs[0]
+    return f"{function.name} of {'/'.join(backend.name for backend in able)} on {card(x)}, {x.dtype} " + " ".join(
+        f"{tuple(value.shape)}{value.stride()}" if isinstance(value, Tensor) else
+        f"({value.extra_repr()})" if isinstance(value, nn.Module) else f"({value})" for value in inputs)
+
+
+def card(x: Tensor) -> str:
+    """What a tensor is on."""
+    return torch.cuda.get_device_name(x.device) if x.is_cuda else x.device.type
+
+
+def read(file: Path, machine: str) -> dict[str, Choice]:
+    """The choices that a file holds for this machine."""
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return {key: Choice(**choice) for key, choice in kept["choices"].items()} if kept["machine"] == machine else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, half of one, or another program's
+        return {}
+
+
+def write(file: Path, machine: str, choices: dict[str, Choice]) -> None:
+    """Put the choices into a file, whole or not at all; where it cannot be written they are made again next time."""
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps({"machine": machine, "choices": {key: asdict(choice) for key, choice in choices.items()}},
+                                   indent=1), encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        log.warning("Show-1: which kernels are fastest here could not be kept in %s: %s.", file, error)
+
+
+class Selection:
+    """The choices of one run. They are remembered as long as weights stay where they are: see `renew`."""
+
+    def __init__(self, trials: Trials | None = None) -> None:
+        self.trials = trials or Trials()
+        self.known: dict[tuple[Any, ...], Callable[..., Any]] = {}
+        self.served: dict[str, set[str]] = {}  # backends, by function
+        self.against: dict[tuple[str, str], str] = {}  # the first reason, by backend and function
+        self.state: object = None
+
+    def renew(self, state: object) -> None:
+        """Forget what to call when the weights are in another state than before."""
+        if state != self.state:
+            self.known.clear()
+            self.state = state
+
+    def choose(self, function: Function, inputs: Sequence[Any]) -> Backend:
+        """The backend that serves these inputs."""
+        backend, able = function.choose(inputs), function.able(inputs)
+        reasons = {name: found[0] for name, found in explain(function, *inputs).items() if found}
+        if able[0] is not backend:  # the preferred one is not sure
+            choice = self.trials.choose(function, able, inputs)
+            backend = next(one for one in able if one.name == choice.serves)
+            reasons |= choice.against
+        self.served.setdefault(function.name, set()).add(backend.name)
+        for name, reason in reasons.items():
+            self.against.setdefault((name, function.name), reason)
+        return backend
+
+    def summary(self) -> str:
+        """Which backends served each function, and why not the others, for a log."""
+        served = ", ".join(f"{name} {'/'.join(sorted(found))}" for name, found in sorted(self.served.items()))
+        reasons: dict[str, list[str]] = {}
+        for (backend, function), reason in sorted(self.against.items()):
+            if backend not in self.served[function]:
+                reasons.setdefault(reason, []).append(f"{function} {backend}")
+        return "; ".join([served, *(f"not {', '.join(found)}: {reason}" for reason, found in reasons.items())])

@@ -1,0 +1,215 @@
+"""Backends prove themselves: tried once, compared with eager, the fastest serves, and a choice stays."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import GroupNorm
+
+from show1_core.kernels import Backend, Function, Selection, Trials, chosen_by, use_backend
+from show1_core.kernels.selection import Choice, machine
+
+X = torch.linspace(-1, 1, 24).reshape(2, 3, 4)
+SECONDS = {"fast": 1.0, "eager": 2.0, "slow": 5.0}
+
+
+class Clock:
+    """Says of a call what its backend's speed is said to be; and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.speed = 0.0
+
+    def __call__(self, call: Callable[[], Tensor]) -> float:
+        call()
+        self.asked += 1
+        return self.speed
+
+
+def function_of(run: Callable[[Tensor], Tensor], speed: str, clock: Clock) -> Function:
+    """x * 2 by a backend under test, and by eager; each tells the clock how fast it is."""
+
+    def at(seconds: float, call: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def timed(x: Tensor) -> Tensor:
+            clock.speed = seconds
+            return call(x)
+        return timed
+
+    return Function("f", ("x",), (
+        Backend("triton", at(SECONDS[speed], run)), Backend("eager", at(SECONDS["eager"], lambda x: 2 * x))))
+
+
+def failing(x: Tensor) -> Tensor:
+    raise RuntimeError("no such instruction")
+
+
+def with_one(value: float) -> Callable[[Tensor], Tensor]:
+    return lambda x: torch.cat([(2 * x).flatten()[:-1], torch.tensor([value])]).view_as(x)
+
+
+def changing() -> Callable[[Tensor], Tensor]:
+    state = iter(range(1000))
+    return lambda x: 2 * x + 1e-6 * next(state)
+
+
+# what a backend does, how fast it is, who serves, and what is said against the other
+CASES = [
+    ("right and fast", lambda x: x + x, "fast", "triton", "takes 2.0 times as long"),
+    ("right and slow", lambda x: x + x, "slow", "eager", "takes 2.5 times as long"),
+    ("right within rounding", lambda x: 2 * x * (1 + 1e-5), "fast", "triton", "takes 2.0"),
+    ("wrong", lambda x: 2.1 * x, "fast", "eager", "is wrong by 5.0e-02 of the norm"),
+    ("wrong in one place", with_one(1.5), "fast", "eager", "is wrong by"),
+    ("NaN in one place", with_one(float("nan")), "fast", "eager", "gives NaN or infinity"),
+    ("of another shape", lambda x: 2 * x[:1], "fast", "eager", "gives (1, 3, 4)"),
+    ("of another dtype", lambda x: (2 * x).double(), "fast", "eager", "in torch.float64"),
+    ("failing", failing, "fast", "eager", "fails with RuntimeError: 'no such instruction'"),
+    ("not the same twice", changing(), "fast", "eager", "gives other bits"),
+]
+
+
+@pytest.mark.parametrize(("run", "speed", "serves", "against"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_what_serves(run: Callable[[Tensor], Tensor], speed: str, serves: str, against: str,
+                     caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    selection = Selection(Trials(timer=clock, machine="this machine"))
+    with chosen_by(selection), caplog.at_level(logging.WARNING):
+        out = function_of(run, speed, clock)(X)
+    assert selection.served == {"f": {serves}}
+    torch.testing.assert_close(out, 2 * X, rtol=1e-4, atol=1e-5)
+    loser = ({"triton", "eager"} - {serves}).pop()
+    assert against in selection.against[loser, "f"] and f"not f {loser}: {selection.against[loser, 'f']}" in selection.summary()
+    lines = [record.getMessage() for record in caplog.records]
+    refused = serves == "eager" and speed == "fast"
+    assert len(lines) == refused and all(against in line and "(2, 3, 4)" in line and "this machine" in line and "\n" not in line
+                                         for line in lines)
+
+
+def test_a_choice_is_made_once_a_shape_and_stays() -> None:
+    clock = Clock()
+    trials, function = Trials(timer=clock), function_of(lambda x: x + x, "fast", clock)
+    for _ in range(2):  # runs
+        with chosen_by(Selection(trials)):
+            function(X)
+            function(X)
+    assert clock.asked == 2
+    with chosen_by(Selection(trials)):
+        function(X[:1])
+    assert clock.asked == 4
+
+
+def test_memory_that_is_short_is_no_fault_of_a_kernel() -> None:
+    def short(x: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("out of memory")
+
+    trials = Trials(timer=Clock())
+    with chosen_by(Selection(trials)), pytest.raises(torch.OutOfMemoryError):
+        function_of(short, "fast", Clock())(X)
+    assert not trials.choices
+
+
+def test_what_is_nan_by_eager_is_no_measure_and_leaves_no_choice() -> None:
+    clock = Clock()
+    trials = Trials(timer=clock)
+    with chosen_by(Selection(trials)):
+        assert function_of(lambda x: x + x, "fast", clock)(X * float("nan")).isnan().all()
+    assert not trials.choices and not clock.asked
+
+
+def test_when_time_is_up_the_latest_choice_of_the_same_kind_holds() -> None:
+    clock = Clock()
+    trials, function = Trials(timer=clock, seconds=1e-9), function_of(lambda x: x + x, "fast", clock)
+    with chosen_by(Selection(trials)):
+        for rows in (X, X[:1], X[:, :2]):
+            function(rows)
+    assert clock.asked == 2 and {choice.serves for choice in trials.choices.values()} == {"triton"} and len(trials.choices) == 3
+    late = Trials(timer=clock, seconds=0)
+    with chosen_by(Selection(late)):
+        function(X)
+    assert late.choices.popitem()[1] == Choice("eager"), "nothing has been tried: the reference"
+
+
+@pytest.mark.parametrize(("text", "kept"), [
+    (None, True), ("", False), ("{", False), ("[]", False), ('{"machine": "M"}', False),
+    ('{"machine": "M", "choices": [1]}', False),
+    ('{"machine": "older", "choices": {}}', False)])
+def test_a_file_of_this_machine_is_read_and_any_other_made_anew(tmp_path: Path, text: str | None, kept: bool) -> None:
+    file, clock = tmp_path / "folder" / "kernels.json", Clock()
+    function = function_of(lambda x: x + x, "fast", clock)
+    with chosen_by(Selection(Trials(file, "M", clock))):
+        function(X)
+    if text is not None:
+        file.write_text(text)
+    with chosen_by(Selection(Trials(file, "M", clock))):
+        function(X)
+    assert clock.asked == (2 if kept else 4)
+    found = json.loads(file.read_text())
+    assert found["machine"] == "M" and [choice["serves"] for choice in found["choices"].values()] == ["triton"]
+    assert [entry.name for entry in file.parent.iterdir()] == ["kernels.json"], "nothing half written is left"
+
+
+def test_a_folder_that_cannot_be_written_to_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    clock = Clock()
+    with chosen_by(Selection(Trials(tmp_path / "file" / "kernels.json", "M", clock))):
+        function_of(lambda x: x + x, "fast", clock)(X)
+    assert "could not be kept" in caplog.text
+
+
+@pytest.mark.parametrize("wanted", ["eager", "any"])
+def test_by_name_nothing_is_tried(wanted: str) -> None:
+    clock = Clock()
+    selection = Selection(Trials(timer=clock))
+    with chosen_by(selection), use_backend(wanted):
+        function_of(lambda x: x + x, "fast", clock)(X)
+    assert not clock.asked and selection.served == {"f": {"eager" if wanted == "eager" else "triton"}}
+
+
+def test_what_is_sure_is_not_tried() -> None:
+    clock = Clock()
+    sure = Backend("flat", lambda x: 2 * x, sure=True)
+    with chosen_by(Selection(Trials(timer=clock))):
+        Function("f", ("x",), (sure, Backend("eager", lambda x: 2 * x)))(X)
+    assert not clock.asked
+
+
+def test_weights_in_another_state_are_looked_at_anew() -> None:
+    clock = Clock()
+    selection = Selection(Trials(timer=clock))
+    selection.renew("resident")
+    with chosen_by(selection):
+        function_of(lambda x: x + x, "fast", clock)(X)
+    selection.renew("resident")
+    assert selection.known
+    selection.renew("streamed")
+    assert not selection.known
+
+
+def test_the_machine_is_told_apart_by_its_software() -> None:
+    assert torch.__version__ in machine("1.2.3") and "pack 1.2.3" in machine("1.2.3")
+
+
+def test_a_remembered_call_costs_less_than_two_microseconds() -> None:
+    """The best of many, because other work runs beside; allowed is a multiple of what a bare Python call costs here."""
+    norm, x, affine, added = GroupNorm(1, 4), torch.ones(2, 4, 3, 3), torch.ones(2, 8), torch.ones(4)
+    function = Function("f", ("x", "norm", "act", "affine", "added"), (Backend("eager", lambda *inputs: None),))
+
+    def best(call: Callable[[], object]) -> float:
+        taken = []
+        for _ in range(50):
+            began = time.perf_counter()
+            for _ in range(200):
+                call()
+            taken.append((time.perf_counter() - began) / 200)
+        return min(taken)
+
+    with chosen_by(Selection()):
+        remembered = best(lambda: function(x, norm, "silu", affine, added))
+    strides = best(lambda: (x.shape, x.stride()))
+    assert remembered < max(2e-6, 12 * strides), f"{remembered * 1e6:.2f} us; shape and strides alone {strides * 1e6:.2f} us"
