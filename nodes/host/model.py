@@ -21,6 +21,7 @@ from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
 from ...show1_core.models.compile import compile_regions, many_shapes
 from ..titles import frames_wanted
+from .context import idle_windows
 from .idle import COMPILED
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
@@ -102,6 +103,8 @@ def reported(executor: Any, *args: Any, **kwargs: Any) -> Any:
     report = options["transformer_options"].setdefault(REPORT, Report())
     if WHOLE_COMPILED in options:
         report.warn(COMPILED)
+    if (sentence := idle_windows(options)) is not None:
+        report.warn(sentence)
     return executor(*args, **kwargs)
 
 
