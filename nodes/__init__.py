@@ -14,6 +14,7 @@ from .latent_sr import Show1LatentSR
 from .loaders import Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader
 from .pixel_sr import Show1FirstFrameSR, Show1PixelSR
 from .ranking import Show1RankDrafts
+from .safety import Show1SafetyCheck
 from .text import Show1T5Encode
 
 
@@ -28,5 +29,5 @@ class Show1Extension(ComfyExtension):
             Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader, Show1T5Encode, Show1KeyframeSampler, Show1Interpolator,
             Show1FirstFrameSR, Show1PixelSR, Show1LatentSR, Show1KeyframeDrafts, Show1PickDraft, Show1EmptyPixelLatent,
             Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning, Show1RankDrafts,
-            Show1GivenFrames,
+            Show1GivenFrames, Show1SafetyCheck,
         ]

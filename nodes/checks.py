@@ -43,8 +43,8 @@ def context_window(model: Any) -> ContextWindow:
     """The windows of time that a MODEL is sampled in. Raises ValueError when it has none."""
     window = host.context_window(model)
     if window is None:
-        raise ValueError("free_noise is on, but the model has no windows of time; put the core Context Windows (Manual) before it, "
-                         "with dim 2, or switch free_noise off.")
+        raise ValueError("free_noise is on, but the model has no windows of time; put the core Context Windows (Manual) before "
+                         "it, with dim 2, or switch free_noise off.")
     return window
 
 

@@ -53,7 +53,7 @@ class Show1InterpolationConditioning(io.ComfyNode):
     @classmethod
     def execute(cls, positive: Any, negative: Any, images: Any) -> io.NodeOutput:
         frames = cascade.interpolation_condition(cascade.to_clip(checks.frames(images, "images", minimum=2)))
-        return conditioned(positive, negative, Condition(frames))
+        return conditioned(positive, negative, Condition(frames, times=cascade.pair_times(len(frames))))
 
 
 class Show1JoinPairs(io.ComfyNode):
@@ -104,7 +104,7 @@ class Show1PixelSRConditioning(io.ComfyNode):
         frames = add_noise(NOISING, large, cascade.draw(large.shape, cascade.seeded(seed), large.device), noise_level)
         if first is not None:
             frames[:, :, :1] = first
-        return conditioned(positive, negative, Condition(frames, noise_level))
+        return conditioned(positive, negative, Condition(frames, noise_level, cascade.times(0, frames.shape[2])))
 
 
 def text_inputs() -> list[Any]:

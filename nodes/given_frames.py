@@ -31,8 +31,8 @@ class Show1GivenFrames(io.ComfyNode):
             ],
             outputs=[
                 io.Latent.Output(display_name="latent"),
-                io.Image.Output(display_name="first_frame", tooltip="The first picture at four times the size, for Show-1 Pixel SR."),
-                io.Image.Output(display_name="last_frame", tooltip="The last picture at four times the size, for Show-1 Pixel SR."),
+                io.Image.Output(display_name="first_frame", tooltip="The first picture four times as large, for Pixel SR."),
+                io.Image.Output(display_name="last_frame", tooltip="The last picture four times as large, for Pixel SR."),
             ],
         )
 

@@ -18,12 +18,15 @@ from torch import Tensor
 from .schedule import Schedule, add_noise
 from .stages import PAIR_FRAMES, WINDOW_FRAMES
 
+NEW_PER_KEYFRAME = PAIR_FRAMES - 1  # frames of the interpolated clip for each keyframe
+
 
 class Condition(NamedTuple):
     """What a stage's UNet is given beside the noisy clip."""
 
     frames: Tensor | None = None  # (B, C', F, H, W), concatenated behind the clip's channels
     noise_level: int | None = None  # timestep to which `frames` were noised
+    times: Tensor | None = None  # (B or 1, F), when each frame is seen, in keyframes; None: the frames are keyframes
 
 
 class Sample(Protocol):
@@ -112,8 +115,19 @@ def interpolate(sample: Sample, clip: Tensor, seed: int, redraw: bool = False) -
     noise = draw((1, 3, PAIR_FRAMES, *clip.shape[-2:]), generator, clip.device)
     condition = interpolation_condition(clip)  # (n-1, 4, 5, H, W)
     blend = condition[:, :3] if redraw else None
-    pairs = sample(noise.repeat(len(condition), 1, 1, 1, 1), Condition(condition), blend, generator)
+    noise = noise.repeat(len(condition), 1, 1, 1, 1)
+    pairs = sample(noise, Condition(condition, times=pair_times(len(condition))), blend, generator)
     return join_pairs(pairs)
+
+
+def times(start: int, stop: int) -> Tensor:
+    """When frames of the interpolated clip are seen, in keyframes: (1, stop - start)."""
+    return torch.arange(start, stop)[None] / NEW_PER_KEYFRAME
+
+
+def pair_times(pairs: int) -> Tensor:
+    """When the frames of pairs are seen, in keyframes: (pairs, 5)."""
+    return torch.arange(pairs)[:, None] + times(0, PAIR_FRAMES)
 
 
 def join_pairs(pairs: Tensor) -> Tensor:
@@ -166,7 +180,8 @@ def upscale(sample: Sample, clip: Tensor, first: Tensor | None, schedule: Schedu
             condition[:, :, :1] = known
         if last is not None and stop == large.shape[2]:
             condition[:, :, -1:] = last
-        result[:, :, start:stop] = sample(noise, Condition(condition, noise_level), part if redraw else None, generator)
+        known_of_it = Condition(condition, noise_level, times(start, stop))
+        result[:, :, start:stop] = sample(noise, known_of_it, part if redraw else None, generator)
     return result
 
 

@@ -27,8 +27,8 @@ def given_frames(size: VideoSize, first: Tensor | None, last: Tensor | None) -> 
     if not beginning + end:
         raise ValueError("no frame is given; connect first_frames, last_frames or both.")
     if beginning + end >= size.frames:
-        raise ValueError(f"{beginning} first and {end} last frames are given, which leaves none of {size.frames} to be drawn; set "
-                         f"frames to {beginning + end + 1} or more, or give fewer.")
+        raise ValueError(f"{beginning} first and {end} last frames are given, which leaves none of {size.frames} to be drawn; "
+                         f"set frames to {beginning + end + 1} or more, or give fewer.")
     clip, drawn = torch.zeros(1, 3, *size), torch.ones(1, 1, *size)
     for images, place in ((first, slice(0, beginning)), (last, slice(size.frames - end, size.frames))):
         if images is not None:

@@ -27,6 +27,7 @@ from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
 from .report import REPORT, Report
 from .run_memory import RunMemory, RunMemoryCond
+from .text_over_time import placed_cond
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
 WHOLE_COMPILED = "torch_compile_kwargs"  # among the model's options: what TorchCompileModel leaves there
@@ -48,7 +49,7 @@ class HostModel(comfy.model_base.BaseModel):
         sentence = frames_wanted(self.show1)
         if sentence and "noise_concat" not in kwargs:
             raise ValueError(sentence)
-        conds = super().extra_conds(**kwargs)
+        conds = {**super().extra_conds(**kwargs), "placed": placed_cond(kwargs)}
         if NOISE_LEVEL in kwargs:
             conds["noise_level"] = comfy.conds.CONDRegular(torch.tensor([kwargs[NOISE_LEVEL]]))
         if not kwargs.get("hooks"):  # they may change the weights from step to step
