@@ -29,6 +29,7 @@ from templating.parts import (
     BLUE,
     GREEN,
     GREY,
+    PASSING,
     PREVIEW,
     SEED,
     VIOLET,
@@ -52,7 +53,6 @@ FOLDER, BLUEPRINTS = REPO / "example_workflows", REPO / "subgraphs"
 # By the beginning of a node type's name: who it comes from, and the version these graphs were made with.
 PACKS = {"": Pack("comfy-core", "0.3.75"), "Show1": Pack("show-1", "0.1.0")}
 LAMBORGHINI = "A burning lamborghini driving on rainbow."
-PASSING = 220  # pixels: room for links that pass above a group
 DOG = "a dog runs along the beach"
 
 

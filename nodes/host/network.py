@@ -78,8 +78,8 @@ class HostUNet(UNet):
             sample, timestep, level = one_half(halves, x, timesteps, noise_level)
             unet = super().forward if patches is None else partial(super().forward, patches=patches)
             if any(one.text is not None for one in placed):
-                rows, window = (len(x) // halves, x.shape[2]), transformer_options.get("context_window")
-                texts, seen = seen_texts(placed, context, rows, window)
+                clip, window = (len(x) // halves, x.shape[2] if x.ndim == 5 else 1), transformer_options.get("context_window")
+                texts, seen = seen_texts(placed, context, clip, window)
                 text = run_memory.prepared(texts, self.prepare_each).under(seen)
             else:
                 text = run_memory.prepared(context, self.prepare)

@@ -8,6 +8,7 @@ from .parts import (
     BLUE,
     GREEN,
     GREY,
+    PASSING,
     PREVIEW,
     SEED,
     VIOLET,
@@ -81,9 +82,9 @@ def drafted() -> tuple[Group, Group]:
     takes = Node("Drafts", "Show1KeyframeDrafts", {"model": link("Load show-1-base", "MODEL"), **t5_links()},
                  {"seed": SEED, "count": 4}, room=60)
     picked = Node("Pick", "Show1PickDraft", {"images": link("Drafts", "images"), "frames": link("Drafts", "frames")}, {"take": 1})
-    return (Group("Drafts", BLUE, (model("show-1-base"), takes)),
+    return (Group("Drafts", BLUE, (model("show-1-base"), takes), top=PASSING),
             Group("Pick one", BLUE, (
-                Node("Contact sheet", "PreviewImage", {"images": link("Drafts", "contact_sheet")}, height=280), picked), 300))
+                Node("Contact sheet", "PreviewImage", {"images": link("Drafts", "contact_sheet")}, height=280), picked), 300, PASSING))
 
 
 def motion(**links: tuple[str, str]) -> Links:

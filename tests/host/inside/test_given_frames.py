@@ -86,3 +86,12 @@ def test_windows_of_another_dimension_are_told(load, t5, caplog) -> None:
                             {"samples": torch.zeros(1, 3, 4, 8, 16)})
     said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Show-1: Context Windows")]
     assert len(said) == 1 and "set dim to 2" in said[0]
+
+
+def test_room_for_a_long_clip_is_bounded(load) -> None:
+    """Pairs of 64 keyframes ask the host for no more room than those of ten, and are done in groups."""
+    model = load("show-1-interpolation").model
+    pairs = [model.memory_required([2 * count, 3, 5, 40, 64]) for count in (7, 8, 63, 1000)]
+    assert pairs[0] < pairs[1] == pairs[2] == pairs[3]
+    frames = [model.memory_required([2 * count, 4, 40, 72]) for count in (29, 253)]
+    assert frames[0] < frames[1], "a batch of latents is one clip, which is not done in groups"
