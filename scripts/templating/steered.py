@@ -94,8 +94,8 @@ def motion(**links: tuple[str, str]) -> Links:
 def redrawn() -> tuple[Group, ...]:
     """The clip through another model, by core nodes: Wan 2.1 at part denoise."""
     text = {"clip": link("Load its text encoder", "CLIP")}
-    words = tuple(Node(title, "CLIPTextEncode", {**text, **links}, height=60) for title, links in (
-        ("Its prompt", {"text": link("Prompt", "STRING")}), ("Its negative", {})))
+    words = (Node("Its prompt", "CLIPTextEncode", {**text, "text": link("Prompt", "STRING")}, height=60),
+             Node("Its negative", "CLIPTextEncode", text, {"text": "blurry, static, low quality"}, height=60))
     sampling = {"model": link("Shift", "MODEL"), "positive": link("Its prompt", "CONDITIONING"),
                 "negative": link("Its negative", "CONDITIONING"), "latent_image": link("Encode", "LATENT")}
     return (
@@ -107,7 +107,7 @@ def redrawn() -> tuple[Group, ...]:
         Group("Another model", AMBER, (
             Node("Load another model", "UNETLoader", values={"unet_name": WAN["model"], "weight_dtype": "default"}),
             Node("Shift", "ModelSamplingSD3", {"model": link("Load another model", "MODEL")}, {"shift": 8.0}),
-            Node("Load its text encoder", "CLIPLoader", values={"clip_name": WAN["text"], "type": "wan"}),
+            Node("Load its text encoder", "CLIPLoader", values={"clip_name": WAN["text"], "type": "wan", "device": "default"}),
             Node("Load its VAE", "VAELoader", values={"vae_name": WAN["vae"]}), *words)),
         Group("Redraw", VIOLET, (
             Node("Encode", "VAEEncode", {"pixels": link("Enlarge", "IMAGE"), "vae": link("Load its VAE", "VAE")}),
