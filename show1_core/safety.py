@@ -22,7 +22,7 @@ from .weights import CheckpointError, find_weights, read_json, read_tensors
 ARCHITECTURES = ("StableDiffusionSafetyChecker", "IFSafetyChecker")  # what a folder's config.json says
 NEAR_SPECIAL = 0.01  # by which a picture near one of the special concepts counts as nearer to all others
 IF_BORDER = 0.5  # of both heads' logits
-BLURRED = 12  # blocks along the shorter side of a blurred picture
+BLURRED = 6  # blocks along the shorter side of a blurred picture
 
 
 class StableDiffusionHead(nn.Module):

@@ -84,7 +84,8 @@ def drafted() -> tuple[Group, Group]:
     picked = Node("Pick", "Show1PickDraft", {"images": link("Drafts", "images"), "frames": link("Drafts", "frames")}, {"take": 1})
     return (Group("Drafts", BLUE, (model("show-1-base"), takes), top=PASSING),
             Group("Pick one", BLUE, (
-                Node("Contact sheet", "PreviewImage", {"images": link("Drafts", "contact_sheet")}, height=280), picked), 300, PASSING))
+                Node("Contact sheet", "PreviewImage", {"images": link("Drafts", "contact_sheet")}, height=280), picked),
+                300, PASSING))
 
 
 def motion(**links: tuple[str, str]) -> Links:
