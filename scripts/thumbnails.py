@@ -49,7 +49,7 @@ RUNS = {
     "Show-1 drafts, pick, then upscale": Take("a cyan circle moving down", "Drafts", motifs.takes, values=FOUR_TAKES),
     "Make any video smoother": Take("a blue circle moving up", "Interpolation", motifs.between),
     "Make any video larger": Take("a green triangle moving left", "Refine", motifs.before_and_after),
-    "Longer video": Take("a yellow circle growing", "Keyframes", motifs.film),
+    "Longer video": Take("a yellow circle growing", "Keyframes", motifs.film, values={"Keyframes": {"frames": 24}}),
     "Animate a picture": Take("a red circle moving right", "Refine", motifs.from_the_first),
     "From this frame to that": Take("a red circle moving right", "Refine", motifs.ends),
     "Seamless loop": Take("a blue circle moving up", "The last is the first", motifs.ring),

@@ -43,12 +43,12 @@ def draw_around(pack, mini, mini_recipe, mini_text):
 
     settings, vae = mini_recipe["keyframes"], nodes.VAELoader().load_vae("pixel_space")[0]
 
-    def draw_around(first: Tensor | None, last: Tensor | None) -> Tensor:
+    def draw_around(first: Tensor | None, last: Tensor | None, prompt: str = PROMPT) -> Tensor:
         with torch.inference_mode():
             given = pack("nodes.given_frames").Show1GivenFrames.execute(
                 LENGTH, settings["width"], settings["height"], first, last).args[0]
             out, = nodes.KSampler().sample(mini("keyframes"), SEED + 2, STEPS, settings["guidance"], "dpmpp_2m", "normal",
-                                           *mini_text(PROMPT), given)
+                                           *mini_text(prompt), given)
             return nodes.VAEDecode().decode(vae, out)[0]
 
     return draw_around
@@ -73,14 +73,17 @@ def place(frame: Tensor) -> Tensor:
     return torch.stack([across / width, down / height]) / weight.sum()
 
 
+def windows_of(model, overlap: int):
+    """The model, seeing eight frames at once."""
+    from comfy_extras.nodes_context_windows import ContextWindowsManualNode
+
+    return ContextWindowsManualNode.execute(model, LENGTH, overlap, "standard_static", 1, False, "pyramid", 2).args[0]
+
+
 @pytest.mark.parametrize("overlap, frames, free_noise, seamless", [(4, 20, True, True), (0, 16, False, False)])
 def test_nothing_jumps_where_windows_meet(draw, mini, overlap, frames, free_noise, seamless) -> None:
     """Where windows share frames; where they share none the jump is seen, so the measure sees jumps."""
-    from comfy_extras.nodes_context_windows import ContextWindowsManualNode
-
-    windows = ContextWindowsManualNode.execute(
-        mini("keyframes"), LENGTH, overlap, "standard_static", 1, False, "pyramid", 2).args[0]
-    clip = draw(PROMPT, frames, windows, free_noise)
+    clip = draw(PROMPT, frames, windows_of(mini("keyframes"), overlap), free_noise)
     steps, stride = change(clip), LENGTH - overlap
     borders = [border for border in range(stride - 1, frames - 1, stride) if border < frames - 1]
     elsewhere = [step for step in range(frames - 1) if step not in borders]
@@ -105,6 +108,21 @@ def test_motion_starts_and_ends_at_given_frames(plain, draw_around) -> None:
     assert change(clip).max() <= 2 * change(clip).mean(), "no jump at either end"
     way = [float(place(frame)[0]) for frame in clip]
     assert way == sorted(way), "it goes from one to the other without turning back"
+
+
+def test_a_loop_comes_back_to_where_it_began(plain, draw_around) -> None:
+    clip = draw_around(plain[3:4], plain[3:4], "0: a red circle growing | 4: a red circle shrinking")
+    assert torch.equal(clip[0], clip[-1]) and (clip[0] - plain[3]).abs().max() <= 2 * LEVEL
+    steps = change(clip)
+    assert steps.min() > 3 and steps.max() <= 2 * steps.mean(), "it moves, and jumps nowhere"
+
+
+def test_a_long_clip_turns_where_its_prompts_do(draw, mini) -> None:
+    """The motion of one window goes on in the next, and each follows the prompt of its frames."""
+    clip = draw("0: a red circle moving right | 7: a red circle moving left", 14, windows_of(mini("keyframes"), 2), True)
+    assert [seen(part).direction for part in (clip[:LENGTH], clip[-LENGTH:])] == ["moving right", "moving left"]
+    steps = change(clip)
+    assert steps.max() <= 2 * steps.mean(), "and jumps nowhere"
 
 
 def test_a_prompt_that_changes_its_colour_on_the_way(draw) -> None:
