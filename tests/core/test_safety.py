@@ -18,7 +18,7 @@ from show1_core.safety import blurred, checked_frames, checker_folders, read_che
 from show1_core.weights import CheckpointError
 
 KINDS = {"sd": StableDiffusionSafetyChecker, "if": IFSafetyChecker}
-SIDE, FRAMES = 32, 24
+SIDE, FRAMES = 32, 200  # so many that the special concepts decide about some
 
 
 def write_checker(folder: Path, kind: str, seed: int = 0) -> torch.nn.Module:
