@@ -28,6 +28,11 @@ BLURRED = 6  # blocks along the shorter side of a blurred picture
 class StableDiffusionHead(nn.Module):
     """Cosines with concepts, each above a border of its own; three special ones lower the borders of those after them."""
 
+    concept_embeds: Tensor
+    special_care_embeds: Tensor
+    concept_embeds_weights: Tensor
+    special_care_embeds_weights: Tensor
+
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
         for name in ("concept_embeds", "special_care_embeds", "concept_embeds_weights", "special_care_embeds_weights"):
@@ -44,6 +49,11 @@ class StableDiffusionHead(nn.Module):
 
 class DeepFloydHead(nn.Module):
     """A logit for what is not safe for work, and one for watermarks."""
+
+    p_head_weight: Tensor
+    p_head_bias: Tensor
+    w_head_weight: Tensor
+    w_head_bias: Tensor
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
