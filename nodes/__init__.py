@@ -7,12 +7,14 @@ from comfy_api.latest import ComfyExtension, io
 from . import host
 from .core_samplers import Show1EmptyPixelLatent, Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning
 from .drafts import Show1KeyframeDrafts, Show1PickDraft
+from .given_frames import Show1GivenFrames
 from .interpolation import Show1Interpolator
 from .keyframes import Show1KeyframeSampler
 from .latent_sr import Show1LatentSR
 from .loaders import Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader
 from .pixel_sr import Show1FirstFrameSR, Show1PixelSR
 from .ranking import Show1RankDrafts
+from .safety import Show1SafetyCheck
 from .text import Show1T5Encode
 
 
@@ -27,4 +29,5 @@ class Show1Extension(ComfyExtension):
             Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader, Show1T5Encode, Show1KeyframeSampler, Show1Interpolator,
             Show1FirstFrameSR, Show1PixelSR, Show1LatentSR, Show1KeyframeDrafts, Show1PickDraft, Show1EmptyPixelLatent,
             Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning, Show1RankDrafts,
+            Show1GivenFrames, Show1SafetyCheck,
         ]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..show1_core.cascade import to_clip
+from ..show1_core.cascade import ContextWindow, to_clip
 from ..show1_core.checkpoints import Identity
 from ..show1_core.stages import STAGES, Stage
 from . import host
@@ -37,6 +37,15 @@ def stage_model(model: Any, stage: Stage) -> Identity:
         raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in "
                          f"{title_of(identity.stage)}; expected {right}.")
     return identity
+
+
+def context_window(model: Any) -> ContextWindow:
+    """The windows of time that a MODEL is sampled in. Raises ValueError when it has none."""
+    window = host.context_window(model)
+    if window is None:
+        raise ValueError("free_noise is on, but the model has no windows of time; put the core Context Windows (Manual) before "
+                         "it, with dim 2, or switch free_noise off.")
+    return window
 
 
 def text(conditioning: Any, name: str, identity: Identity) -> None:
@@ -85,13 +94,13 @@ def size(height: int, width: int, multiple: int, name: str) -> None:
         raise ValueError(f"{name} is {width}x{height}; expected width and height in multiples of {multiple}, such as {near}.")
 
 
-def enlarged_first_frame(image: Any, clip: Tensor) -> Tensor | None:
-    """The first frame at four times the clip's size, (1, 3, 1, 4H, 4W). Raises ValueError for any other size."""
+def enlarged_frame(image: Any, clip: Tensor, name: str) -> Tensor | None:
+    """The input of this name, a frame at four times the clip's size, (1, 3, 1, 4H, 4W). Raises ValueError for any other size."""
     if image is None:
         return None
-    frame = to_clip(frames(image[:1], "first_frame"))
+    frame = to_clip(frames(image[:1], name))
     height, width = (4 * side for side in clip.shape[-2:])
     if tuple(frame.shape[-2:]) != (height, width):
-        raise ValueError(f"first_frame is {frame.shape[-1]}x{frame.shape[-2]}; expected four times images, {width}x{height}. "
+        raise ValueError(f"{name} is {frame.shape[-1]}x{frame.shape[-2]}; expected four times images, {width}x{height}. "
                          "Resize it, or take Show-1 First Frame SR.")
     return frame

@@ -24,7 +24,7 @@ class Show1EmptyPixelLatent(io.ComfyNode):
             **common.search_words("empty video latent", "pixel diffusion", "text to video"),
             description="An empty clip for KSampler and the keyframe model. Decode with Load VAE (pixel_space) and VAE Decode.",
             inputs=[
-                io.Int.Input("frames", default=8, min=1, max=64, tooltip="Trained on 8."),
+                io.Int.Input("frames", default=8, min=1, max=1024, tooltip="Trained on 8."),
                 io.Int.Input("width", default=64, min=8, max=512, step=8, tooltip="Trained on 64."),
                 io.Int.Input("height", default=40, min=8, max=512, step=8, tooltip="Trained on 40."),
                 io.Int.Input("batch_size", default=1, min=1, max=64, tooltip="Clips drawn at once."),
@@ -53,7 +53,7 @@ class Show1InterpolationConditioning(io.ComfyNode):
     @classmethod
     def execute(cls, positive: Any, negative: Any, images: Any) -> io.NodeOutput:
         frames = cascade.interpolation_condition(cascade.to_clip(checks.frames(images, "images", minimum=2)))
-        return conditioned(positive, negative, Condition(frames))
+        return conditioned(positive, negative, Condition(frames, times=cascade.pair_times(len(frames))))
 
 
 class Show1JoinPairs(io.ComfyNode):
@@ -100,11 +100,11 @@ class Show1PixelSRConditioning(io.ComfyNode):
         if len(images) > WINDOW_FRAMES:
             raise ValueError(f"images has {len(images)} frames; expected at most {WINDOW_FRAMES}, or Show-1 Pixel SR for more.")
         clip = cascade.to_clip(checks.frames(images, "images", multiple=4))
-        large, first = cascade.enlarge(clip, 4), checks.enlarged_first_frame(first_frame, clip)
+        large, first = cascade.enlarge(clip, 4), checks.enlarged_frame(first_frame, clip, "first_frame")
         frames = add_noise(NOISING, large, cascade.draw(large.shape, cascade.seeded(seed), large.device), noise_level)
         if first is not None:
             frames[:, :, :1] = first
-        return conditioned(positive, negative, Condition(frames, noise_level))
+        return conditioned(positive, negative, Condition(frames, noise_level, cascade.times(0, frames.shape[2])))
 
 
 def text_inputs() -> list[Any]:

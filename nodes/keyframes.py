@@ -23,20 +23,24 @@ class Show1KeyframeSampler(common.SamplerNode):
             description="Draws a few small keyframes that follow the prompt. What they show decides the whole video.",
             inputs=[
                 *common.model_inputs(KEYFRAMES), common.seed_input(), *common.strength_inputs(KEYFRAMES),
-                io.Int.Input("frames", default=8, min=1, max=64, tooltip="n keyframes become 4n - 3 frames. Trained on 8."),
+                io.Int.Input("frames", default=8, min=1, max=1024, tooltip="n keyframes become 4n - 3 frames. Trained on 8."),
                 io.Int.Input("width", default=64, min=8, max=512, step=8, tooltip="Trained on 64."),
                 io.Int.Input("height", default=40, min=8, max=512, step=8, tooltip="Trained on 40."),
                 *common.sampler_inputs(),
                 io.Image.Input("images", optional=True,
                                tooltip="Keyframes to redraw with denoise below 1; width, height and frames then come from them."),
                 common.denoise_input(),
+                io.Boolean.Input("free_noise", default=False, optional=True,
+                                 tooltip="For more than 8 frames, with the core Context Windows on the model: all windows begin "
+                                         "from the same noise, shuffled (FreeNoise), so that what is shown stays the same."),
             ],
             outputs=[io.Image.Output(display_name="images"), io.Float.Output(display_name="fps")],
         )
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, seed: int, steps: int, cfg: float, frames: int, width: int,
-                height: int, sampler_name: str, scheduler: str, images: Any = None, denoise: float = 1.0) -> io.NodeOutput:
+                height: int, sampler_name: str, scheduler: str, images: Any = None, denoise: float = 1.0,
+                free_noise: bool = False) -> io.NodeOutput:
         run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         multiple = common.checked(run, KEYFRAMES).config.size_multiple
         start = None
@@ -46,5 +50,6 @@ class Show1KeyframeSampler(common.SamplerNode):
         elif denoise < 1.0:
             raise ValueError(f"denoise is {denoise} but no images are connected; connect keyframes to redraw, or set it to 1.")
         checks.size(height, width, multiple, "the keyframe size")
-        clip = cascade.keyframes(common.sampling(run), cascade.VideoSize(frames, height, width), seed, start)
+        window = checks.context_window(model) if free_noise else None
+        clip = cascade.keyframes(common.sampling(run), cascade.VideoSize(frames, height, width), seed, start, window)
         return io.NodeOutput(cascade.to_images(clip), KEYFRAME_FPS)

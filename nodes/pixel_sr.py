@@ -57,20 +57,24 @@ class Show1PixelSR(common.SamplerNode):
                 io.Image.Input("first_frame", optional=True,
                                tooltip="The first frame four times as large, from Show-1 First Frame SR or any upscaler."),
                 common.denoise_input(),
+                io.Image.Input("last_frame", optional=True,
+                               tooltip="The last frame four times as large, for a clip that ends with a given picture."),
             ],
             outputs=[io.Image.Output(display_name="images")],
         )
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, images: Any, seed: int, steps: int, cfg: float, noise_level: int,
-                sampler_name: str, scheduler: str, first_frame: Any = None, denoise: float = 1.0) -> io.NodeOutput:
+                sampler_name: str, scheduler: str, first_frame: Any = None, denoise: float = 1.0,
+                last_frame: Any = None) -> io.NodeOutput:
         run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         identity = common.checked(run, PIXEL_SR)
         clip = cascade.to_clip(checks.frames(images, "images", multiple=input_multiple(identity.config.size_multiple)))
-        first = checks.enlarged_first_frame(first_frame, clip)
+        first, last = (checks.enlarged_frame(image, clip, name)
+                       for name, image in (("first_frame", first_frame), ("last_frame", last_frame)))
         windows = len(cascade.windows(clip.shape[2]))
         sample = common.sampling(run, windows)
-        clip = cascade.upscale(sample, clip, first, identity.noising, noise_level, seed, redraw=denoise < 1)
+        clip = cascade.upscale(sample, clip, first, identity.noising, noise_level, seed, redraw=denoise < 1, last=last)
         return io.NodeOutput(cascade.to_images(clip))
 
 

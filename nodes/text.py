@@ -8,6 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..show1_core.captions import TOKENS, fit, preprocess
+from ..show1_core.prompt_travel import placed_prompts
 from . import host
 from .common import CATEGORY, search_words
 
@@ -23,7 +24,9 @@ class Show1T5Encode(io.ComfyNode):
             description="Encodes the prompt for all stages in pixel space, as the official run does.",
             inputs=[
                 io.Clip.Input("clip", tooltip="T5 from Show-1 Text Encoder Loader, or the core CLIPLoader with type mochi."),
-                io.String.Input("prompt", multiline=True, tooltip="What to draw. Lower-cased; about 60 words at most are read."),
+                io.String.Input("prompt", multiline=True,
+                                tooltip="What to draw. Lower-cased; about 60 words at most are read. Over time: 0: a ball "
+                                        "moving right | 4: a ball moving left, with the keyframe from which each holds."),
                 io.String.Input("negative_prompt", default="", multiline=True,
                                 tooltip="What to steer away from. Empty in the official run."),
                 io.Boolean.Input("clean_caption", default=False,
@@ -46,4 +49,7 @@ class Show1T5Encode(io.ComfyNode):
                                 name, len(ids) - 1, TOKENS - 1)
             return host.encode_t5(clip, fit(ids))
 
-        return io.NodeOutput(encode("prompt", prompt), encode("negative_prompt", negative_prompt))
+        placed = placed_prompts(prompt) or [(0, prompt)]
+        positive = [encode("prompt", text) for _, text in placed]
+        over_time = positive[0] if len(placed) == 1 else host.over_time(positive, [start for start, _ in placed])
+        return io.NodeOutput(over_time, encode("negative_prompt", negative_prompt))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
 from hosting.hosts import REPO, continue_under
@@ -30,6 +29,7 @@ from templating.parts import (
     BLUE,
     GREEN,
     GREY,
+    PASSING,
     PREVIEW,
     SEED,
     VIOLET,
@@ -45,23 +45,15 @@ from templating.parts import (
     t5_links,
     t5_text,
 )
-from templating.subgraph import Subgraph, blueprint, to_ui
+from templating.steered import STEERED
+from templating.subgraph import Subgraph, Template, blueprint, to_ui
 from terminal import guarded, say
 
 FOLDER, BLUEPRINTS = REPO / "example_workflows", REPO / "subgraphs"
 # By the beginning of a node type's name: who it comes from, and the version these graphs were made with.
 PACKS = {"": Pack("comfy-core", "0.3.75"), "Show1": Pack("show-1", "0.1.0")}
 LAMBORGHINI = "A burning lamborghini driving on rainbow."
-PASSING = 220  # pixels: room for links that pass above a group
 DOG = "a dog runs along the beach"
-
-
-@dataclass(frozen=True)
-class Template:
-    """A file of example_workflows/, and the subgraphs that it holds."""
-
-    graph: Graph
-    subgraphs: tuple[Subgraph, ...] = ()
 
 
 def text_to_video(title: str, text: str, note: tuple[str, int], inside: Subgraph) -> Template:
@@ -143,7 +135,8 @@ def mini_is_there() -> bool:
 
 def templates() -> list[Template]:
     """The templates of this checkout; the mini's only where its models are."""
-    return [TEXT_TO_VIDEO, FEW, KEYFRAMES_ONLY, DRAFTS, CORE_SAMPLERS, SMOOTHER, LARGER, *([MINI] if mini_is_there() else [])]
+    return [TEXT_TO_VIDEO, FEW, KEYFRAMES_ONLY, DRAFTS, CORE_SAMPLERS, SMOOTHER, LARGER, *STEERED,
+            *([MINI] if mini_is_there() else [])]
 
 
 def blueprints() -> list[Subgraph]:

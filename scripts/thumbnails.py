@@ -12,7 +12,7 @@ import asyncio
 import io
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hosting.hosts import REPO, Host, continue_under
@@ -20,31 +20,11 @@ from hosting.install import ensure
 from templating import motifs
 from templating.description import Json
 from templating.motifs import Motif
+from templating.twins import mini_twin
 from terminal import Failure, guarded, say
 
 FOLDER = REPO / "example_workflows"
-MODELS = {
-    "show-1-base": "show1-mini/keyframes",
-    "show-1-interpolation": "show1-mini/interpolation",
-    "IF-II-L-v1.0": "show1-mini/first-frame",
-    "show-1-sr1": "show1-mini/sr1",
-    "show-1-sr2": "show1-mini/sr2",
-    "show-1-base/text_encoder": "show1-mini/keyframes/text_encoder",
-    "show-1-sr2/text_encoder": "show1-mini/keyframes/text_encoder",
-    "show-1-sr2/vae": "show1-mini/sr2/vae",
-}
-# By node title, what the mini was made for; the templates hold the published settings.
-MINI: dict[str, Json] = {
-    "Keyframes": {"steps": 25, "cfg": 5.0, "width": 24, "height": 16},
-    "Drafts": {"steps": 25, "cfg": 5.0, "width": 24, "height": 16, "count": 4},
-    "Eight small frames": {"width": 24, "height": 16},
-    "Resize": {"width": 24, "height": 16},
-    "Interpolation": {"steps": 15, "cfg": 1.0},
-    "First frame": {"steps": 15, "cfg": 1.0, "noise_level": 100},
-    "Upscale": {"steps": 8, "cfg": 1.0, "noise_level": 100},
-    "Refine": {"steps": 10, "cfg": 1.0, "denoise": 0.3, "width": 192, "height": 128},
-}
-VIDEO = "show1-thumbnails.mp4"  # among the host's inputs while this runs
+VIDEO, PICTURE = "show1-thumbnails.mp4", "show1-thumbnails.png"  # among the host's inputs while this runs
 
 
 @dataclass(frozen=True)
@@ -55,47 +35,53 @@ class Take:
     node: str
     motif: Motif = motifs.grid
     output: int = 0
+    values: Json = field(default_factory=dict)  # what else differs, by the title of a node
 
 
+FOUR_TAKES = {"Drafts": {"count": motifs.TAKES}}
+TURN = "0: a red circle moving right | 4: a red circle moving left"
 RUNS = {
     "Show-1 text to video": Take("a yellow circle moving right", "Refine", motifs.trail),
     "Show-1 text to video, few steps": Take("a green circle moving up", "Refine"),
     "Show-1 mini text to video (CPU)": Take("a red circle moving right", "Refine"),
     "Show-1 keyframes only": Take("a purple circle moving left", "Keyframes", motifs.pixels),
     "Show-1 keyframes through core samplers": Take("a green circle growing", "Decode", motifs.pixels),
-    "Show-1 drafts, pick, then upscale": Take("a cyan circle moving down", "Drafts", motifs.takes),
+    "Show-1 drafts, pick, then upscale": Take("a cyan circle moving down", "Drafts", motifs.takes, values=FOUR_TAKES),
     "Make any video smoother": Take("a blue circle moving up", "Interpolation", motifs.between),
     "Make any video larger": Take("a green triangle moving left", "Refine", motifs.before_and_after),
+    "Longer video": Take("a yellow circle growing", "Keyframes", motifs.film, values={"Keyframes": {"frames": 24}}),
+    "Animate a picture": Take("a red circle moving right", "Refine", motifs.from_the_first),
+    "From this frame to that": Take("a red circle moving right", "Refine", motifs.ends),
+    "Seamless loop": Take("a blue circle moving up", "The last is the first", motifs.ring),
+    "Prompts over time": Take(TURN, "Refine", motifs.rows, values={"What is seen in all of it": {"value": "a red circle"}}),
+    "Draft here, finish anywhere": Take("a purple circle moving down", "Drafts", motifs.handed_on, values=FOUR_TAKES),
 }
 
 
 def fitted(prompt: Json, run: Take) -> Json:
     """A template's prompt, its models the mini's, its frames saved without loss."""
+    prompt = mini_twin(prompt, {"Prompt": {"value": run.prompt}, **run.values}, {"file": VIDEO, "image": PICTURE})
     titled = {node["_meta"]["title"]: node_id for node_id, node in prompt.items()}
-    for node in prompt.values():
-        title, inputs = node["_meta"]["title"], node["inputs"]
-        inputs.update({name: MODELS.get(value, value) for name, value in inputs.items() if isinstance(value, str)})
-        inputs.update({name: value for name, value in MINI.get(title, {}).items() if name in inputs})
-        if node["class_type"] == "LoadVideo":
-            inputs["file"] = VIDEO
-        if title == "Prompt":
-            inputs["value"] = run.prompt
     saving = {"images": [titled[run.node], run.output], "filename_prefix": "thumbnail"}
     return prompt | {"thumbnail": {"class_type": "SaveImage", "inputs": saving, "_meta": {"title": "Thumbnail"}}}
 
 
-def write_video(path: Path, prompt: str) -> None:
-    """A rendered clip of what the prompt says, 96x64, every fourth frame."""
+def write_inputs(folder: Path, prompt: str) -> None:
+    """A rendered clip of what the prompt says, 96x64, every fourth frame, and its first frame; nothing for other prompts."""
     import av
     import numpy as np
+    from PIL import Image
 
     sys.path.insert(0, str(REPO))
     from mini import shapes
 
-    kind = next(kind for held_out in (True, False) for kind in shapes.kinds(held_out) if kind.caption == prompt)
+    kind = next((kind for held_out in (True, False) for kind in shapes.kinds(held_out) if kind.caption == prompt), None)
+    if kind is None:
+        return
     scene = shapes.scene_of(np.random.default_rng(0), kind)
     frames = shapes.render([scene], shapes.keyframe_times(), (64, 96))[0]
-    with av.open(str(path), "w") as container:
+    Image.fromarray((frames[0] * 255).astype(np.uint8)).save(folder / PICTURE)
+    with av.open(str(folder / VIDEO), "w") as container:
         stream = container.add_stream("libx264", rate=2)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         for frame in (frames * 255).astype(np.uint8):
@@ -114,7 +100,7 @@ async def paint(url: str, videos: Path, output: Path, titles: list[str]) -> None
         for title in titles:
             run = RUNS[title]
             content = json.loads((FOLDER / f"{title}.json").read_text(encoding="utf-8"))
-            write_video(videos / VIDEO, run.prompt)
+            write_inputs(videos, run.prompt)
             prompt_id = await client.queue(fitted(workflow.to_api(content, info), run))
             end = await client.follow(prompt_id, lambda event: None)
             if end.type != "execution_success":
@@ -137,7 +123,8 @@ def run_all(host: Host, titles: list[str]) -> None:
         with tempfile.TemporaryDirectory() as scratch, Server(host, Launch(output=Path(scratch))) as server:
             asyncio.run(paint(server.url, videos, Path(scratch), titles))
     finally:
-        (videos / VIDEO).unlink(missing_ok=True)
+        for name in (VIDEO, PICTURE):
+            (videos / name).unlink(missing_ok=True)
 
 
 def main(arguments: list[str]) -> int:

@@ -18,12 +18,15 @@ from torch import Tensor
 from .schedule import Schedule, add_noise
 from .stages import PAIR_FRAMES, WINDOW_FRAMES
 
+NEW_PER_KEYFRAME = PAIR_FRAMES - 1  # frames of the interpolated clip for each keyframe
+
 
 class Condition(NamedTuple):
     """What a stage's UNet is given beside the noisy clip."""
 
     frames: Tensor | None = None  # (B, C', F, H, W), concatenated behind the clip's channels
     noise_level: int | None = None  # timestep to which `frames` were noised
+    times: Tensor | None = None  # (B or 1, F), when each frame is seen, in keyframes; None: the frames are keyframes
 
 
 class Sample(Protocol):
@@ -51,6 +54,13 @@ class VideoSize(NamedTuple):
     width: int
 
 
+class ContextWindow(NamedTuple):
+    """What a model sees at once of a longer clip: so many frames, `overlap` of which the next window has too."""
+
+    frames: int
+    overlap: int
+
+
 def seeded(seed: int) -> torch.Generator:
     """A fresh CPU random stream; after the largest seed of 64 bits comes 0."""
     return torch.Generator("cpu").manual_seed(seed % 2**64)
@@ -61,11 +71,32 @@ def draw(shape: Sequence[int], generator: torch.Generator, device: torch.device)
     return torch.randn(tuple(shape), generator=generator).to(device)
 
 
-def keyframes(sample: Sample, size: VideoSize, seed: int, start: Tensor | None = None) -> Tensor:
-    """Stage 1: draw the keyframes (1, 3, F, H, W), or redraw `start` (numerics 1.1)."""
+def keyframes(sample: Sample, size: VideoSize, seed: int, start: Tensor | None = None,
+              window: ContextWindow | None = None) -> Tensor:
+    """Stage 1: draw the keyframes (1, 3, F, H, W), or redraw `start` (numerics 1.1).
+
+    `window` is given where windows of time are to begin from the same noise, in other orders.
+    """
     generator = seeded(seed)
     noise = torch.randn((1, 3, *size), generator=generator)
+    if window is not None:
+        noise = free_noise(noise, window, generator)
     return sample(noise, Condition(), start, generator)
+
+
+def free_noise(noise: Tensor, window: ContextWindow, generator: torch.Generator) -> Tensor:
+    """The noise (B, C, F, H, W) of FreeNoise (arXiv 2310.15169): beyond the first window its frames come again, shuffled.
+
+    So all windows of a long clip begin from the same frames of noise, and their content stays alike. A clip of one
+    window's length or less is left as it is.
+    """
+    noise, frames = noise.clone(), noise.shape[2]
+    stride = max(window.frames - window.overlap, 1)
+    for start in range(0, frames - window.frames, stride):
+        place = start + window.frames
+        count = min(stride, frames - place)
+        noise[:, :, place:place + count] = noise[:, :, start + torch.randperm(count, generator=generator)]
+    return noise
 
 
 def drafts(sample: Sample, size: VideoSize, seed: int, count: int) -> Tensor:
@@ -84,8 +115,19 @@ def interpolate(sample: Sample, clip: Tensor, seed: int, redraw: bool = False) -
     noise = draw((1, 3, PAIR_FRAMES, *clip.shape[-2:]), generator, clip.device)
     condition = interpolation_condition(clip)  # (n-1, 4, 5, H, W)
     blend = condition[:, :3] if redraw else None
-    pairs = sample(noise.repeat(len(condition), 1, 1, 1, 1), Condition(condition), blend, generator)
+    noise = noise.repeat(len(condition), 1, 1, 1, 1)
+    pairs = sample(noise, Condition(condition, times=pair_times(len(condition))), blend, generator)
     return join_pairs(pairs)
+
+
+def times(start: int, stop: int) -> Tensor:
+    """When frames of the interpolated clip are seen, in keyframes: (1, stop - start)."""
+    return torch.arange(start, stop)[None] / NEW_PER_KEYFRAME
+
+
+def pair_times(pairs: int) -> Tensor:
+    """When the frames of pairs are seen, in keyframes: (pairs, 5)."""
+    return torch.arange(pairs)[:, None] + times(0, PAIR_FRAMES)
 
 
 def join_pairs(pairs: Tensor) -> Tensor:
@@ -119,11 +161,12 @@ def first_frame(sample: Sample, image: Tensor, schedule: Schedule, noise_level: 
 
 
 def upscale(sample: Sample, clip: Tensor, first: Tensor | None, schedule: Schedule, noise_level: int, seed: int,
-            redraw: bool = False) -> Tensor:
+            redraw: bool = False, last: Tensor | None = None) -> Tensor:
     """Stage 3: enlarge a clip four times, window after window: (1, 3, F, H, W) -> (1, 3, F, 4H, 4W) (numerics 1.4).
 
     `first` is the enlarged first frame (1, 3, 1, 4H, 4W); without it the first window makes up its own. Every
-    later window takes the frame it shares with the one before as its first (numerics T11).
+    later window takes the frame it shares with the one before as its first (numerics T11). `last`, the enlarged last
+    frame, is shown to the last window in the same way, at its end.
     """
     large = enlarge(clip, 4)
     result = torch.empty_like(large)
@@ -135,7 +178,10 @@ def upscale(sample: Sample, clip: Tensor, first: Tensor | None, schedule: Schedu
         known = first if start == 0 else result[:, :, start:start + 1]
         if known is not None:
             condition[:, :, :1] = known
-        result[:, :, start:stop] = sample(noise, Condition(condition, noise_level), part if redraw else None, generator)
+        if last is not None and stop == large.shape[2]:
+            condition[:, :, -1:] = last
+        known_of_it = Condition(condition, noise_level, times(start, stop))
+        result[:, :, start:stop] = sample(noise, known_of_it, part if redraw else None, generator)
     return result
 
 

@@ -66,7 +66,7 @@ class Call:
             if not level.texts_together:
                 return torch.cat([self.of_row(row) for row in range(self.text.rows)])
             several = level.samples is not None and level.samples < len(self.sample)
-            if several and len(self.text.states) == self.texts:
+            if several and (self.text.seen is not None or len(self.text.states) == self.texts):
                 return self.in_groups(level.samples or 1)
             return self.unet(self.sample, self.timestep, self.text, self.noise_level, self.channels)
 
@@ -76,7 +76,7 @@ class Call:
         for start in range(0, len(self.sample), samples):
             rows = slice(start, start + samples)
             some = self.sample[rows]
-            out = self.unet(some, of_rows(self.timestep, rows), self.text.of_samples(len(some)),
+            out = self.unet(some, of_rows(self.timestep, rows), self.text.of_samples(rows, len(self.sample)),
                             None if self.noise_level is None else of_rows(self.noise_level, rows), self.channels)
             groups.append(out.unflatten(0, (-1, len(some))))  # (R, samples, ...)
         return torch.cat(groups, dim=1).flatten(0, 1)

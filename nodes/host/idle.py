@@ -20,8 +20,9 @@ ROPE = f"ScaleROPE {DOES_NOTHING}, which has no rotary positions; remove it."
 CONTROL = f"ControlNet {DOES_NOTHING}, for which none was made; remove it."
 COMPILED = (f"TorchCompileModel {DOES_NOTHING}, whose steps look at numbers between its blocks; set compile to blocks in Show-1 "
             "Model Loader instead.")
+LAZY_START = 0.6  # the part of the schedule behind which LazyCache does no harm
 LAZY = ("LazyCache spoils the picture of this model, whose sigmas are large, when it starts early; take EasyCache, or set its "
-        "start_percent to 0.6 or more.")
+        f"start_percent to {LAZY_START} or more.")
 VARIANCE_KEPT = ("EasyCache and other wrappers of the network do nothing in the published sampler of this model, which needs all "
                  "that the network says in every step; take a core sampler for them.")
 
@@ -33,5 +34,6 @@ def idle_options(options: dict[str, Any]) -> Iterator[str]:
             yield SENTENCES.get(kind, f"A patch of kind {kind!r} {DOES_NOTHING}, which has no place for it; remove its node.")
     if options.get("rope_options"):
         yield ROPE
-    if "lazycache" in options.get("wrappers", {}).get("predict_noise", {}):
+    starts = getattr(options.get("easycache"), "start_percent", 0.0)  # where both caches leave their settings
+    if "lazycache" in options.get("wrappers", {}).get("predict_noise", {}) and starts < LAZY_START:
         yield LAZY

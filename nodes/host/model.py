@@ -27,15 +27,18 @@ from ...show1_core.kernels.selection import machine
 from ...show1_core.models.compile import compile_regions, many_shapes
 from ...show1_core.models.layout import lay_out
 from ..titles import frames_wanted
+from .context import idle_windows
 from .idle import COMPILED
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
 from .paths import PACK
 from .report import REPORT, Report
 from .run_memory import RunMemory, RunMemoryCond
+from .text_over_time import placed_cond
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
 WHOLE_COMPILED = "torch_compile_kwargs"  # among the model's options: what TorchCompileModel leaves there
+MOST_ROWS = 16  # clips, both halves of guidance counted, that the host is asked to make room for: all of the published run
 NOISE_LEVEL, MEMORY = "show1_noise_level", "show1_run_memory"  # in CONDITIONING
 
 
@@ -54,7 +57,7 @@ class HostModel(comfy.model_base.BaseModel):
         sentence = frames_wanted(self.show1)
         if sentence and "noise_concat" not in kwargs:
             raise ValueError(sentence)
-        conds = super().extra_conds(**kwargs)
+        conds = {**super().extra_conds(**kwargs), "placed": placed_cond(kwargs)}
         if NOISE_LEVEL in kwargs:
             conds["noise_level"] = comfy.conds.CONDRegular(torch.tensor([kwargs[NOISE_LEVEL]]))
         if not kwargs.get("hooks"):  # they may change the weights from step to step
@@ -69,8 +72,12 @@ class HostModel(comfy.model_base.BaseModel):
         return super().apply_model(x, t, c_concat, *args, **kwargs)
 
     def memory_required(self, input_shape: Any, *_: Any, **__: Any) -> float:
-        """Bytes of features that live at once in a call of this shape (B, C, ..., h, w), on every device and attention."""
-        pixels = input_shape[0] * math.prod(input_shape[2:])
+        """Bytes of features to make room for in a call of this shape (B, C, ..., h, w), on every device and attention.
+
+        Of very many clips, such as the pairs of a long one, room for some is enough: they are done in groups.
+        """
+        rows = min(input_shape[0], MOST_ROWS) if len(input_shape) == 5 else input_shape[0]
+        pixels = rows * math.prod(input_shape[2:])
         dtype = self.manual_cast_dtype or self.get_dtype()
         return pixels * self.show1.config.peak_elements * mm.dtype_size(dtype)
 
@@ -126,6 +133,8 @@ def reported(executor: Any, *args: Any, **kwargs: Any) -> Any:
     report = options["transformer_options"].setdefault(REPORT, Report())
     if WHOLE_COMPILED in options:
         report.warn(COMPILED)
+    if (sentence := idle_windows(options)) is not None:
+        report.warn(sentence)
     return executor(*args, **kwargs)
 
 

@@ -22,6 +22,7 @@ from .idle import CONTROL, VARIANCE_KEPT, idle_options
 from .patches import patches_of
 from .report import REPORT, Report
 from .run_memory import RunMemory
+from .text_over_time import Placed, seen_texts
 from .weights import state_of, what_happens_to
 
 VARIANCE = "show1_variance"  # among the transformer options: who wants the learned variance
@@ -63,7 +64,8 @@ class HostUNet(UNet):
         return around.execute(x, timesteps, context, None, control, transformer_options, **conditions)
 
     def _call(self, x: Tensor, timesteps: Tensor, context: Tensor, _y: None, _control: Any, transformer_options: dict[str, Any],
-              noise_level: Tensor | None = None, run_memory: RunMemory | None = None, **_: Any) -> Tensor:
+              noise_level: Tensor | None = None, run_memory: RunMemory | None = None, placed: tuple[Placed, ...] = (),
+              **_: Any) -> Tensor:
         halves = len(transformer_options["cond_or_uncond"])
         patches = patches_of(self, x.shape, transformer_options)
         pictures = self.config.temporal and x.ndim == 4
@@ -78,12 +80,18 @@ class HostUNet(UNet):
         with use_backend(self.backend), weights_looked_at(what_happens_to), chosen_by(selection), self.shapes():
             sample, timestep, level = one_half(halves, x, timesteps, noise_level)
             unet = super().forward if patches is None else partial(super().forward, patches=patches)
-            if self.replays and patches is None and x.is_cuda and all(reason is None for _, reason in state):
+            over_time = any(one.text is not None for one in placed)
+            if self.replays and patches is None and not over_time and x.is_cuda and all(reason is None for _, reason in state):
                 whole = report.whole_calls(self.trials)
                 whole.renew(state)
                 unet = partial(whole, unet)
-            call = memory.Call(unet, sample, timestep, run_memory.prepared(context, self.prepare), level,
-                               channels if variance is None else self.config.out_channels)
+            if over_time:
+                clip, window = (len(x) // halves, x.shape[2] if x.ndim == 5 else 1), transformer_options.get("context_window")
+                texts, seen = seen_texts(placed, context, clip, window)
+                text = run_memory.prepared(texts, self.prepare_each).under(seen)
+            else:
+                text = run_memory.prepared(context, self.prepare)
+            call = memory.Call(unet, sample, timestep, text, level, channels if variance is None else self.config.out_channels)
             device = memory.Device(lambda: mm.get_free_memory(x.device), mm.soft_empty_cache)
             report.count(tuple(sample.shape), call.texts)
             out = run_memory.fallback.compute(call, memory.decide(self, call, device), device)

@@ -23,6 +23,7 @@ from .model import MEMORY, NOISE_LEVEL
 from .report import REPORT, Report
 from .run_memory import RunMemory
 from .samplers import ddpm_sampler, sampler_of, sigmas_of
+from .text_over_time import TIMES
 
 LARGEST_SEED = 2**64 - 1  # some of the host's samplers count one on
 
@@ -118,7 +119,7 @@ def safer_model(model: Any) -> Any:
 def conditioned(conditioning: Any, condition: Condition, memory: RunMemory | None = None) -> Any:
     """CONDITIONING with the stage's frames and noise level added; `memory` keeps what all calls of a run share."""
     memory = memory if len(conditioning) == 1 else None  # several texts would need one each: the model makes them
-    values = {"noise_concat": condition.frames, NOISE_LEVEL: condition.noise_level, MEMORY: memory}
+    values = {"noise_concat": condition.frames, NOISE_LEVEL: condition.noise_level, TIMES: condition.times, MEMORY: memory}
     return node_helpers.conditioning_set_values(conditioning, {k: v for k, v in values.items() if v is not None})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,9 +16,11 @@ import torch
 from comfy import sd1_clip
 from torch import Tensor
 
+from ...show1_core.prompt_travel import TextOverTime
 from ...show1_core.text_encoders import is_t5, t5_numbers
 from ...show1_core.weights import last_line
 from .loading import cancellable
+from .text_over_time import TEXT
 
 
 def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
@@ -66,3 +69,13 @@ def encode_t5(clip: Any, ids: list[int]) -> Any:
     """CONDITIONING of T5 token ids, padding included."""
     cond = clip.encode_from_tokens({"t5xxl": [[(token, 1.0) for token in ids]]}, return_dict=True)["cond"]
     return [[cond, {}]]
+
+
+def over_time(texts: Sequence[Any], starts: Sequence[int]) -> Any:
+    """CONDITIONING whose text changes: of each of several, and the keyframes from which on they hold.
+
+    Whoever does not know of it, such as the core's nodes, sees the first text.
+    """
+    (first, values), = texts[0]
+    states = torch.cat([text[0][0] for text in texts])
+    return [[first, {**values, TEXT: TextOverTime(states, tuple(starts))}]]

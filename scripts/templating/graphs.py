@@ -88,7 +88,7 @@ def shape_of(node: Node, object_info: Json) -> Shape:
                 widgets.append(Widget(name, kind, options, optional))
             else:
                 sockets.append((name, kind, optional))
-            if options.get("video_upload"):
+            if options.get("video_upload") or options.get("image_upload"):
                 widgets.append(UPLOAD)
     return Shape(tuple(sockets), tuple(widgets), tuple(zip(info["output_name"], info["output"])), info.get("is_subgraph", False))
 

@@ -68,6 +68,62 @@ def before_and_after(frames: list[Image]) -> Image:
     return card
 
 
+def film(frames: list[Image]) -> Image:
+    """Very many frames, small, row by row."""
+    return tiled([magnified(frame) for frame in spread(frames, 30)], 5)
+
+
+def from_the_first(frames: list[Image]) -> Image:
+    """One frame large and framed, above three that follow."""
+    from PIL import Image as Images
+    from PIL import ImageOps
+
+    card, foot, line = Images.new("RGB", (SIDE, SIDE), DARK), SIDE // 3, 4
+    first = ImageOps.expand(cropped(frames[0], (SIDE - 2 * line, SIDE - foot - GAP - 2 * line)), line, LIGHT)
+    card.paste(first, (0, 0))
+    width = (SIDE - 2 * GAP) // 3
+    for place, frame in enumerate(spread(frames[1:], 3)):
+        card.paste(cropped(frame, (width, foot)), (place * (width + GAP), SIDE - foot))
+    return card
+
+
+def ends(frames: list[Image]) -> Image:
+    """Three frames one below the other, the first and the last framed."""
+    return tiled(spread(frames, 3), 1, framed=(0, 2))
+
+
+def ring(frames: list[Image]) -> Image:
+    """Eight frames in a circle, around the place where it closes."""
+    from PIL import Image as Images
+
+    order, side = (0, 1, 2, 7, 3, 6, 5, 4), (SIDE - 2 * GAP) // 3  # clockwise from the upper left
+    places = [(column, row) for row in range(3) for column in range(3) if (column, row) != (1, 1)]
+    card = Images.new("RGB", (SIDE, SIDE), DARK)
+    for (column, row), moment in zip(places, order, strict=True):
+        card.paste(cropped(frames[moment * len(frames) // len(order)], (side, side)), (column * (side + GAP), row * (side + GAP)))
+    return card
+
+
+def rows(frames: list[Image]) -> Image:
+    """Eight frames in order, two a row, the first half on the left and the second on the right."""
+    shown = spread(frames, 8)
+    return tiled([frame for pair in zip(shown[:4], shown[4:], strict=True) for frame in pair], 2)
+
+
+def handed_on(frames: list[Image]) -> Image:
+    """Four takes, a frame each, small; one of them large and smooth below."""
+    from PIL import Image as Images
+
+    card, top = Images.new("RGB", (SIDE, SIDE), DARK), SIDE // 4
+    width = (SIDE - 3 * GAP) // 4
+    for take in range(TAKES):
+        frame = frames[take * TAKE_FRAMES + TAKE_FRAMES // 2]
+        card.paste(cropped(magnified(frame), (width, top)), (take * (width + GAP), 0))
+    picked = frames[TAKE_FRAMES + TAKE_FRAMES // 2].resize((SIDE, SIDE), Images.Resampling.BICUBIC)
+    card.paste(cropped(picked, (SIDE, SIDE - top - GAP)), (0, top + GAP))
+    return card
+
+
 def spread(frames: list[Image], count: int) -> list[Image]:
     """So many of the frames, the first and the last among them."""
     return [frames[round(place * (len(frames) - 1) / max(count - 1, 1))] for place in range(count)]

@@ -10,6 +10,7 @@ from .description import NOTE, Group, Links, Node, Value
 GREY, BLUE, GREEN, AMBER, RED, VIOLET = "#9aa0a6", "#5b8fd0", "#5bb57f", "#c9a557", "#cf7058", "#9a70d0"
 PROMPT_COLOURS = {"color": "#232", "bgcolor": "#353"}
 PREVIEW = 140  # pixels that the frontend adds to a node for its live preview
+PASSING = 220  # pixels: room for links that pass above a group
 SEED = 345
 Values = Mapping[str, Value]
 

@@ -53,6 +53,14 @@ class Subgraph:
         return Node(title, self.id, links or {}, room=room)
 
 
+@dataclass(frozen=True)
+class Template:
+    """A file of example_workflows/, and the subgraphs that it holds."""
+
+    graph: Graph
+    subgraphs: tuple[Subgraph, ...] = ()
+
+
 def to_ui(graph: Graph, subgraphs: tuple[Subgraph, ...], object_info: Json, packs: Mapping[str, Pack]) -> Json:
     """The workflow in the format of Save, with the subgraphs that its nodes stand for."""
     if not subgraphs:

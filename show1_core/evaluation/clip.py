@@ -91,18 +91,22 @@ class ClipScorer:
             return unit(self._model.text_projection(pooled).cpu())
 
     def prepared(self, frames: Tensor) -> Tensor:
-        """Frames as CLIP was trained on them: shorter side to its size (bicubic), centre cut, 8 bits; (F, 3, S, S)."""
-        pixels = frames.float().clamp(0, 1).permute(0, 3, 1, 2)
-        height, width = pixels.shape[-2:]
-        scale = self.side / min(height, width)
-        size = (max(self.side, int(height * scale)), max(self.side, int(width * scale)))
-        if size != (height, width):
-            pixels = F.interpolate(pixels, size=size, mode="bicubic", antialias=True, align_corners=False)
-        top, left = ((side - self.side) // 2 for side in size)
-        cut = pixels[..., top:top + self.side, left:left + self.side].clamp(0, 1).mul(255).round().div(255)
-        mean, std = (values.to(cut.device).view(3, 1, 1) for values in (self._mean, self._std))
-        return (cut - mean) / std
+        """Frames as this CLIP was trained on them, (F, 3, S, S)."""
+        return prepared(frames, self.side, self._mean, self._std)
 
     def _image_features(self, pixels: Tensor) -> Tensor:
         with torch.no_grad():
             return self._model.visual_projection(self._model.vision_model(pixel_values=pixels).pooler_output)
+
+
+def prepared(frames: Tensor, side: int, mean: Tensor, std: Tensor) -> Tensor:
+    """Frames (F, H, W, 3) in 0..1 as CLIP was trained on them, (F, 3, S, S): shorter side to S (bicubic), centre cut, 8 bits."""
+    pixels = frames.float().clamp(0, 1).permute(0, 3, 1, 2)
+    height, width = pixels.shape[-2:]
+    scale = side / min(height, width)
+    size = (max(side, int(height * scale)), max(side, int(width * scale)))
+    if size != (height, width):
+        pixels = F.interpolate(pixels, size=size, mode="bicubic", antialias=True, align_corners=False)
+    top, left = ((whole - side) // 2 for whole in size)
+    cut = pixels[..., top:top + side, left:left + side].clamp(0, 1).mul(255).round().div(255)
+    return (cut - mean.to(cut.device).view(3, 1, 1)) / std.to(cut.device).view(3, 1, 1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..kernels import attention, convolution, gated, group_norm
 from .chunks import by_rows
-from .conditioning import Conditioning, Patches, PreparedText, for_rows, per_frame
+from .conditioning import Conditioning, Patches, PreparedText, for_rows
 
 
 def tokens(x: Tensor) -> Tensor:
@@ -48,8 +48,8 @@ class AddedTextAttention(nn.Module):
     def forward(self, x: Tensor, conditioning: Conditioning) -> Tensor:
         x = for_rows(x, conditioning.rows)
         h = tokens(group_norm(x, self.group_norm))  # (B*F, H*W, C)
-        text_k, text_v = (per_frame(text, len(x) // len(text))
-                          for text in conditioning.text.cached(self, self.text_keys_values))  # (B*F, L, C)
+        text_k, text_v = (conditioning.text.spread(made, len(x))
+                          for made in conditioning.text.cached(self, self.text_keys_values))  # (B*F, L, C)
         k, v = torch.cat([text_k, self.to_k(h)], dim=1), torch.cat([text_v, self.to_v(h)], dim=1)
         return x + pixels(patched(self, conditioning.patches, self.to_q(h), k, v), x)
 
@@ -81,6 +81,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, text: PreparedText | None = None) -> Tensor:
         k, v = self.keys_values(x) if text is None else text.cached(self, self.keys_values)
+        if text is not None and text.seen is not None:
+            k, v = text.spread(k, len(x)), text.spread(v, len(x))
         # all frames under one text are one row of queries, so that the text's keys and values lie there once
         q = rearrange(self.to_q(x), "(u n) s c -> u (n s) c", u=len(k))
         return self.to_out[0](attention(q, k, v, self.heads).reshape(x.shape))

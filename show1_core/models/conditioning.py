@@ -22,28 +22,44 @@ class PreparedText:
     """Text states, and what layers made of them; drop it when the weights change.
 
     shape: of the text as it was given, (R*B, L, D); states (U, L, D'): projected, rows that repeat each other once, so
-    that R*B is a multiple of U; pooled (U, T) or None.
+    that R*B is a multiple of U; pooled (U, T) or None; seen (R*B, F): which of the states each frame of each row is
+    drawn under, None where all frames of a row are under one.
     """
 
-    def __init__(self, shape: torch.Size, states: Tensor, pooled: Tensor | None = None) -> None:
-        self.shape, self.rows, self.states, self.pooled = shape, shape[0], states, pooled
+    def __init__(self, shape: torch.Size, states: Tensor, pooled: Tensor | None = None, seen: Tensor | None = None) -> None:
+        self.shape, self.rows, self.states, self.pooled, self.seen = shape, shape[0], states, pooled, seen
         self._made: dict[nn.Module, object] = {}
         self._parts: dict[int, PreparedText] = {}
 
-    def of_samples(self, samples: int) -> PreparedText:
-        """The same texts for another number of samples each; what layers make is shared."""
-        few = PreparedText(torch.Size((samples * len(self.states), *self.shape[1:])), self.states, self.pooled)
+    def under(self, seen: Tensor) -> PreparedText:
+        """The same states, a frame of a row under each as `seen` (R*B, F) says; what layers make is shared."""
+        other = PreparedText(torch.Size((len(seen), *self.shape[1:])), self.states, self.pooled, seen)
+        other._made = self._made
+        return other
+
+    def of_samples(self, samples: slice, count: int) -> PreparedText:
+        """The texts of some of `count` samples, all alike or each frame its own; what layers make is shared."""
+        if self.seen is not None:
+            return self.under(self.seen.unflatten(0, (-1, count))[:, samples].flatten(0, 1))
+        length = len(range(*samples.indices(count)))
+        few = PreparedText(torch.Size((length * len(self.states), *self.shape[1:])), self.states, self.pooled)
         few._made = self._made
         return few
 
     def of_row(self, row: int) -> PreparedText:
         """The text of one of the rows alone; what layers make of it is kept too."""
+        if self.seen is not None:
+            return self.under(self.seen[row:row + 1])
         index = row * len(self.states) // self.rows
         if index not in self._parts:
             one, pooled = slice(index, index + 1), self.pooled
             self._parts[index] = PreparedText(torch.Size((1, *self.shape[1:])), self.states[one],
                                               None if pooled is None else pooled[one])
         return self._parts[index]
+
+    def spread(self, made: Tensor, rows: int) -> Tensor:
+        """What was made of the states (U, ...), for so many rows of frames: (rows, ...)."""
+        return per_frame(made, rows // len(made)) if self.seen is None else made[self.seen.flatten()]
 
     def cached(self, layer: nn.Module, make: Callable[[Tensor], Made]) -> Made:
         """What `layer` makes of the states, made when first asked for; under gradients made anew each time."""

@@ -68,8 +68,9 @@ class UNet(nn.Module):
         text = text if isinstance(text, PreparedText) else self.prepare(text)
         clip = sample if sample.ndim == 5 else sample.unsqueeze(2)  # (B, C, F, H, W)
         frames = clip.shape[2]
-        time = self._time(clip, timestep, text, noise_level)
-        conditioning = Conditioning(per_frame(time, frames), text, frames, patches)
+        if text.seen is not None and text.seen.shape[1] != frames:
+            raise ValueError(f"text over time is for {text.seen.shape[1]} frames; the sample has {frames}.")
+        conditioning = Conditioning(self._time(clip, timestep, text, noise_level), text, frames, patches)
 
         x = by_rows(self.conv_in, fold_frames(clip), growth=self.growth)  # (B*F, C0, H, W)
         if self.transformer_in is not None:
@@ -95,14 +96,20 @@ class UNet(nn.Module):
         shape = tuple(text.shape)
         if text.ndim != 3 or shape[2] != self.config.text_dim:
             raise ValueError(f"text has shape {shape}; this UNet takes ({shape[0]}, tokens, {self.config.text_dim}).")
-        states = without_repeats(text)
+        return self._prepared(text, without_repeats(text))
+
+    def prepare_each(self, texts: Tensor) -> PreparedText:
+        """Text states (U, L, D), of which each frame sees one: `.under(seen)` of this says which, equal ones counted too."""
+        return self._prepared(texts, texts)
+
+    def _prepared(self, text: Tensor, states: Tensor) -> PreparedText:
         pooled = None if self.add_embedding is None else self.add_embedding(states)
         projected = states if self.encoder_hid_proj is None else self.encoder_hid_proj(states)
         return PreparedText(text.shape, projected, pooled)
 
     def _time(self, clip: Tensor, timestep: Tensor, text: PreparedText, noise_level: Tensor | None) -> Tensor:
-        """Timestep, noise level and pooled text as one vector a row, activated: (B, T), or (R*B, T) with pooled text."""
-        channels = self.config.block_out_channels[0]
+        """Timestep, noise level and pooled text as one vector a frame, activated: (B*F, T), or (R*B*F, T) with pooled text."""
+        channels, frames = self.config.block_out_channels[0], clip.shape[2]
 
         def embed(numbers: Tensor, layers: nn.Module) -> Tensor:
             numbers = torch.as_tensor(numbers, device=clip.device).expand(len(clip))
@@ -112,10 +119,13 @@ class UNet(nn.Module):
         if self.class_embedding is not None and noise_level is not None:
             time = time + embed(noise_level, self.class_embedding)
         if text.pooled is not None:
-            time = for_rows(time, text.rows) + per_frame(text.pooled, text.rows // len(text.pooled))
+            if text.seen is not None:
+                time, frames = per_frame(time, frames), 1
+            rows = text.rows * (clip.shape[2] // frames)
+            time = for_rows(time, rows) + text.spread(text.pooled, rows)
         if self.config.time_embedding_act is not None:
             time = activation(self.config.time_embedding_act, time)
-        return time if self.config.skip_time_act else activation(self.config.activation, time)
+        return per_frame(time if self.config.skip_time_act else activation(self.config.activation, time), frames)
 
     def _last_layers(self, x: Tensor, channels: int) -> Tensor:
         """Features to the first output channels; filters nobody asks for rest where their weights lie ready."""

@@ -13,13 +13,16 @@ import numpy
 import pytest
 import templates
 from driver import Driver, failure_of
-from hosting.hosts import BASE, PACK_FOLDER, REPO, Host
+from hosting.hosts import BASE, MODELS, PACK_FOLDER, REPO, Host
 from hosting.server import Server
+from PIL import Image
+from templating.steered import WAN
 from workflows import workflow
 
 from show1_core.stages import STAGES
 
 Json = dict[str, Any]
+PICTURE = "test-of-templates.png"
 FILES = {file.stem: file for file in sorted((REPO / "example_workflows").glob("*.json"))}
 BLUEPRINTS = {file.stem: file for file in sorted((REPO / "subgraphs").glob("*.json"))}
 OFFICIAL: dict[str, Json] = {
@@ -41,10 +44,21 @@ OFFICIAL: dict[str, Json] = {
 }
 SAMPLING = {"seed": 345, "sampler_name": "published", "scheduler": "published"}
 CASCADE = ["*.steps=2", "Keyframes.frames=3", "Keyframes.width=16", "Keyframes.height=8", "Refine.width=64", "Refine.height=64"]
+GIVEN = ["*.steps=2", "Given frames.frames=3", "Given frames.width=16", "Given frames.height=8", "Refine.width=64",
+         "Refine.height=64"]
 # What makes a run with the miniature models short.
 SHORT: dict[str, list[str]] = {
     "Make any video smoother": ["*.steps=2", "Frames.length=3", "Resize.width=16", "Resize.height=8"],
     "Make any video larger": ["*.steps=2", "Frames.length=3", "Refine.width=64", "Refine.height=64"],
+    "Longer video": [*CASCADE, "Keyframes.frames=5", "Eight keyframes at once.context_length=3",
+                     "Eight keyframes at once.context_overlap=1", "29 frames at once.context_length=9",
+                     "29 frames at once.context_overlap=2"],
+    "Animate a picture": GIVEN,
+    "From this frame to that": GIVEN,
+    "Seamless loop": [*GIVEN, "A first take.frames=2", "A first take.width=16", "A first take.height=8",
+                      "The last is the first.length=8"],
+    "Prompts over time": [*CASCADE, "Prompt.value=0: a red ball | 1: a blue ball"],
+    "Draft here, finish anywhere": ["*.steps=2", "Drafts.count=2", "Drafts.width=16", "Drafts.height=8"],
     "Show-1 drafts, pick, then upscale": ["*.steps=2", "Drafts.count=2", "Drafts.width=16", "Drafts.height=8"],
     "Show-1 keyframes through core samplers": ["*.steps=2", "*.width=16", "*.height=8"],
     "Show-1 keyframes only": ["*.steps=2", "Keyframes.width=16", "Keyframes.height=8"],
@@ -71,8 +85,13 @@ def object_info(server: Server) -> Json:
 
 @pytest.fixture(scope="module")
 def own_video(host: Host) -> Iterator[str]:
-    """A short video among the user's inputs."""
+    """A short video among the user's inputs, and beside it a picture and what stands for another model's files."""
     file = BASE / "input" / "test-of-templates.mp4"
+    others = [MODELS / kind / name for kind, name in zip(("diffusion_models", "text_encoders", "vae"), WAN.values(), strict=True)]
+    for other in others:
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.touch()
+    Image.new("RGB", (90, 60), "red").save(BASE / "input" / PICTURE)
     with av.open(str(file), "w") as container:
         stream = container.add_stream("libx264", rate=8)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -81,7 +100,8 @@ def own_video(host: Host) -> Iterator[str]:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     yield file.name
-    file.unlink()
+    for made in (file, BASE / "input" / PICTURE, *others):
+        made.unlink()
 
 
 def read(title: str) -> Json:
@@ -89,11 +109,13 @@ def read(title: str) -> Json:
 
 
 def prompt_of(graph: Json, object_info: Json, own_video: str) -> Json:
-    """What the server is given: the video of the test stands for the user's."""
+    """What the server is given: the video and the picture of the test stand for the user's."""
     prompt = workflow.to_api(graph, object_info)
     for node in prompt.values():
         if node["class_type"] == "LoadVideo":
             node["inputs"]["file"] = own_video
+        if node["class_type"] == "LoadImage":
+            node["inputs"]["image"] = PICTURE
     return prompt
 
 
@@ -154,7 +176,7 @@ def test_only_known_nodes_inputs_and_options(title: str, object_info: Json) -> N
         assert set(declared["required"]) <= set(given) <= set(known)
         for name, value in given.items():
             options = options_of(known[name])
-            if options is not None and node["class_type"] != "LoadVideo":  # its file is the user's
+            if options is not None and node["class_type"] not in ("LoadVideo", "LoadImage"):  # the file is the user's
                 assert value in options
 
 

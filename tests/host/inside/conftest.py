@@ -32,6 +32,7 @@ comfy.options.enable_args_parsing()
 
 NAME = "show1_pack"
 GOLDEN = PACK / "tests" / "data" / "golden"
+MINI = PACK / "models" / "show1-mini"
 
 
 @pytest.fixture(scope="session")
@@ -111,3 +112,30 @@ def no_gradients():
 def texts(golden):
     """Recorded text states, negative then positive: (2, 77, 64)."""
     return {name: torch.cat([golden[f"{name}.negative.embeds"], golden[f"{name}.prompt.embeds"]]) for name in ("t5", "clip")}
+
+
+@pytest.fixture(scope="session")
+def mini(pack):
+    """A stage of the mini that ships, as a MODEL in float32."""
+    read, host = pack("show1_core.checkpoints").read_checkpoint, pack("nodes.host")
+    return functools.cache(lambda name: host.load_model(read(MINI / name), "fp32"))
+
+
+@pytest.fixture(scope="session")
+def mini_recipe():
+    """How the mini that ships is sampled."""
+    return json.loads((MINI / "recipe.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def mini_text(pack):
+    """Prompts as the mini that ships reads them: positive, negative."""
+    weights, host, folder = pack("show1_core.weights"), pack("nodes.host"), MINI / "keyframes" / "text_encoder"
+
+    @functools.cache
+    def encode(prompt):
+        tensors = weights.read_tensors(weights.find_weights(folder, "model"))
+        clip = host.load_text(tensors, weights.read_json(folder / "config.json"))
+        return tuple(pack("nodes.text").Show1T5Encode.execute(clip, prompt).args)
+
+    return encode

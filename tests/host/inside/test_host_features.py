@@ -107,6 +107,24 @@ def test_at_strength_zero_it_is_the_plain_run(load, draw, plain, name: str) -> N
     assert error(draw(attached(name, load("show-1-base"), NODES[name][2] or ())), plain) <= 1e-4
 
 
+@pytest.mark.parametrize("name", ["UNetTemporalAttentionMultiply", "FreeU", "EasyCacheNode", "PerturbedAttentionGuidance"])
+def test_it_leaves_no_trace(load, draw, name: str) -> None:
+    """A plain run after one with it is the plain run before, to the bit: weights are those they were, and nothing is kept."""
+    model = load("show-1-base")
+    before = draw(model)
+    weights = {key: (weight.stride(), weight.clone()) for key, weight in network(model).items()}
+    draw(attached(name, model, NODES[name][1]))
+    after = draw(model)
+    for key, weight in network(model).items():
+        stride, values = weights[key]
+        assert torch.equal(weight, values) and weight.stride() == stride, key
+    assert torch.equal(after, before), f"up to {float((after - before).abs().max())} apart"
+
+
+def network(model: Any) -> dict[str, torch.Tensor]:
+    return model.model.diffusion_model.state_dict()
+
+
 def test_a_control_net_is_told(load, draw, plain, t5, said) -> None:
     """What the host hands on, without a network of its own, since there is none for these models."""
     import comfy.controlnet
@@ -127,6 +145,13 @@ def test_easy_cache_saves_calls_of_the_network(load, draw) -> None:
     finally:
         hook.remove()
     assert 2 <= len(calls) < 5
+
+
+def test_lazy_cache_that_starts_late_is_usable_and_does_not_warn(load, draw, plain, said) -> None:
+    """Of five steps the last two are left to it; at its defaults it begins where sigmas are large."""
+    late, early = (draw(attached("LazyCacheNode", load("show-1-base"), (5.0, start, 1.0, False))) for start in (0.6, 0.0))
+    assert len(said()) == 1, "the early one alone"
+    assert error(late, plain) < 0.5 * error(early, plain)
 
 
 def test_nothing_stands_in_for_learned_variance(pack, load, t5, said) -> None:

@@ -1,0 +1,112 @@
+"""Prompts that change over time, in the stages of a real host: by our nodes, by core samplers, in windows of time."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from recording import error
+
+PUBLISHED = ("published", "published")
+RIGHT, LEFT = "a red ball moving right", "a blue cube moving left"
+
+
+@pytest.fixture(scope="module")
+def encode(pack, text):
+    """Prompts through our node, with the miniature's T5: positive, negative."""
+    clip, node = text("show-1-base"), pack("nodes.text").Show1T5Encode
+    return lambda prompt: node.execute(clip, prompt, "blur").args
+
+
+@pytest.fixture(scope="module")
+def draw(pack, load):
+    """Keyframes under a text, by our node."""
+    node = pack("nodes.keyframes").Show1KeyframeSampler
+
+    def draw(texts, model=None, frames=4):
+        with torch.inference_mode():
+            return node.execute(model or load("show-1-base"), *texts, 3, 3, 5.0, frames, 16, 8, *PUBLISHED).args[0]
+
+    return draw
+
+
+def test_equal_prompts_are_the_plain_prompt(encode, draw) -> None:
+    assert error(draw(encode(f"0: {RIGHT} | 2: {RIGHT}")), draw(encode(RIGHT))) <= 1e-5
+
+
+def test_one_prompt_over_time_is_the_plain_prompt(encode, draw) -> None:
+    assert torch.equal(draw(encode(f"0: {RIGHT}")), draw(encode(RIGHT)))
+
+
+def test_a_prompt_that_comes_later_changes_the_clip(encode, draw) -> None:
+    plain, changed = draw(encode(RIGHT)), draw(encode(f"0: {RIGHT} | 2: {LEFT}"))
+    assert error(changed, plain) > 1e-3
+    assert torch.equal(draw(encode(f"0: {RIGHT} | 4: {LEFT}")), plain) or error(
+        draw(encode(f"0: {RIGHT} | 4: {LEFT}")), plain) <= 1e-5, "there is no keyframe 4"
+
+
+def test_guidance_still_asks_once_a_step(encode, draw, caplog) -> None:
+    """The half that steers away shares the call, as without."""
+    caplog.set_level(logging.INFO)
+    draw(encode(f"0: {RIGHT} | 2: {LEFT}"))
+    assert any("guidance joined; 3 calls" in record.getMessage() for record in caplog.records)
+
+
+def test_the_core_sampler_knows_it_too(encode, load, draw) -> None:
+    import nodes
+
+    def sample(texts):
+        out, = nodes.KSampler().sample(load("show-1-base"), 3, 3, 5.0, "euler", "simple", *texts,
+                                       {"samples": torch.zeros(1, 3, 4, 8, 16)})
+        return out["samples"]
+
+    plain = sample(encode(RIGHT))
+    assert error(sample(encode(f"0: {RIGHT} | 2: {RIGHT}")), plain) <= 1e-5
+    assert error(sample(encode(f"0: {RIGHT} | 2: {LEFT}")), plain) > 1e-3
+
+
+def test_windows_of_time_see_the_texts_of_their_frames(encode, load, draw, pack) -> None:
+    """Windows without overlap are clips of their own: the second of them is under the later prompt alone."""
+    from comfy_extras.nodes_context_windows import ContextWindowsManualNode
+
+    windows = ContextWindowsManualNode.execute(load("show-1-base"), 2, 0, "standard_static", 1, False, "flat", 2).args[0]
+    changed = draw(encode(f"0: {RIGHT} | 2: {LEFT}"), windows)
+    assert error(changed[:2], draw(encode(RIGHT), windows)[:2]) <= 1e-5
+    assert error(changed[2:], draw(encode(LEFT), windows)[2:]) <= 1e-5
+
+
+def test_later_stages_see_the_prompt_of_their_place(encode, load, pack) -> None:
+    """Interpolation pair by pair; pixel super-resolution window by window, four frames to a keyframe."""
+    frames = torch.rand(3, 8, 16, 3, generator=torch.Generator().manual_seed(0))
+    node = pack("nodes.interpolation").Show1Interpolator
+
+    def interpolate(prompt):
+        return node.execute(load("show-1-interpolation"), *encode(prompt), frames, 1, 3, 4.0, *PUBLISHED).args[0]
+
+    changed, right, left = (interpolate(prompt) for prompt in (f"0: {RIGHT} | 2: {LEFT}", RIGHT, LEFT))
+    assert error(changed[:4], right[:4]) <= 1e-5 and error(changed, right) > 1e-4, "the last frame is keyframe 2"
+    later = interpolate(f"0: {LEFT} | 1: {RIGHT}")
+    assert error(later[4:], right[4:]) <= 1e-5 and error(later[:4], left[:4]) < error(right[:4], left[:4])
+
+    upscale, clip = pack("nodes.pixel_sr").Show1PixelSR, torch.rand(10, 8, 8, 3, generator=torch.Generator().manual_seed(0))
+
+    def large(prompt):
+        return upscale.execute(load("show-1-sr1"), *encode(prompt), clip, 1, 2, 7.0, 250, *PUBLISHED).args[0]
+
+    assert error(large(f"0: {RIGHT} | 3: {LEFT}"), large(RIGHT)) <= 1e-5, "10 frames end before keyframe 3"
+    assert error(large(f"0: {RIGHT} | 1: {LEFT}"), large(RIGHT)) > 1e-3
+
+
+def test_several_takes_are_all_under_it(encode, load, pack) -> None:
+    drafts = pack("nodes.drafts").Show1KeyframeDrafts
+    texts = encode(f"0: {RIGHT} | 2: {LEFT}")
+    images = drafts.execute(load("show-1-base"), *texts, 3, 3, 5.0, 2, 4, 16, 8, *PUBLISHED).args[0]
+    alone = pack("nodes.keyframes").Show1KeyframeSampler.execute(load("show-1-base"), *texts, 4, 3, 5.0, 4, 16, 8, *PUBLISHED)
+    assert error(images[4:], alone.args[0]) <= 1e-5
+
+
+@pytest.mark.parametrize("prompt, sentence", [("0: a | b", "no keyframe's number"), ("0: a | 0: b", "each later than the one")])
+def test_bad_ones_are_refused_before_anything_is_encoded(encode, prompt, sentence) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        encode(prompt)
