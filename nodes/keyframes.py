@@ -30,13 +30,16 @@ class Show1KeyframeSampler(common.SamplerNode):
                 io.Image.Input("images", optional=True,
                                tooltip="Keyframes to redraw with denoise below 1; width, height and frames then come from them."),
                 common.denoise_input(),
+                io.Latent.Input("noise", optional=True, tooltip="From Show-1 Invert: noise to start from in place of the seed's; "
+                                                                "width, height and frames then come from it."),
             ],
             outputs=[io.Image.Output(display_name="images"), io.Float.Output(display_name="fps")],
         )
 
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, seed: int, steps: int, cfg: float, frames: int, width: int,
-                height: int, sampler_name: str, scheduler: str, images: Any = None, denoise: float = 1.0) -> io.NodeOutput:
+                height: int, sampler_name: str, scheduler: str, images: Any = None, denoise: float = 1.0,
+                noise: Any = None) -> io.NodeOutput:
         run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         multiple = common.checked(run, KEYFRAMES).config.size_multiple
         start = None
@@ -45,6 +48,9 @@ class Show1KeyframeSampler(common.SamplerNode):
             frames, height, width = start.shape[2:]
         elif denoise < 1.0:
             raise ValueError(f"denoise is {denoise} but no images are connected; connect keyframes to redraw, or set it to 1.")
+        given = checks.noise(noise, start)
+        if given is not None:
+            frames, height, width = given.shape[2:]
         checks.size(height, width, multiple, "the keyframe size")
-        clip = cascade.keyframes(common.sampling(run), cascade.VideoSize(frames, height, width), seed, start)
+        clip = cascade.keyframes(common.sampling(run), cascade.VideoSize(frames, height, width), seed, start, given)
         return io.NodeOutput(cascade.to_images(clip), KEYFRAME_FPS)

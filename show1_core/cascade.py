@@ -61,11 +61,11 @@ def draw(shape: Sequence[int], generator: torch.Generator, device: torch.device)
     return torch.randn(tuple(shape), generator=generator).to(device)
 
 
-def keyframes(sample: Sample, size: VideoSize, seed: int, start: Tensor | None = None) -> Tensor:
-    """Stage 1: draw the keyframes (1, 3, F, H, W), or redraw `start` (numerics 1.1)."""
+def keyframes(sample: Sample, size: VideoSize, seed: int, start: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+    """Stage 1: draw the keyframes (1, 3, F, H, W), or redraw `start` (numerics 1.1); `noise` in place of the seed's."""
     generator = seeded(seed)
-    noise = torch.randn((1, 3, *size), generator=generator)
-    return sample(noise, Condition(), start, generator)
+    fresh = torch.randn((1, 3, *size), generator=generator)
+    return sample(fresh if noise is None else noise, Condition(), start, generator)
 
 
 def drafts(sample: Sample, size: VideoSize, seed: int, count: int) -> Tensor:

@@ -1,0 +1,94 @@
+"""What the motion benchmark knows of the mini's world: sizes, words, clips of one solid on any path, and what a clip shows.
+
+Another edition of the mini changes this file alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from itertools import product
+from pathlib import Path
+
+import judge
+import numpy as np
+
+from mini import shapes
+
+REPO = Path(__file__).resolve().parents[1]
+FOLDER = REPO / "models" / "show1-mini"
+RECIPE = json.loads((FOLDER / "recipe.json").read_text(encoding="utf-8"))["keyframes"]
+FRAMES, SIZE = int(RECIPE["frames"]), (int(RECIPE["height"]), int(RECIPE["width"]))  # height, width
+GUIDANCE = float(RECIPE["guidance"])
+SUBJECT = ("green", "square")  # of the reference clip: colour, solid
+RADIUS = 0.19  # frame heights
+TIMES = np.linspace(0.0, 1.0, FRAMES)
+
+Path2 = np.ndarray  # (F, 2): x and y of the centre in frame heights, the origin in the middle, y down
+
+
+def diagonal(t: np.ndarray) -> Path2:
+    """From the upper left to the lower right."""
+    return np.stack([-0.4 + 0.8 * t, -0.25 + 0.5 * t], axis=1)
+
+
+def zigzag(t: np.ndarray) -> Path2:
+    """To the right, down and up again on the way, twice."""
+    return np.stack([-0.45 + 0.9 * t, 0.25 * (1 - 4 * np.abs((2 * t) % 1 - 0.5))], axis=1)
+
+
+def loop(t: np.ndarray) -> Path2:
+    """Once around, from the top to the right."""
+    return np.stack([0.35 * np.sin(2 * np.pi * t), -0.25 * np.cos(2 * np.pi * t)], axis=1)
+
+
+MOTIONS: Mapping[str, Callable[[np.ndarray], Path2]] = {"zigzag": zigzag, "diagonal": diagonal, "loop": loop}
+
+
+def clip(path: Path2, colour: str, solid: str, background: str = shapes.DEFAULT_BACKGROUND) -> np.ndarray:
+    """Frames (F, H, W, 3) in 0..1 of one solid on a path."""
+    kind = shapes.Kind(colour, solid, shapes.MOTIONS[0], background)
+    poses = [(float(x), float(y), RADIUS) for x, y in path]
+    scenes = [shapes.Scene(kind, pose, pose, shapes.COLOURS[colour]) for pose in poses]
+    return np.concatenate([shapes.render([scene], np.zeros(1), SIZE)[:, 0] for scene in scenes])
+
+
+def words(colour: str, solid: str, background: str = shapes.DEFAULT_BACKGROUND) -> str:
+    """A prompt that says nothing of motion."""
+    place = "" if background == shapes.DEFAULT_BACKGROUND else f" on a {background} background"
+    return f"a {colour} {solid}{place}"
+
+
+def prompts(count: int) -> list[tuple[str, str]]:
+    """(prompt, colour) of subjects of another colour and another solid than the reference's, spread over backgrounds."""
+    others = [(c, s, b) for b, c, s in product(shapes.BACKGROUNDS, shapes.COLOURS, shapes.SHAPES)
+              if c != SUBJECT[0] and s != SUBJECT[1]]
+    order = np.random.default_rng(5).permutation(len(others))
+    return [(words(*others[index]), others[index][0]) for index in order[:count]]
+
+
+def path_of(frames: np.ndarray) -> Path2:
+    """The centre of what stands out, frame by frame; frames (F, H, W, 3) uint8. NaN where nothing does."""
+    contrast = judge._foreground(frames.astype(np.float32) / 255)
+    weight = np.where(contrast > max(judge.LEAST_CONTRAST, 0.5 * float(np.quantile(contrast, 0.99))), contrast, 0)
+    total = weight.sum(axis=(1, 2))
+    y, x = np.indices(weight.shape[1:])
+    height, width = SIZE
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.stack([((weight * x).sum(axis=(1, 2)) / total - (width - 1) / 2) / height,
+                         ((weight * y).sum(axis=(1, 2)) / total - (height - 1) / 2) / height], axis=1)
+
+
+def compared(frames: np.ndarray, reference: Path2) -> tuple[float, float]:
+    """(correlation, amplitude) of a clip's path with a reference path: both centred, over both axes; 0 where nothing is seen."""
+    path = path_of(frames)
+    if np.isnan(path).any():
+        return 0.0, 0.0
+    path, reference = path - path.mean(axis=0), reference - reference.mean(axis=0)
+    size, true = float(np.linalg.norm(path)), float(np.linalg.norm(reference))
+    return float((path * reference).sum() / max(size * true, 1e-9)), size / true
+
+
+def colour_of(frames: np.ndarray) -> str:
+    """The colour that the judge sees."""
+    return judge.judge(frames).colour
