@@ -19,6 +19,8 @@ from ...show1_core.text_encoders import is_t5, t5_numbers
 from ...show1_core.weights import last_line
 from .loading import cancellable
 
+PROMPT = "show1_prompt"  # in CONDITIONING: what was encoded
+
 
 def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
     """A CLIP of a text encoder: T5 with its attention mask on (numerics T9), or the CLIP of the latent stage.
@@ -62,7 +64,7 @@ def masked_t5(clip: Any) -> Any:
     return tokenizer.tokenizer if tokenizer is not None and getattr(encoder, "enable_attention_masks", False) else None
 
 
-def encode_t5(clip: Any, ids: list[int]) -> Any:
-    """CONDITIONING of T5 token ids, padding included."""
+def encode_t5(clip: Any, ids: list[int], prompt: str = "") -> Any:
+    """CONDITIONING of T5 token ids, padding included; with it goes the prompt that they are of."""
     cond = clip.encode_from_tokens({"t5xxl": [[(token, 1.0) for token in ids]]}, return_dict=True)["cond"]
-    return [[cond, {}]]
+    return [[cond, {PROMPT: prompt}]]

@@ -16,9 +16,9 @@ from ...show1_core.kernels.requirements import weights_looked_at
 from ...show1_core.models.unet import UNet
 from ...show1_core.tuning.motion import Network
 from .sampling import compute_dtype
+from .text import PROMPT
 from .weights import what_happens_to
 
-PROMPT = "show1_prompt"  # in CONDITIONING: what was encoded
 KEPT_TIMES = 6  # features that training keeps, of those that live at once in a call (docs/motion.md)
 
 

@@ -84,7 +84,7 @@ def test_the_sets_are_what_they_say(unets):
     unet = unet_of(unets)
     names = {which: set(kinds.layers_of(unet, which)) for which in kinds.SETS}
     modules = sum(name.split(".")[-2:-1] == ["temp_attentions"] for name, _ in unet.named_modules())
-    assert (len(names[kinds.KEYS]), len(names[kinds.QKV])) == (2 * modules, 6 * modules) and modules == 22
+    assert (len(names[kinds.KEYS]), len(names[kinds.QKV])) == (2 * modules, 6 * modules) and modules
     assert names[kinds.KEYS] < names[kinds.QKV] < names[kinds.TEMPORAL_ATTENTION] < names[kinds.TEMPORAL_LAYERS]
     assert names[kinds.SPATIAL_ATTENTION] < names[kinds.SPATIAL_LAYERS]
     assert not names[kinds.SPATIAL_LAYERS] & names[kinds.TEMPORAL_LAYERS]
