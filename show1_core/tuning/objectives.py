@@ -130,7 +130,7 @@ def residual_cosine_over_time(prediction: Tensor, noise: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(residuals(prediction).abs(), residuals(noise).abs(), dim=2).mean()
 
 
-def residual_error(prediction: Tensor, noise: Tensor, signal: Tensor, most: float = 5.0) -> Tensor:
+def residual_error(prediction: Tensor, noise: Tensor, signal: Tensor, most: float = 100.0) -> Tensor:
     """Mean of (1 - abar) / abar ||d eps^n - d eps_theta^n||^2 (Jeong et al. 2023, eq. 16), the weight at most `most`.
 
     signal: abar of each sample, (B,). Without a cap the noisiest timesteps, whose weight goes to 1e8, would be all there is.
