@@ -23,6 +23,8 @@ GUIDANCE = float(RECIPE["guidance"])
 SUBJECT = ("green", "square")  # of the reference clip: colour, solid
 RADIUS = 0.19  # frame heights
 TIMES = np.linspace(0.0, 1.0, FRAMES)
+DUSK = (0.45, 0.22, 0.06)  # what the style of the style clip adds where it is dark
+STYLE_PROMPT = "a green square moving right"
 
 Path2 = np.ndarray  # (F, 2): x and y of the centre in frame heights, the origin in the middle, y down
 
@@ -69,7 +71,7 @@ def prompts(count: int) -> list[tuple[str, str]]:
 
 def path_of(frames: np.ndarray) -> Path2:
     """The centre of what stands out, frame by frame; frames (F, H, W, 3) uint8. NaN where nothing does."""
-    contrast = judge._foreground(frames.astype(np.float32) / 255)
+    contrast = judge.foreground(frames.astype(np.float32) / 255)
     weight = np.where(contrast > max(judge.LEAST_CONTRAST, 0.5 * float(np.quantile(contrast, 0.99))), contrast, 0)
     total = weight.sum(axis=(1, 2))
     y, x = np.indices(weight.shape[1:])
@@ -92,3 +94,24 @@ def compared(frames: np.ndarray, reference: Path2) -> tuple[float, float]:
 def colour_of(frames: np.ndarray) -> str:
     """The colour that the judge sees."""
     return judge.judge(frames).colour
+
+
+def with_style(frames: np.ndarray) -> np.ndarray:
+    """The same frames (F, H, W, 3) in 0..1 in the style to be learnt: what is dark glows in the colour of dusk."""
+    darkness = 1 - frames.max(axis=-1, keepdims=True)
+    return np.clip(frames + darkness * np.array(DUSK, frames.dtype), 0, 1)
+
+
+def style_of(frames: np.ndarray) -> float:
+    """How much of the style frames (F, H, W, 3) uint8 have: 0 for a black ground, 1 for that of `with_style`."""
+    edge = np.concatenate([frames[:, 0], frames[:, -1]], axis=1).reshape(-1, 3) / 255
+    plain = np.full(3, shapes.BACKGROUNDS[shapes.DEFAULT_BACKGROUND])
+    full = with_style(plain[None, None, None].astype(np.float32))[0, 0, 0] - plain
+    return float((np.median(edge, axis=0) - plain) @ full / (full @ full))
+
+
+def styled_prompts(count: int) -> list[str]:
+    """Prompts of every motion, of other colours and solids than the reference's, on the ground that goes without saying."""
+    others = [kind.caption for kind in (*shapes.kinds(False), *shapes.kinds(True))
+              if kind.background == shapes.DEFAULT_BACKGROUND and kind.colour != SUBJECT[0] and kind.shape != SUBJECT[1]]
+    return [others[index] for index in np.random.default_rng(6).permutation(len(others))[:count]]

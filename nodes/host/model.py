@@ -21,7 +21,7 @@ from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
 from ...show1_core.models.compile import compile_regions, many_shapes
 from ..titles import frames_wanted
-from .idle import COMPILED
+from .idle import COMPILED, idle_loras
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
 from .report import REPORT, Report
@@ -102,6 +102,8 @@ def reported(executor: Any, *args: Any, **kwargs: Any) -> Any:
     report = options["transformer_options"].setdefault(REPORT, Report())
     if WHOLE_COMPILED in options:
         report.warn(COMPILED)
+    if sentence := idle_loras(executor.class_obj.model_patcher):
+        report.warn(sentence)
     return executor(*args, **kwargs)
 
 

@@ -16,8 +16,8 @@ WIDTH, HEIGHT = 64, 40  # pixels of the published keyframes
 def fitted(images: Tensor, identity: Identity) -> Tensor:
     """Frames (F, H, W, 3) as training takes them: at most 8, evenly from first to last, in a size of the model.
 
-    Where the model's own size is not known, frames keep theirs, as far as it fits; others are resized straight to 64x40, as
-    VMC does, whatever their shape.
+    Frames that the network can take, and no larger than the model's own size, keep theirs; others are resized straight to it,
+    as VMC does, whatever their shape.
     """
     return resized(thinned(images), *size_for(images.shape[1], images.shape[2], identity))
 
@@ -31,12 +31,12 @@ def thinned(images: Tensor, most: int = WINDOW_FRAMES) -> Tensor:
 
 
 def size_for(height: int, width: int, identity: Identity) -> tuple[int, int]:
-    """(height, width) that frames of this size are trained in."""
-    multiple, known = identity.config.size_multiple, json.loads(identity.record)["unet"].get("sample_size")
-    fits = height % multiple == 0 and width % multiple == 0 and height * width <= WIDTH * HEIGHT
-    if isinstance(known, int) and known % multiple == 0 and known >= 2 * multiple:
-        return max(round(known * HEIGHT / WIDTH / multiple), 1) * multiple, known
-    return (height, width) if fits else (HEIGHT, WIDTH)
+    """(height, width) that frames of this size are trained in. A config may tell the model's own width, `sample_size`."""
+    multiple, told = identity.config.size_multiple, json.loads(identity.record)["unet"].get("sample_size")
+    own_width = told if isinstance(told, int) and told >= 2 * multiple and told % multiple == 0 else WIDTH
+    own_height = max(round(own_width * HEIGHT / WIDTH / multiple), 1) * multiple
+    fits = min(height, width) >= multiple and height % multiple == 0 and width % multiple == 0
+    return (height, width) if fits and height * width <= own_height * own_width else (own_height, own_width)
 
 
 def resized(images: Tensor, height: int, width: int) -> Tensor:

@@ -14,8 +14,8 @@ from show1_core.checkpoints import read_identity
 from show1_core.schedule import signal_variance
 from show1_core.stages import KEYFRAMES
 from show1_core.tuning import adapters as kinds
+from show1_core.tuning import frames, motion
 from show1_core.tuning import lora_files as files
-from show1_core.tuning import motion
 from show1_core.weights import CheckpointError
 
 ABAR = signal_variance(KEYFRAMES.schedule)
@@ -276,3 +276,14 @@ def test_the_tensors_of_a_file_are_those_of_the_published_names(unets):
 def test_metadata_is_readable_by_others(unets, tmp_path):
     files.save(tmp_path / "lora.safetensors", trained(unets).adapters, files.Record(prompt="a cat"))
     assert files.RECORD not in load_file(tmp_path / "lora.safetensors"), "loaders see tensors of layers alone"
+
+
+@pytest.mark.parametrize(("given", "expected"), [
+    ((8, 40, 64), (8, 40, 64)), ((2, 8, 8), (2, 8, 8)), ((200, 480, 640), (8, 40, 64)), ((9, 41, 67), (8, 40, 64)),
+    ((3, 64, 40), (3, 64, 40)), ((1, 7, 5), (1, 40, 64))])
+def test_frames_are_fitted_to_the_model(models, given, expected):
+    images = torch.arange(given[0], dtype=torch.float32)[:, None, None, None].expand(*given, 3) / given[0]
+    found = frames.fitted(images, read_identity(models / "show-1-base"))
+    assert found.shape == (*expected, 3)
+    levels = (found[:, 0, 0, 0] * given[0]).round().int().tolist()
+    assert levels[0] == 0 and levels[-1] == given[0] - 1 and levels == sorted(set(levels))

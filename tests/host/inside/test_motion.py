@@ -227,6 +227,19 @@ def test_a_lora_of_a_base_of_the_same_size_is_said_to_be_of_another(pack, fresh,
     assert "trained on another base (0123)" in caplog.text
 
 
+@pytest.mark.parametrize("rank", [4, 0])
+def test_a_lora_of_another_size_is_said_to_do_nothing_when_it_is_used(fresh, train, draw, caplog, rank):
+    from comfy_extras.nodes_train import LoraModelLoader
+
+    lora = train(fresh(), rank=rank, train="k", steps=1)[0]
+    narrow = {name: value[..., :5] if name.endswith(("lora_down.weight", ".diff")) else value for name, value in lora.items()}
+    with caplog.at_level(logging.WARNING):
+        draw(LoraModelLoader.execute(fresh(), lora, 1.0).args[0])
+        assert "another base" not in caplog.text
+        draw(LoraModelLoader.execute(fresh(), narrow, 1.0).args[0])
+    assert "A LoRA was made for another base: 20 of the 20 changes" in caplog.text
+
+
 def test_sampling_goes_on_as_before_after_a_training(fresh, train, draw):
     model = fresh()
     before = draw(model)
