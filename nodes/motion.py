@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..show1_core import cascade
 from ..show1_core.stages import KEYFRAMES
-from ..show1_core.tuning.adapters import SETS
+from ..show1_core.tuning.adapters import QKV, SETS
 from ..show1_core.tuning.frames import fitted
 from ..show1_core.tuning.inversion import blended
 from ..show1_core.tuning.motion import FRAME_COSINE, LOSSES, Plan
@@ -37,8 +37,9 @@ class Show1TrainMotion(io.ComfyNode):
                 io.Float.Input("learning_rate", default=1e-4, min=1e-6, max=1.0, step=1e-6, round=False,
                                tooltip="VMC: 0.0001, for whole matrices. A LoRA bears 0.0005."),
                 io.Int.Input("rank", default=32, min=0, max=512, tooltip="Size of the LoRA; 0 trains whole matrices."),
-                io.Combo.Input("train", options=[*SETS], tooltip="Which layers learn. q k v, of attention over frames: VMC. k: "
-                                                                 "less of the looks. Spatial ones: style."),
+                io.Combo.Input("train", options=[*SETS], default=QKV,
+                               tooltip="Which layers learn. q k v, of attention over frames: VMC. k: less of the looks. Spatial "
+                                       "ones: style."),
                 io.Combo.Input("loss", options=[*LOSSES], default=FRAME_COSINE,
                                tooltip="What is compared. frame cosine: VMC's paper. debiased: MotionDirector. noise: style."),
                 io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,

@@ -53,7 +53,7 @@ from templating.parts import (
 )
 from templating.subgraph import Subgraph, blueprint, to_ui
 from templating.tuning import MINI as MINI_EDITION
-from templating.tuning import PUBLISHED, SQUARE_CLIP, motion, other_subject, style
+from templating.tuning import PUBLISHED, motion, other_subject, style
 from terminal import guarded, say
 
 FOLDER, BLUEPRINTS = REPO / "example_workflows", REPO / "subgraphs"
@@ -142,13 +142,13 @@ CORE_SAMPLERS = Template(Graph("Show-1 keyframes through core samplers", (
         Node("See them large", "PreviewImage", {"images": link("Decode", "IMAGE")}, height=420)), 420),),
 )))
 
-MOTION = Template(motion(PUBLISHED, MOTION_READ_ME, "a shark is swimming", "a plane is flying in the sky"))
-OTHER = Template(other_subject(PUBLISHED, OTHER_READ_ME, "a plane is flying in the sky"))
-STYLE = Template(style(PUBLISHED, STYLE_READ_ME, "a cat is walking, in the style of an ink drawing",
+MOTION = Template(*motion(PUBLISHED, MOTION_READ_ME, "a shark is swimming", "a plane is flying in the sky"))
+OTHER = Template(*other_subject(PUBLISHED, OTHER_READ_ME, "a plane is flying in the sky"))
+STYLE = Template(*style(PUBLISHED, STYLE_READ_ME, "a cat is walking, in the style of an ink drawing",
                        "a tank on a snowy road, in the style of an ink drawing"))
-MINI_MOTION = Template(motion(MINI_EDITION, MINI_MOTION_READ_ME, "a green square", "a red circle"), (SQUARE_CLIP,))
-MINI_OTHER = Template(other_subject(MINI_EDITION, MINI_OTHER_READ_ME, "a blue triangle"))
-MINI_STYLE = Template(style(MINI_EDITION, MINI_STYLE_READ_ME, "a green square", "a red circle moving right"), (SQUARE_CLIP,))
+MINI_MOTION = Template(*motion(MINI_EDITION, MINI_MOTION_READ_ME, "a green square", "a red circle"))
+MINI_OTHER = Template(*other_subject(MINI_EDITION, MINI_OTHER_READ_ME, "a blue triangle"))
+MINI_STYLE = Template(*style(MINI_EDITION, MINI_STYLE_READ_ME, "a green square", "a red circle moving right"))
 
 MINI_PARTS = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
 

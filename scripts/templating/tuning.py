@@ -23,6 +23,7 @@ class Edition:
     """Which models a template is for: the keyframe model, its text encoder, how it is sampled, and how it learns."""
 
     ending: str
+    short: str
     model: str
     text_encoder: str
     drawn: Values
@@ -31,9 +32,9 @@ class Edition:
     prior: float
 
 
-PUBLISHED = Edition("", "show-1-base", "show-1-base/text_encoder", {}, {"learning_rate": 5e-4},
+PUBLISHED = Edition("", "", "show-1-base", "show-1-base/text_encoder", {}, {"learning_rate": 5e-4},
                     {"learning_rate": 5e-4, "train": "spatial attention", "loss": "noise"}, 0.5)
-MINI = Edition(", mini (CPU)", "show1-mini/keyframes", "show1-mini/keyframes/text_encoder",
+MINI = Edition(", mini (CPU)", " mini", "show1-mini/keyframes", "show1-mini/keyframes/text_encoder",
                {"steps": 25, "cfg": 5.0, "width": MINI_WIDTH, "height": MINI_HEIGHT},
                {"steps": 600, "learning_rate": 1e-3, "rank": 0, "train": "temporal attention and convolutions",
                 "loss": "frame error"},
@@ -69,87 +70,77 @@ def text(title: str, value: str, height: int = 90) -> Node:
     return Node(title, "PrimitiveStringMultiline", values={"value": value}, height=height, colours=PROMPT_COLOURS)
 
 
-def encoded(title: str, source: str) -> Node:
-    return Node(title, "Show1T5Encode", {"clip": link("Load T5", "CLIP"), "prompt": link(source, "STRING")}, height=200)
+def encoded(title: str) -> Node:
+    return Node(title, "Show1T5Encode", {"clip": link("Load T5", "CLIP")}, {"prompt": ""}, height=200)
 
 
 def of(title: str) -> Links:
     return {"positive": link(title, "positive"), "negative": link(title, "negative")}
 
 
-def clip_group(edition: Edition, shown: str, ground: int = BLACK) -> Group:
-    """What is learnt from: the user's video, or the mini's square on its ground; and what it shows, in words."""
-    said = text("What the clip shows", shown)
+def learning(edition: Edition, name: str, values: Values, inverted: bool) -> Subgraph:
+    """A training, and another prompt with what it has learnt; from the clip's own noise where `inverted`."""
+    loader, tuned = link(loading(edition.model), "MODEL"), link("Load LoRA Model", "model")
+    said = link("Encode what it shows", "positive")
+    learn = Node("Learn", "Show1TrainMotion", {"model": loader, "positive": said}, values, room=60)
+    lora = Node("Load LoRA Model", "LoraModelLoader", {"model": loader, "lora": link("Learn", "lora")}, {"strength_model": 1.0})
+    invert = Node("Invert", "Show1Invert", {"model": tuned, "positive": link("Encode what it shows", "negative")},
+                  {"prior": edition.prior})
+    start = {"noise": link("Invert", "noise")} if inverted else {}
+    drawn = Node("Keyframes", "Show1KeyframeSampler", {"model": tuned, **of("Encode the prompt"), **start},
+                 {"seed": SEED, **edition.drawn}, room=140)
+    graph = Graph(f"{name} (Show-1{edition.short})", (
+        (Group("Text", GREEN, (t5(edition.text_encoder), encoded("Encode what it shows"), encoded("Encode the prompt")), 280),),
+        (Group("Learn", BLUE, (model(edition.model), learn), 300),),
+        (Group("Then draw", VIOLET, (lora, *([invert] if inverted else []), drawn), 300),)))
+    clip = (("Learn", "images"), *([("Invert", "images")] if inverted else []))
+    fields = {"shown": (("Encode what it shows", "prompt"),), "prompt": (("Encode the prompt", "prompt"),),
+              **{field: (("Learn", field),) for field in ("steps", "learning_rate", "rank")},
+              "strength": (("Load LoRA Model", "strength_model"),), "seed": (("Keyframes", "seed"),)}
+    outputs = {**{name: link("Learn", name) for name in ("lora", "loss_map", "steps")}, "images": link("Keyframes", "images")}
+    return Subgraph(graph, {"images": clip, **fields}, outputs,
+                    f"Learns from a clip as a LoRA, and draws another prompt with it: {name.lower()}.",
+                    ("motion lora", "train lora"))
+
+
+def clip_group(edition: Edition, shown: str, prompt: str, ground: int = BLACK) -> Group:
+    """What is learnt from: the user's video, or the mini's square on its ground; what it shows, and what to draw then."""
+    said = (text("What the clip shows", shown), text("Prompt", prompt))
     if edition is MINI:
-        return Group("Learn from", GREY, (replace(SQUARE_CLIP.node("Clip"), values={"ground": ground}), said), 300)
-    video = Node("Load Video", "LoadVideo", values={"file": ""}, height=280)
-    return Group("Learn from", GREY, (video, *take_apart(32), said), 300)
+        return Group("Learn from", GREY, (replace(SQUARE_CLIP.node("Clip"), values={"ground": ground}), *said), 300)
+    video = Node("Load Video", "LoadVideo", values={"file": ""}, height=260)
+    return Group("Learn from", GREY, (video, *take_apart(32), *said), 300)
 
 
-def clip_of(edition: Edition) -> tuple[str, str]:
-    return link("Clip", "images") if edition is MINI else link("Frames", "IMAGE")
+def learnt(edition: Edition, inside: Subgraph, read_me: tuple[str, int], clip: Group, prefix: str) -> Graph:
+    """A clip and words in, a LoRA, its curve and keyframes out."""
+    title = inside.graph.title.removesuffix(f" (Show-1{edition.short})")
+    images = link("Clip", "images") if edition is MINI else link("Frames", "IMAGE")
+    node = inside.node(title, {"images": images, "shown": link("What the clip shows", "STRING"),
+                               "prompt": link("Prompt", "STRING")}, 140)
+    result = (Node("Save the LoRA", "SaveLoRA", {"lora": link(title, "lora"), "steps": link(title, "steps")},
+                   {"prefix": f"loras/{prefix}", "steps": 0}),
+              Node("Plot the loss", "LossGraphNode", {"loss": link(title, "loss_map")}, {"filename_prefix": "loss"}, height=230),
+              Node("See them large", "PreviewImage", {"images": link(title, "images")}, height=260))
+    return Graph(f"{title}{edition.ending}", (
+        (about(*read_me),), (clip,), (Group("Show-1", BLUE, (node,), 380),), (Group("Result", GREY, result, 360),)))
 
 
-def words_group(edition: Edition) -> Group:
-    return Group("Text", GREEN, (t5(edition.text_encoder), encoded("Encode what it shows", "What the clip shows"),
-                                 encoded("Encode the prompt", "Prompt")), 280)
-
-
-def learn_group(edition: Edition, values: Values, prefix: str) -> Group:
-    """The training, its file and its curve."""
-    loader = link(loading(edition.model), "MODEL")
-    return Group("Learn", BLUE, (
-        model(edition.model),
-        Node("Learn", "Show1TrainMotion", {"model": loader, "positive": link("Encode what it shows", "positive"),
-                                           "images": clip_of(edition)}, values, room=60),
-        Node("Save the LoRA", "SaveLoRA", {"lora": link("Learn", "lora"), "steps": link("Learn", "steps")},
-             {"prefix": f"loras/{prefix}"})), 300)
-
-
-def drawn_group(edition: Edition, sampled: str, conditions: str, more: Links, before: tuple[Node, ...] = ()) -> Group:
-    """Keyframes with what was learnt."""
-    return Group("Then draw", VIOLET, (*before, Node("Keyframes", "Show1KeyframeSampler", {
-        "model": link(sampled, "model" if sampled == "Load LoRA Model" else "MODEL"), **of(conditions), **more},
-        {"seed": SEED, **edition.drawn}, room=140)), 300)
-
-
-def curve_group() -> Group:
-    return Group("Result", GREY, (
-        Node("Plot the loss", "LossGraphNode", {"loss": link("Learn", "loss_map")}, {"filename_prefix": "loss"}, height=240),
-        Node("See them large", "PreviewImage", {"images": link("Keyframes", "images")}, height=300)), 320)
-
-
-def with_lora(edition: Edition) -> Node:
-    return Node("Load LoRA Model", "LoraModelLoader", {"model": link(loading(edition.model), "MODEL"),
-                                                       "lora": link("Learn", "lora")}, {"strength_model": 1.0})
-
-
-def start(edition: Edition, read_me: str, height: int, prompt: str) -> Group:
-    return Group("Start here", GREY, (text("Prompt", prompt), *about(read_me, height).nodes), 340)
-
-
-def motion(edition: Edition, read_me: str, shown: str, prompt: str) -> Graph:
+def motion(edition: Edition, read_me: str, shown: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
     """Learn a motion, and draw another prompt with it."""
-    invert = Node("Invert", "Show1Invert", {"model": link("Load LoRA Model", "model"), "images": clip_of(edition),
-                                           "positive": link("Encode what it shows", "negative")}, {"prior": edition.prior})
-    return Graph(f"Learn a motion from a clip{edition.ending}", (
-        (start(edition, read_me, 380, prompt),), (clip_group(edition, shown),), (words_group(edition),),
-        (learn_group(edition, edition.motion, "show1-motion"),),
-        (drawn_group(edition, "Load LoRA Model", "Encode the prompt", {"noise": link("Invert", "noise")},
-                     (with_lora(edition), invert)),),
-        (curve_group(),)))
+    inside = learning(edition, "Learn a motion from a clip", edition.motion, True)
+    graph = learnt(edition, inside, (read_me, 560), clip_group(edition, shown, prompt), "show1-motion")
+    return graph, (inside, *([SQUARE_CLIP] if edition is MINI else []))
 
 
-def style(edition: Edition, read_me: str, shown: str, prompt: str) -> Graph:
+def style(edition: Edition, read_me: str, shown: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
     """Learn a look, and draw another prompt with it."""
-    return Graph(f"Learn a style{edition.ending}", (
-        (start(edition, read_me, 340, prompt),), (clip_group(edition, shown, DUSK),), (words_group(edition),),
-        (learn_group(edition, edition.style, "show1-style"),),
-        (drawn_group(edition, "Load LoRA Model", "Encode the prompt", {}, (with_lora(edition),)),),
-        (curve_group(),)))
+    inside = learning(edition, "Learn a style", edition.style, False)
+    graph = learnt(edition, inside, (read_me, 480), clip_group(edition, shown, prompt, DUSK), "show1-style")
+    return graph, (inside, *([SQUARE_CLIP] if edition is MINI else []))
 
 
-def other_subject(edition: Edition, read_me: str, prompt: str) -> Graph:
+def other_subject(edition: Edition, read_me: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
     """Another prompt with a LoRA that is there, which acts in the first part of the steps alone."""
     hooks = Group("The motion, at first", BLUE, (
         Node("Motion LoRA", "CreateHookLora", {}, {"lora_name": "", "strength_model": 1.0, "strength_clip": 0.0}),
@@ -160,11 +151,14 @@ def other_subject(edition: Edition, read_me: str, prompt: str) -> Graph:
             "hooks": link("Motion LoRA", "HOOKS"), "hook_kf": link("Up to here", "HOOK_KF")}),
         Node("Prompt with motion", "PairConditioningSetProperties", {
             "positive_NEW": link("Encode the prompt", "positive"), "negative_NEW": link("Encode the prompt", "negative"),
-            "hooks": link("In these steps", "HOOKS")})), 280)
+            "hooks": link("In these steps", "HOOKS")}, {"set_cond_area": "default"})), 280)
+    drawn = Node("Keyframes", "Show1KeyframeSampler", {
+        "model": link(loading(edition.model), "MODEL"), **of("Prompt with motion")}, {"seed": SEED, **edition.drawn}, room=140)
+    encode = replace(encoded("Encode the prompt"), links={"clip": link("Load T5", "CLIP"), "prompt": link("Prompt", "STRING")})
     return Graph(f"Same motion, other subject{edition.ending}", (
-        (start(edition, read_me, 380, prompt),),
-        (Group("Text", GREEN, (t5(edition.text_encoder), encoded("Encode the prompt", "Prompt")), 280),),
+        (Group("Start here", GREY, (text("Prompt", prompt), *about(read_me, 380).nodes), 340),),
+        (Group("Text", GREEN, (t5(edition.text_encoder), encode), 280),),
         (hooks,),
-        (drawn_group(edition, loading(edition.model), "Prompt with motion", {}, (model(edition.model),)),),
+        (Group("Then draw", VIOLET, (model(edition.model), drawn), 300),),
         (Group("Result", GREY, (Node("See them large", "PreviewImage", {"images": link("Keyframes", "images")}, height=420),),
-               420),)))
+               420),))), ()

@@ -1,4 +1,4 @@
-"""motion.py: a folder of frames becomes a LoRA, or one sentence is said and nothing written."""
+"""train_motion.py: a folder of frames becomes a LoRA, or one sentence is said and nothing written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 REPO = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPO / "scripts"))  # last: scripts/comfy.py is not the host's package
 
-import motion as command  # noqa: E402
+import train_motion as command  # noqa: E402
 from terminal import Failure  # noqa: E402
 
 from show1_core.tuning import lora_files, motion  # noqa: E402

@@ -1,4 +1,4 @@
-"""Learn the motion or the style of a clip: `motion.py FRAMES "a cat is roaring" --model DIR --output cat.safetensors`.
+"""Learn the motion or the style of a clip: `train_motion.py FRAMES "a cat is roaring" --model DIR --output cat.safetensors`.
 
 FRAMES is a folder of pictures, in the order of the numbers in their names. The file is a LoRA for ComfyUI's core loaders and
 for this command: with --resume it goes on. Ctrl+C stops and keeps what has been learnt.
@@ -123,7 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     from show1_core.tuning.motion import LOSSES, Plan
 
     plan = Plan()
-    parser = argparse.ArgumentParser(prog="motion.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="train_motion.py", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("frames", type=Path, metavar="FRAMES", help="a folder of pictures; of more than 8, 8 are taken")
     parser.add_argument("prompt", help="what the clip shows and does, without place and colours")
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="show-1-base, or models/show1-mini/keyframes")
