@@ -43,6 +43,7 @@ MINI: dict[str, Json] = {
     "First frame": {"steps": 15, "cfg": 1.0, "noise_level": 100},
     "Upscale": {"steps": 8, "cfg": 1.0, "noise_level": 100},
     "Refine": {"steps": 10, "cfg": 1.0, "denoise": 0.3, "width": 192, "height": 128},
+    "Learn": {"steps": 600, "learning_rate": 1e-3, "rank": 0},
 }
 VIDEO = "show1-thumbnails.mp4"  # among the host's inputs while this runs
 
@@ -66,11 +67,18 @@ RUNS = {
     "Show-1 drafts, pick, then upscale": Take("a cyan circle moving down", "Drafts", motifs.takes),
     "Make any video smoother": Take("a blue circle moving up", "Interpolation", motifs.between),
     "Make any video larger": Take("a green triangle moving left", "Refine", motifs.before_and_after),
+    # the first of these saves the LoRA that the second and third take
+    "Learn a motion from a clip, mini (CPU)": Take("a red circle", "Keyframes", motifs.trail),
+    "Same motion, other subject, mini (CPU)": Take("a blue triangle", "Keyframes", motifs.trail),
+    "Same motion, other subject": Take("a yellow circle", "Keyframes", motifs.trail),
+    "Learn a motion from a clip": Take("a purple circle moving left", "Keyframes", motifs.trail),
+    "Learn a style, mini (CPU)": Take("a red circle moving right", "Keyframes", motifs.pixels),
+    "Learn a style": Take("a blue circle moving up", "Keyframes", motifs.pixels),
 }
 
 
-def fitted(prompt: Json, run: Take) -> Json:
-    """A template's prompt, its models the mini's, its frames saved without loss."""
+def fitted(prompt: Json, run: Take, loras: list[str]) -> Json:
+    """A template's prompt, its models the mini's, its LoRA the last that was saved, its frames saved without loss."""
     titled = {node["_meta"]["title"]: node_id for node_id, node in prompt.items()}
     for node in prompt.values():
         title, inputs = node["_meta"]["title"], node["inputs"]
@@ -80,6 +88,8 @@ def fitted(prompt: Json, run: Take) -> Json:
             inputs["file"] = VIDEO
         if title == "Prompt":
             inputs["value"] = run.prompt
+        if "lora_name" in inputs:
+            inputs["lora_name"] = loras[-1]
     saving = {"images": [titled[run.node], run.output], "filename_prefix": "thumbnail"}
     return prompt | {"thumbnail": {"class_type": "SaveImage", "inputs": saving, "_meta": {"title": "Thumbnail"}}}
 
@@ -92,7 +102,7 @@ def write_video(path: Path, prompt: str) -> None:
     sys.path.insert(0, str(REPO))
     from mini import shapes
 
-    kind = next(kind for held_out in (True, False) for kind in shapes.kinds(held_out) if kind.caption == prompt)
+    kind = next(kind for held_out in (True, False) for kind in shapes.kinds(held_out) if kind.caption.startswith(prompt))
     scene = shapes.scene_of(np.random.default_rng(0), kind)
     frames = shapes.render([scene], shapes.keyframe_times(), (64, 96))[0]
     with av.open(str(path), "w") as container:
@@ -110,12 +120,12 @@ async def paint(url: str, videos: Path, output: Path, titles: list[str]) -> None
     from workflows.client import Client
 
     async with Client(url) as client:
-        info = await client.object_info()
         for title in titles:
-            run = RUNS[title]
+            info, run = await client.object_info(), RUNS[title]
             content = json.loads((FOLDER / f"{title}.json").read_text(encoding="utf-8"))
             write_video(videos / VIDEO, run.prompt)
-            prompt_id = await client.queue(fitted(workflow.to_api(content, info), run))
+            loras = info["CreateHookLora"]["input"]["required"]["lora_name"][0]
+            prompt_id = await client.queue(fitted(workflow.to_api(content, info), run, loras))
             end = await client.follow(prompt_id, lambda event: None)
             if end.type != "execution_success":
                 raise Failure(f"{title} ended with {end.type}: {end.data.get('exception_message')}")
