@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from ...show1_core import schedule as schedules
 from ...show1_core.kernels.requirements import weights_looked_at
+from ...show1_core.models.compile import as_written
 from ...show1_core.models.unet import UNet
 from ...show1_core.tuning.motion import Network
 from .sampling import compute_dtype
 from .text import PROMPT
 from .weights import what_happens_to
 
-KEPT_TIMES = 6  # features that training keeps, of those that live at once in a call (docs/motion.md)
+KEPT_TIMES = 10  # features that training keeps, of those that live at once in a call (docs/motion.md)
 
 
 @contextmanager
@@ -33,7 +34,8 @@ def learning(model: Any, shape: torch.Size) -> Iterator[Network]:
         unet = model.model.diffusion_model
         make_ordinary(unet)
         abar = schedules.signal_variance(model.model.show1.schedule).clone()
-        yield Network(unet, abar, partial(called, unet), compute_dtype(model), model.load_device)
+        with as_written(unet):
+            yield Network(unet, abar, partial(called, unet), compute_dtype(model), model.load_device)
 
 
 def called(unet: UNet, *inputs: Any) -> Tensor:

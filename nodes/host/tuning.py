@@ -15,7 +15,7 @@ import comfy.utils
 import folder_paths
 from torch import Tensor
 
-from ...show1_core.tuning.adapters import new_adapters
+from ...show1_core.tuning.adapters import Adapters, new_adapters
 from ...show1_core.tuning.lora_files import (
     Record,
     adapters_from,
@@ -28,7 +28,7 @@ from ...show1_core.tuning.lora_files import (
     tensors_of,
     with_record,
 )
-from ...show1_core.tuning.motion import Example, Plan, Tuner, drawn
+from ...show1_core.tuning.motion import Example, Network, Plan, Tuner, drawn
 from ..sheets import contact_sheet
 from .training import learning, text_of
 
@@ -63,19 +63,30 @@ def train(training: Training) -> Learnt:
         example, identity, plan = Example(training.clip.clone(), text), training.model.model.show1, training.plan
         record = Record(fingerprint(identity, network.unet), identity.stage.name, plan.train, plan.loss, 0, plan.learning_rate,
                         plan.rank, plan.seed, prompt, hash_of(example.clip))
-        key = key_of(training, record, text)
-        given, before = origin(training.lora, record.base)
-        tensors, told = read(kept_file(key)) if kept_file(key).is_file() else (given, before)
-        adapters = adapters_from(tensors, network.unet) if tensors else new_adapters(
-            network.unet, plan.train, plan.rank, plan.seed)
-        tuner = Tuner(network, adapters, example, replace(plan, checkpointing=network.device.type != "cpu"), told.losses)
+        file = kept_file(key_of(training, record, text))
+        adapters, losses, before = started(training, network, record.base, file)
+        tuner = Tuner(network, adapters, example, replace(plan, checkpointing=network.device.type != "cpu"), losses)
 
         def now() -> Record:
             return replace(record, steps=tuner.step, rank=adapters.rank, losses=tuple(round(loss, 6) for loss in tuner.losses))
 
-        with kept(kept_file(key), lambda file: save(file, adapters, now())):
-            steps(tuner, len(before.losses) + plan.steps, training)
+        with kept(file, lambda: save(file, adapters, now())):
+            steps(tuner, before + plan.steps, training)
         return Learnt(with_record(tensors_of(adapters), now()), tuner.losses)
+
+
+def started(training: Training, network: Network, base: str, file: Path) -> tuple[Adapters, tuple[float, ...], int]:
+    """Adapters to go on from or new ones, their losses so far, and how many steps the user's own LoRA had.
+
+    What a stopped run has kept in `file` comes first. Nothing of the file stays open. Raises ValueError for what does not fit.
+    """
+    tensors, before = origin(training.lora, base)
+    record = before
+    if file.is_file():
+        tensors, record = read(file)
+    plan = training.plan
+    made = adapters_from(tensors, network.unet) if tensors else new_adapters(network.unet, plan.train, plan.rank, plan.seed)
+    return made, record.losses, len(before.losses)
 
 
 def steps(tuner: Tuner, last: int, training: Training) -> None:
@@ -120,7 +131,7 @@ def kept_file(key: str) -> Path:
 
 
 @contextmanager
-def kept(file: Path, write: Callable[[Path], None]) -> Iterator[None]:
+def kept(file: Path, write: Callable[[], None]) -> Iterator[None]:
     """What is learnt inside is written when that ends by an error or the user's cancel, and not needed when it ends well."""
     done = False
     try:
@@ -131,5 +142,5 @@ def kept(file: Path, write: Callable[[Path], None]) -> Iterator[None]:
             file.unlink(missing_ok=True)
         else:
             file.parent.mkdir(parents=True, exist_ok=True)
-            write(file)
+            write()
             logging.info("Show-1: training was stopped; what it has learnt is kept, and a run with the same inputs goes on.")

@@ -287,3 +287,16 @@ def test_frames_are_fitted_to_the_model(models, given, expected):
     assert found.shape == (*expected, 3)
     levels = (found[:, 0, 0, 0] * given[0]).round().int().tolist()
     assert levels[0] == 0 and levels[-1] == given[0] - 1 and levels == sorted(set(levels))
+
+
+def test_compiled_blocks_train_as_they_are_written(models):
+    from show1_core.models.compile import REGIONS, as_written
+
+    unet = load_unet(models / "show-1-base")
+    blocks = [block for block in unet.modules() if isinstance(block, REGIONS)]
+    for block in blocks:
+        block.compile()
+    before = [block._compiled_call_impl for block in blocks]
+    with as_written(unet):
+        assert all(block._compiled_call_impl is None for block in blocks)
+    assert [block._compiled_call_impl for block in blocks] == before and None not in before
