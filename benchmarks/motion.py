@@ -13,7 +13,7 @@ import contextlib
 import json
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -50,11 +50,14 @@ class Way:
     motions: tuple[str, ...] = ("zigzag",)
     seeds: int | None = 1  # None: as many as asked for
     priors: tuple[float, ...] = (0.5,)
+    background: str = world.DEFAULT_BACKGROUND
 
 
 WAYS = (
     Way("no training", None, tuple(world.MOTIONS), priors=(0.0, 0.5)),
-    Way("frame error, temporal layers", PLAN, tuple(world.MOTIONS), None, (0.5, 0.8)),
+    Way("frame error, temporal layers", PLAN, tuple(world.MOTIONS), None),
+    Way("frame error, temporal layers, on white", PLAN, background="white"),
+    Way("frame error, temporal layers, fresh noise", PLAN, priors=(0.0,)),
     Way("frame error, q k v", replace(PLAN, train=adapters.QKV)),
     Way("frame cosine (VMC), q k v", replace(PLAN, train=adapters.QKV, loss=motion.FRAME_COSINE)),
     Way("frame cosine, temporal layers", replace(PLAN, loss=motion.FRAME_COSINE)),
@@ -70,7 +73,6 @@ class Bench:
 
     tokenizer: Path
     prompts: list[tuple[str, str]]
-    seen: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         folder = world.FOLDER / KEYFRAMES.name
@@ -79,9 +81,14 @@ class Bench:
         self.encoder = TextEncoder(text_recipe(folder / "text_encoder"), Tokenizer(self.tokenizer))
         weights = load_file(folder / "text_encoder" / "model.safetensors")
         self.encoder.t5.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
+        self.ask(self.prompts)
+
+    def ask(self, prompts: list[tuple[str, str]]) -> None:
+        """Draw these prompts from now on, each from a noise of its own."""
         shape = (1, 3, world.FRAMES, *world.SIZE)
-        self.noise = torch.cat([torch.randn(shape, generator=cascade.seeded(FIRST_SEED + take))
-                                for take in range(len(self.prompts))])
+        self.prompts, noises = prompts, [torch.randn(shape, generator=cascade.seeded(FIRST_SEED + take))
+                                         for take in range(len(prompts))]
+        self.noise = torch.cat(noises) if noises else torch.empty(0)
 
     @torch.no_grad()
     def text(self, prompts: list[str]) -> Tensor:
@@ -146,8 +153,9 @@ def main() -> int:
     torch.set_num_threads(chosen.threads)
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
     known = {(row["way"], row["motion"], row["seed"], row["prompts"]) for row in results}
-    bench = Bench(chosen.tokenizer, world.prompts(chosen.prompts))
+    bench = Bench(chosen.tokenizer, [])
     for way in (way for way in WAYS if way.name in chosen.only):
+        bench.ask(world.prompts(chosen.prompts, way.background))
         for seed in range(way.seeds or chosen.seeds):
             for name in way.motions:
                 if (way.name, name, seed, chosen.prompts) in known:

@@ -24,6 +24,7 @@ SUBJECT = ("green", "square")  # of the reference clip: colour, solid
 RADIUS = 0.19  # frame heights
 TIMES = np.linspace(0.0, 1.0, FRAMES)
 DUSK = (0.45, 0.22, 0.06)  # what the style of the style clip adds where it is dark
+DEFAULT_BACKGROUND = shapes.DEFAULT_BACKGROUND
 STYLE_PROMPT = "a green square moving right"
 
 Path2 = np.ndarray  # (F, 2): x and y of the centre in frame heights, the origin in the middle, y down
@@ -61,12 +62,13 @@ def words(colour: str, solid: str, background: str = shapes.DEFAULT_BACKGROUND) 
     return f"a {colour} {solid}{place}"
 
 
-def prompts(count: int) -> list[tuple[str, str]]:
-    """(prompt, colour) of subjects of another colour and another solid than the reference's, spread over backgrounds."""
-    others = [(c, s, b) for b, c, s in product(shapes.BACKGROUNDS, shapes.COLOURS, shapes.SHAPES)
-              if c != SUBJECT[0] and s != SUBJECT[1]]
+def prompts(count: int, background: str = shapes.DEFAULT_BACKGROUND) -> list[tuple[str, str]]:
+    """(prompt, colour) of subjects of another colour and another solid than the reference's, again and again up to `count`."""
+    others = [(colour, solid) for colour, solid in product(shapes.COLOURS, shapes.SHAPES)
+              if colour != SUBJECT[0] and solid != SUBJECT[1]]
     order = np.random.default_rng(5).permutation(len(others))
-    return [(words(*others[index]), others[index][0]) for index in order[:count]]
+    chosen = [others[order[index % len(others)]] for index in range(count)]
+    return [(words(*subject, background), subject[0]) for subject in chosen]
 
 
 def path_of(frames: np.ndarray) -> Path2:

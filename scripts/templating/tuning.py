@@ -84,7 +84,8 @@ def learning(edition: Edition, name: str, values: Values, inverted: bool) -> Sub
     said = link("Encode what it shows", "positive")
     learn = Node("Learn", "Show1TrainMotion", {"model": loader, "positive": said}, values, room=60)
     lora = Node("Load LoRA Model", "LoraModelLoader", {"model": loader, "lora": link("Learn", "lora")}, {"strength_model": 1.0})
-    invert = Node("Invert", "Show1Invert", {"model": tuned, "positive": link("Encode what it shows", "negative")},
+    by = loader if edition is MINI else tuned  # VMC inverts with what was learnt; the mini's figures are without
+    invert = Node("Invert", "Show1Invert", {"model": by, "positive": link("Encode what it shows", "negative")},
                   {"prior": edition.prior})
     start = {"noise": link("Invert", "noise")} if inverted else {}
     drawn = Node("Keyframes", "Show1KeyframeSampler", {"model": tuned, **of("Encode the prompt"), **start},

@@ -37,7 +37,7 @@ def test_what_does_not_move_or_is_not_there_is_not_moved():
 
 def test_prompts_are_of_other_subjects_and_say_nothing_of_motion():
     prompts = world.prompts(24)
-    assert len(set(prompts)) == 24
+    assert len(prompts) == 24 and len(set(prompts)) == 10, "five other colours of two other solids"
     assert not [prompt for prompt, _ in prompts if any(word in prompt for word in (*world.SUBJECT, "moving", "growing"))]
 
 
