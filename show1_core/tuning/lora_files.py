@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,9 @@ class Record:
     def from_json(cls, text: str | None) -> Record:
         """What a file says of itself; a new record when it says nothing, or what is none."""
         try:
-            told = json.loads(text or "{}")
-            kinds = {field.name: type(field.default) for field in fields(cls)}
-            kept = {name: kinds[name](value) for name, value in dict(told).items() if name in kinds}
-            return cls(**kept)
+            kinds: dict[str, Any] = {name: type(value) for name, value in asdict(cls()).items()}
+            told: dict[str, Any] = dict(json.loads(text or "{}"))
+            return cls(**{name: kinds[name](value) for name, value in told.items() if name in kinds})
         except (ValueError, TypeError, RecursionError):
             return cls()
 
