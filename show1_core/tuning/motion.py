@@ -7,6 +7,7 @@ seed and step number, so that going on after a pause draws what an unbroken run 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -156,7 +157,8 @@ class Tuner:
             parameter.copy_(good)
         self.optimizer.zero_grad()
         step, self.losses = self.step + 1, self.losses[:self.good_steps]
-        raise NotLearning(f"the loss became {value} in step {step} of training; what {self.step} steps have learnt is kept. "
+        what = "the loss became" if not math.isfinite(value) else "the loss has no finite gradient, and is"
+        raise NotLearning(f"{what} {value:g} in step {step} of training; what {self.step} steps have learnt is kept. "
                           f"Lower learning_rate, {self.plan.learning_rate:g} now, and run again to go on from there.")
 
     def _with_less(self) -> None:

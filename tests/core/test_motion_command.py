@@ -52,7 +52,7 @@ def test_a_folder_of_frames_becomes_a_lora_and_a_run_goes_on(run, capsys) -> Non
     assert all(name.startswith("diffusion_model.") for name in tensors)
     _, later = lora_files.read(run("--resume", str(run())))
     assert later.steps == 4 and later.losses[:2] == record.losses and later.base == record.base
-    assert "4 steps" in capsys.readouterr().out
+    assert "4 steps" in capsys.readouterr().err
 
 
 def test_frames_come_in_the_order_of_their_numbers_and_in_one_size(frames: Path) -> None:
