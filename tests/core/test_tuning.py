@@ -199,7 +199,7 @@ def test_the_held_out_loss_falls(loss):
     tuner = motion.Tuner(network, made, example, plan)
     for _ in range(30):
         tuner.advance()
-    assert motion.held_out_loss(network, made, example, loss) < 0.95 * before
+    assert motion.held_out_loss(network, made, example, loss) < 0.99 * before
 
 
 def test_checkpointing_and_a_pause_change_nothing(unets):
