@@ -81,7 +81,7 @@ def claim_of(prompt: str) -> Claim:
     return Claim(_named(subject, tuple(HUES)), _named(subject, tuple(MOTIONS)), _named(subject, tuple(SHAPES)))
 
 
-def _foreground(frames: np.ndarray) -> np.ndarray:
+def foreground(frames: np.ndarray) -> np.ndarray:
     """(F,H,W) how far a pixel is from the background, 0..1; the background is the median of the clip's border."""
     edge = max(1, frames.shape[1] // 32)
     border = [frames[:, :edge], frames[:, -edge:], frames[:, :, :edge], frames[:, :, -edge:]]
@@ -144,7 +144,7 @@ def judge(frames: np.ndarray) -> Verdict:
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
         raise ValueError(f"frames are {frames.dtype} {frames.shape}, but uint8 (F,H,W,3) are judged")
     scaled = frames.astype(np.float32) / 255.0
-    contrast = _foreground(scaled)
+    contrast = foreground(scaled)
     mask = contrast > max(LEAST_CONTRAST, 0.5 * float(np.quantile(contrast, 0.99)))
     if mask.mean() < LEAST_AREA:
         return Verdict(UNKNOWN, UNKNOWN, UNKNOWN)

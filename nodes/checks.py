@@ -73,6 +73,24 @@ def frames(images: Tensor, name: str, minimum: int = 1, multiple: int = 1) -> Te
     return images[..., :3]
 
 
+def noise(latent: Any, start: Tensor | None) -> Tensor | None:
+    """Noise (1, 3, F, H, W) of a LATENT, of the size of `start` if there is one. Raises ValueError for any other."""
+    if latent is None:
+        return None
+    given = latent["samples"]
+    if given.ndim != 5 or tuple(given.shape[:2]) != (1, 3) or not bool(torch.isfinite(given).all()):
+        raise ValueError(f"noise has shape {tuple(given.shape)}; expected finite numbers of (1, 3, frames, height, width), from "
+                         "Show-1 Invert.")
+    if start is not None and start.shape != given.shape:
+        raise ValueError(f"noise is of {described(given)} and images of {described(start)}; give both one size.")
+    return given
+
+
+def described(clip: Tensor) -> str:
+    """A clip's size in words."""
+    return f"{counted(clip.shape[2], 'frame')} of {clip.shape[4]}x{clip.shape[3]}"
+
+
 def takes(images: Tensor, length: int) -> list[Tensor]:
     """IMAGE of several takes, one after the other, as takes of `length` frames. Raises ValueError."""
     count, rest = divmod(len(images), length)

@@ -33,6 +33,8 @@ class Show1KeyframeSampler(common.SamplerNode):
                 io.Boolean.Input("free_noise", default=False, optional=True,
                                  tooltip="For more than 8 frames, with the core Context Windows on the model: all windows begin "
                                          "from the same noise, shuffled (FreeNoise), so that what is shown stays the same."),
+                io.Latent.Input("noise", optional=True, tooltip="From Show-1 Invert: noise to start from in place of the seed's; "
+                                                                "width, height and frames then come from it."),
             ],
             outputs=[io.Image.Output(display_name="images"), io.Float.Output(display_name="fps")],
         )
@@ -40,7 +42,7 @@ class Show1KeyframeSampler(common.SamplerNode):
     @classmethod
     def execute(cls, model: Any, positive: Any, negative: Any, seed: int, steps: int, cfg: float, frames: int, width: int,
                 height: int, sampler_name: str, scheduler: str, images: Any = None, denoise: float = 1.0,
-                free_noise: bool = False) -> io.NodeOutput:
+                free_noise: bool = False, noise: Any = None) -> io.NodeOutput:
         run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         multiple = common.checked(run, KEYFRAMES).config.size_multiple
         start = None
@@ -49,7 +51,10 @@ class Show1KeyframeSampler(common.SamplerNode):
             frames, height, width = start.shape[2:]
         elif denoise < 1.0:
             raise ValueError(f"denoise is {denoise} but no images are connected; connect keyframes to redraw, or set it to 1.")
+        given = checks.noise(noise, start)
+        if given is not None:
+            frames, height, width = given.shape[2:]
         checks.size(height, width, multiple, "the keyframe size")
         window = checks.context_window(model) if free_noise else None
-        clip = cascade.keyframes(common.sampling(run), cascade.VideoSize(frames, height, width), seed, start, window)
+        clip = cascade.keyframes(common.sampling(run), cascade.VideoSize(frames, height, width), seed, start, window, given)
         return io.NodeOutput(cascade.to_images(clip), KEYFRAME_FPS)

@@ -47,7 +47,7 @@ class Show1T5Encode(io.ComfyNode):
             if len(ids) > TOKENS:
                 logging.warning("Show-1 T5 Encode: %s has %d tokens; the first %d are read, about 60 words.",
                                 name, len(ids) - 1, TOKENS - 1)
-            return host.encode_t5(clip, fit(ids))
+            return host.encode_t5(clip, fit(ids), text)
 
         placed = placed_prompts(prompt) or [(0, prompt)]
         positive = [encode("prompt", text) for _, text in placed]

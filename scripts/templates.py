@@ -21,9 +21,15 @@ from templating.notes import (
     FEW_READ_ME,
     KEYFRAMES_READ_ME,
     LARGER_READ_ME,
+    MINI_MOTION_READ_ME,
+    MINI_OTHER_READ_ME,
     MINI_READ_ME,
+    MINI_STYLE_READ_ME,
+    MOTION_READ_ME,
+    OTHER_READ_ME,
     READ_ME,
     SMOOTHER_READ_ME,
+    STYLE_READ_ME,
 )
 from templating.parts import (
     BLUE,
@@ -47,6 +53,8 @@ from templating.parts import (
 )
 from templating.steered import STEERED
 from templating.subgraph import Subgraph, Template, blueprint, to_ui
+from templating.tuning import MINI as MINI_EDITION
+from templating.tuning import PUBLISHED, motion, other_subject, style
 from terminal import guarded, say
 
 FOLDER, BLUEPRINTS = REPO / "example_workflows", REPO / "subgraphs"
@@ -126,6 +134,14 @@ CORE_SAMPLERS = Template(Graph("Show-1 keyframes through core samplers", (
         Node("See them large", "PreviewImage", {"images": link("Decode", "IMAGE")}, height=420)), 420),),
 )))
 
+MOTION = Template(*motion(PUBLISHED, MOTION_READ_ME, "a shark is swimming", "a plane is flying in the sky"))
+OTHER = Template(*other_subject(PUBLISHED, OTHER_READ_ME, "a plane is flying in the sky"))
+STYLE = Template(*style(PUBLISHED, STYLE_READ_ME, "a cat is walking, in the style of an ink drawing",
+                       "a tank on a snowy road, in the style of an ink drawing"))
+MINI_MOTION = Template(*motion(MINI_EDITION, MINI_MOTION_READ_ME, "a green square", "a red circle"))
+MINI_OTHER = Template(*other_subject(MINI_EDITION, MINI_OTHER_READ_ME, "a blue triangle"))
+MINI_STYLE = Template(*style(MINI_EDITION, MINI_STYLE_READ_ME, "a green square", "a red circle moving right"))
+
 MINI_PARTS = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
 
 
@@ -135,8 +151,8 @@ def mini_is_there() -> bool:
 
 def templates() -> list[Template]:
     """The templates of this checkout; the mini's only where its models are."""
-    return [TEXT_TO_VIDEO, FEW, KEYFRAMES_ONLY, DRAFTS, CORE_SAMPLERS, SMOOTHER, LARGER, *STEERED,
-            *([MINI] if mini_is_there() else [])]
+    small = [MINI, MINI_MOTION, MINI_OTHER, MINI_STYLE] if mini_is_there() else []
+    return [TEXT_TO_VIDEO, FEW, KEYFRAMES_ONLY, DRAFTS, CORE_SAMPLERS, SMOOTHER, LARGER, *STEERED, MOTION, OTHER, STYLE, *small]
 
 
 def blueprints() -> list[Subgraph]:

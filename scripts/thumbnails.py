@@ -38,6 +38,7 @@ class Take:
     values: Json = field(default_factory=dict)  # what else differs, by the title of a node
 
 
+LONGER_LESSON: dict[str, Json] = {"Learn": {"steps": 600, "learning_rate": 1e-3, "rank": 0}}
 FOUR_TAKES = {"Drafts": {"count": motifs.TAKES}}
 TURN = "0: a red circle moving right | 4: a red circle moving left"
 RUNS = {
@@ -55,12 +56,22 @@ RUNS = {
     "Seamless loop": Take("a blue circle moving up", "The last is the first", motifs.ring),
     "Prompts over time": Take(TURN, "Refine", motifs.rows, values={"What is seen in all of it": {"value": "a red circle"}}),
     "Draft here, finish anywhere": Take("a purple circle moving down", "Drafts", motifs.handed_on, values=FOUR_TAKES),
+    # the first of these saves the LoRA that the second and third take
+    "Learn a motion from a clip, mini (CPU)": Take("a red circle", "Keyframes", motifs.trail),
+    "Same motion, other subject, mini (CPU)": Take("a blue triangle", "Keyframes", motifs.trail),
+    "Same motion, other subject": Take("a yellow circle", "Keyframes", motifs.trail),
+    "Learn a motion from a clip": Take("a purple circle moving left", "Keyframes", motifs.trail, values=LONGER_LESSON),
+    "Learn a style, mini (CPU)": Take("a red circle moving right", "Keyframes", motifs.pixels),
+    "Learn a style": Take("a blue circle moving up", "Keyframes", motifs.pixels, values=LONGER_LESSON),
 }
 
 
-def fitted(prompt: Json, run: Take) -> Json:
-    """A template's prompt, its models the mini's, its frames saved without loss."""
+def fitted(prompt: Json, run: Take, loras: list[str]) -> Json:
+    """A template's prompt, its models the mini's, its LoRA the last that was saved, its frames saved without loss."""
     prompt = mini_twin(prompt, {"Prompt": {"value": run.prompt}, **run.values}, {"file": VIDEO, "image": PICTURE})
+    for node in prompt.values():
+        if "lora_name" in node["inputs"]:
+            node["inputs"]["lora_name"] = loras[-1]
     titled = {node["_meta"]["title"]: node_id for node_id, node in prompt.items()}
     saving = {"images": [titled[run.node], run.output], "filename_prefix": "thumbnail"}
     return prompt | {"thumbnail": {"class_type": "SaveImage", "inputs": saving, "_meta": {"title": "Thumbnail"}}}
@@ -75,7 +86,8 @@ def write_inputs(folder: Path, prompt: str) -> None:
     sys.path.insert(0, str(REPO))
     from mini import shapes
 
-    kind = next((kind for held_out in (True, False) for kind in shapes.kinds(held_out) if kind.caption == prompt), None)
+    kinds = (kind for held_out in (True, False) for kind in shapes.kinds(held_out))
+    kind = next((kind for kind in kinds if kind.caption.startswith(prompt)), None)
     if kind is None:
         return
     scene = shapes.scene_of(np.random.default_rng(0), kind)
@@ -96,12 +108,12 @@ async def paint(url: str, videos: Path, output: Path, titles: list[str]) -> None
     from workflows.client import Client
 
     async with Client(url) as client:
-        info = await client.object_info()
         for title in titles:
-            run = RUNS[title]
+            info, run = await client.object_info(), RUNS[title]
             content = json.loads((FOLDER / f"{title}.json").read_text(encoding="utf-8"))
             write_inputs(videos, run.prompt)
-            prompt_id = await client.queue(fitted(workflow.to_api(content, info), run))
+            loras = info["CreateHookLora"]["input"]["required"]["lora_name"][0]
+            prompt_id = await client.queue(fitted(workflow.to_api(content, info), run, loras))
             end = await client.follow(prompt_id, lambda event: None)
             if end.type != "execution_success":
                 raise Failure(f"{title} ended with {end.type}: {end.data.get('exception_message')}")

@@ -72,13 +72,14 @@ def draw(shape: Sequence[int], generator: torch.Generator, device: torch.device)
 
 
 def keyframes(sample: Sample, size: VideoSize, seed: int, start: Tensor | None = None,
-              window: ContextWindow | None = None) -> Tensor:
-    """Stage 1: draw the keyframes (1, 3, F, H, W), or redraw `start` (numerics 1.1).
+              window: ContextWindow | None = None, noise: Tensor | None = None) -> Tensor:
+    """Stage 1: draw the keyframes (1, 3, F, H, W), or redraw `start` (numerics 1.1); `noise` in place of the seed's.
 
     `window` is given where windows of time are to begin from the same noise, in other orders.
     """
     generator = seeded(seed)
-    noise = torch.randn((1, 3, *size), generator=generator)
+    fresh = torch.randn((1, 3, *size), generator=generator)
+    noise = fresh if noise is None else noise
     if window is not None:
         noise = free_noise(noise, window, generator)
     return sample(noise, Condition(), start, generator)

@@ -27,6 +27,27 @@ VARIANCE_KEPT = ("EasyCache and other wrappers of the network do nothing in the 
                  "that the network says in every step; take a core sampler for them.")
 
 
+def idle_loras(patcher: Any) -> str | None:
+    """A sentence when LoRAs on a MODEL are of other sizes than its layers, which the host leaves out; None when none are."""
+    weights = dict(patcher.model.named_parameters())
+    patches = [(weights[name], patch[1]) for name, several in patcher.patches.items() if name in weights for patch in several]
+    strange = sum(not fits(weight, patch) for weight, patch in patches)
+    if not strange:
+        return None
+    return (f"A LoRA was made for another base: {strange} of the {len(patches)} changes on this model are of other sizes than "
+            "its layers and do nothing. Use it with the model that it was trained on.")
+
+
+def fits(weight: Any, patch: Any) -> bool:
+    """Whether a LoRA, or a change of the whole weight, is as large as the weight; of other kinds the host knows more."""
+    if isinstance(patch, tuple):
+        return patch[0] != "diff" or patch[1][0].shape == weight.shape
+    if getattr(patch, "name", "") != "lora":
+        return True
+    up, down = patch.weights[:2]
+    return up.shape[0] == weight.shape[0] and down[0].numel() == weight[0].numel()
+
+
 def idle_options(options: dict[str, Any]) -> Iterator[str]:
     """A sentence for each thing among a call's transformer options that does nothing, or harm."""
     for where, served in SERVED.items():

@@ -28,7 +28,7 @@ from ...show1_core.models.compile import compile_regions, many_shapes
 from ...show1_core.models.layout import lay_out
 from ..titles import frames_wanted
 from .context import idle_windows
-from .idle import COMPILED
+from .idle import COMPILED, idle_loras
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
 from .paths import PACK
@@ -133,7 +133,7 @@ def reported(executor: Any, *args: Any, **kwargs: Any) -> Any:
     report = options["transformer_options"].setdefault(REPORT, Report())
     if WHOLE_COMPILED in options:
         report.warn(COMPILED)
-    if (sentence := idle_windows(options)) is not None:
+    for sentence in filter(None, (idle_windows(options), idle_loras(executor.class_obj.model_patcher))):
         report.warn(sentence)
     return executor(*args, **kwargs)
 

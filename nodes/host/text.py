@@ -22,6 +22,8 @@ from ...show1_core.weights import last_line
 from .loading import cancellable
 from .text_over_time import TEXT
 
+PROMPT = "show1_prompt"  # in CONDITIONING: what was encoded
+
 
 def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
     """A CLIP of a text encoder: T5 with its attention mask on (numerics T9), or the CLIP of the latent stage.
@@ -65,10 +67,10 @@ def masked_t5(clip: Any) -> Any:
     return tokenizer.tokenizer if tokenizer is not None and getattr(encoder, "enable_attention_masks", False) else None
 
 
-def encode_t5(clip: Any, ids: list[int]) -> Any:
-    """CONDITIONING of T5 token ids, padding included."""
+def encode_t5(clip: Any, ids: list[int], prompt: str = "") -> Any:
+    """CONDITIONING of T5 token ids, padding included; with it goes the prompt that they are of."""
     cond = clip.encode_from_tokens({"t5xxl": [[(token, 1.0) for token in ids]]}, return_dict=True)["cond"]
-    return [[cond, {}]]
+    return [[cond, {PROMPT: prompt}]]
 
 
 def over_time(texts: Sequence[Any], starts: Sequence[int]) -> Any:

@@ -99,3 +99,35 @@ to download. They have only ever seen coloured shapes that move, so ask for thos
 *a blue square moving down*.
 
 29 frames of 192x128, at 8 frames a second. """ + INSIDE.format(node="Text to video")
+
+LEARN = """
+
+**Go on.** Cancel keeps what has been learnt: run again and it goes on. *Save the LoRA* writes `output/loras`, which core LoRA \
+loaders list after R."""
+
+MOTION_READ_ME = """## Learn a motion from a clip
+
+Eight frames of your clip teach the keyframe model how it moves. The LoRA that comes out makes the *Prompt* move so, started \
+from the clip's own noise (*Invert*; a lower *prior* leaves the looks freer). Say in *What the clip shows* what moves, \
+without place and colours.""" + LEARN + "\n\n" + models("base", "t5")
+
+STYLE_READ_ME = """## Learn a style
+
+Spatial layers of the keyframe model learn how your clip looks. Name the style in *What the clip shows* and in the *Prompt*; \
+the later stages follow the keyframes.""" + LEARN + "\n\n" + models("base", "t5")
+
+OTHER_READ_ME = """## Same motion, other subject
+
+A LoRA that *Learn a motion from a clip* has saved, on another prompt. It acts in the first half of the steps, where the \
+motion is decided, and leaves the other half, where looks are, to the model: *Up to here* says where it ends. \
+*strength_model* weighs it.
+
+"""
+MINI_OTHER_READ_ME = OTHER_READ_ME.replace("a clip*", "a clip, mini (CPU)*") + "With Show-1 mini, on a CPU."
+OTHER_READ_ME += models("base", "t5")
+
+MINI_LEARN = """With Show-1 mini, on a CPU, in some minutes; nothing to download. What it learns from is drawn in *Clip*: """
+MINI_MOTION_READ_ME = "## Learn a motion\n\n" + MINI_LEARN + """a square on a zigzag, which no word of the mini's means. Ask for \
+another colour and solid in *Prompt*, without a motion.""" + LEARN
+MINI_STYLE_READ_ME = "## Learn a style\n\n" + MINI_LEARN + """a square on a ground of the colour of dusk, which other \
+solids take on. *ground* there is the colour.""" + LEARN

@@ -86,7 +86,7 @@ def info_of(subgraph: Subgraph, object_info: Json) -> Json:
     outputs = {name: _type_of(subgraph, source, object_info) for name, source in subgraph.outputs.items()}
     stages = [node_id for node_id, node in enumerate(subgraph.graph.nodes(), FIRST_ID) if node.room]
     previews = [{"name": f"{PREVIEW} {node_id}", "sourceNodeId": str(node_id), "sourcePreviewName": PREVIEW}
-                for node_id in dict.fromkeys((stages[0], stages[-1]))]
+                for node_id in dict.fromkeys((*stages[:1], *stages[-1:]))]
     return {"input": {"required": required}, "output": [*outputs.values()], "output_name": [*outputs], "is_subgraph": True,
             "properties": {"previewExposures": previews}}
 

@@ -34,6 +34,19 @@ def compile_regions(unet: UNet) -> None:
 
 
 @contextmanager
+def as_written(unet: UNet) -> Iterator[None]:
+    """Inside, blocks run uncompiled: for training, whose hooks and recomputation a compiler would have to follow."""
+    compiled = {block: block._compiled_call_impl for block in unet.modules() if block._compiled_call_impl is not None}
+    for block in compiled:
+        block._compiled_call_impl = None
+    try:
+        yield
+    finally:
+        for block, call in compiled.items():
+            block._compiled_call_impl = call
+
+
+@contextmanager
 def many_shapes() -> Iterator[None]:
     """Inside, a block's code is compiled anew for as many shapes as a network has; PyTorch gives up after 8."""
     with torch._dynamo.config.patch({limit_name(torch._dynamo.config): SHAPES}):

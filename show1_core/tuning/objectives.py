@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .. import schedule
@@ -111,3 +112,37 @@ def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
 def psnr(result: Tensor, truth: Tensor, peak: float = 2.0) -> float:
     """Peak signal to noise ratio in dB; peak = 2 for values in [-1, 1]."""
     return 10 * math.log10(peak**2 / max(float((result - truth).square().mean()), 1e-12))
+
+
+def residuals(clip: Tensor) -> Tensor:
+    """What changes from frame to frame: (B, C, F, H, W) -> (B, C, F-1, H, W)."""
+    return clip[:, :, 1:] - clip[:, :, :-1]
+
+
+def residual_cosine(prediction: Tensor, noise: Tensor) -> Tensor:
+    """Mean of 1 - cos(d eps^n, d eps_theta^n), each residual one vector of C*H*W numbers (Jeong et al. 2023, eq. 17)."""
+    predicted, true = (residuals(each).transpose(1, 2).flatten(2) for each in (prediction, noise))  # (B, F-1, C*H*W)
+    return 1 - F.cosine_similarity(predicted, true, dim=2).mean()
+
+
+def residual_cosine_over_time(prediction: Tensor, noise: Tensor) -> Tensor:
+    """As the code of the same paper has it: of absolute residuals, one vector of F-1 numbers for each channel and pixel."""
+    return 1 - F.cosine_similarity(residuals(prediction).abs(), residuals(noise).abs(), dim=2).mean()
+
+
+def residual_error(prediction: Tensor, noise: Tensor, signal: Tensor, most: float = 100.0) -> Tensor:
+    """Mean of (1 - abar) / abar ||d eps^n - d eps_theta^n||^2 (Jeong et al. 2023, eq. 16), the weight at most `most`.
+
+    signal: abar of each sample, (B,). Without a cap the noisiest timesteps, whose weight goes to 1e8, would be all there is.
+    """
+    weight = ((1 - signal) / signal).clamp(max=most)
+    return ((residuals(prediction) - residuals(noise)).square().flatten(1).mean(dim=1) * weight).mean()
+
+
+def debiased(prediction: Tensor, noise: Tensor, anchor: int, beta: float = 1.0) -> Tensor:
+    """The noise's squared error, and that of phi(eps) = sqrt(beta^2 + 1) eps - beta eps[anchor]: appearance, which frames
+    share, counts less in the second (Zhao et al. 2023, arXiv 2310.08465, section 3.2)."""
+    def phi(eps: Tensor) -> Tensor:
+        return math.sqrt(beta**2 + 1) * eps - beta * eps[:, :, anchor:anchor + 1]
+
+    return F.mse_loss(prediction, noise) + F.mse_loss(phi(prediction), phi(noise))

@@ -48,6 +48,7 @@ class StandInIo(SimpleNamespace):
     ComfyNode = object
     Schema = SimpleNamespace
     NodeOutput = tuple
+    Custom = Kind  # made of a name
 
     def __getattr__(self, name: str) -> Kind:
         return Kind(name)

@@ -142,3 +142,45 @@ def test_divergence_from_the_normal_distribution():
 
 def test_psnr():
     assert goal.psnr(torch.zeros(10), torch.full((10,), 0.2)) == pytest.approx(20.0)
+
+
+def frames_of(clip):
+    """The residual of each pair of neighbours as one long vector."""
+    return [(clip[0, :, n + 1] - clip[0, :, n]).flatten() for n in range(clip.shape[2] - 1)]
+
+
+def test_residual_cosine_is_equation_17():
+    guess, noise = normal(1, 3, 5, 4, 6), normal(1, 3, 5, 4, 6, seed=1)
+    cosines = [float(a @ b / (a.norm() * b.norm())) for a, b in zip(frames_of(guess), frames_of(noise))]
+    assert float(goal.residual_cosine(guess, noise)) == pytest.approx(1 - sum(cosines) / len(cosines), abs=1e-6)
+
+
+def test_residual_cosine_over_time_looks_at_one_pixel_at_a_time():
+    guess, noise = normal(1, 3, 5, 4, 6), normal(1, 3, 5, 4, 6, seed=1)
+    total = 0.0
+    for c, y, x in [(c, y, x) for c in range(3) for y in range(4) for x in range(6)]:
+        a, b = guess[0, c, :, y, x].diff().abs(), noise[0, c, :, y, x].diff().abs()
+        total += float(a @ b / (a.norm() * b.norm()))
+    assert float(goal.residual_cosine_over_time(guess, noise)) == pytest.approx(1 - total / 72, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [goal.residual_cosine, goal.residual_cosine_over_time])
+def test_what_frames_share_does_not_count_in_the_cosines(loss):
+    guess, noise, shared = normal(1, 3, 5, 4, 6), normal(1, 3, 5, 4, 6, seed=1), normal(1, 3, 1, 4, 6, seed=2)
+    torch.testing.assert_close(loss(guess + shared, noise), loss(guess, noise), atol=1e-5, rtol=0)
+    assert float(loss(noise, noise)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("signal", "weight"), [(0.5, 1.0), (0.8, 0.25), (1e-8, 100.0)])
+def test_residual_error_is_equation_16_up_to_its_cap(signal, weight):
+    guess, noise = normal(1, 3, 5, 4, 6), normal(1, 3, 5, 4, 6, seed=1)
+    expected = weight * sum(float((a - b).square().mean()) for a, b in zip(frames_of(guess), frames_of(noise))) / 4
+    assert float(goal.residual_error(guess, noise, torch.tensor([signal]))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_debiased_adds_the_error_of_what_is_left_without_the_anchor():
+    guess, noise, beta = normal(1, 3, 5, 4, 6), normal(1, 3, 5, 4, 6, seed=1), 1.0
+    error = guess - noise
+    left = math.sqrt(beta**2 + 1) * error - beta * error[:, :, 2:3]
+    expected = float(error.square().mean() + left.square().mean())
+    assert float(goal.debiased(guess, noise, anchor=2)) == pytest.approx(expected, rel=1e-5)

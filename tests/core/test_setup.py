@@ -127,7 +127,8 @@ def test_the_matrix_goes_from_the_oldest_to_the_newest(
     assert (old.packages[0], new.packages[0]) == (("torch==2.9.0+cpu", "torch==2.14.0+cpu") if light else (matrix.TORCH,) * 2)
 
 
-COMMANDS = {"comfy", "convert", "demo", "download", "miniature", "templates", "test", "thumbnails", "batch", "evaluate"}
+COMMANDS = {"comfy", "convert", "demo", "download", "miniature", "templates", "test", "thumbnails", "batch",
+            "evaluate", "train_motion"}
 
 
 def test_scripts_holds_commands_and_nothing_else() -> None:

@@ -12,10 +12,12 @@ import av
 import numpy
 import pytest
 import templates
+import torch
 from driver import Driver, failure_of
 from hosting.hosts import BASE, MODELS, PACK_FOLDER, REPO, Host
 from hosting.server import Server
 from PIL import Image
+from safetensors.torch import save_file
 from templating.steered import WAN
 from workflows import workflow
 
@@ -62,6 +64,12 @@ SHORT: dict[str, list[str]] = {
     "Show-1 drafts, pick, then upscale": ["*.steps=2", "Drafts.count=2", "Drafts.width=16", "Drafts.height=8"],
     "Show-1 keyframes through core samplers": ["*.steps=2", "*.width=16", "*.height=8"],
     "Show-1 keyframes only": ["*.steps=2", "Keyframes.width=16", "Keyframes.height=8"],
+    "Learn a motion from a clip": ["*.steps=2", "Frames.length=3"],
+    "Learn a style": ["*.steps=2", "Frames.length=3", "Keyframes.width=16", "Keyframes.height=8"],
+    "Same motion, other subject": ["*.steps=2", "Keyframes.width=16", "Keyframes.height=8"],
+    "Learn a motion from a clip, mini (CPU)": ["*.steps=2"],
+    "Learn a style, mini (CPU)": ["*.steps=2"],
+    "Same motion, other subject, mini (CPU)": ["*.steps=2"],
     "Show-1 text to video": CASCADE,
     "Show-1 text to video, few steps": CASCADE,
 }
@@ -75,6 +83,7 @@ SHORT_BLUEPRINT = {
     "Smooth Video x4 (Show-1)": ["*.steps=2", "Frames.length=3", "Resize.width=16", "Resize.height=8"],
     "Upscale Video x4 (Show-1)": ["*.steps=2", "Frames.length=2"],
 }
+USERS_OWN = {("LoadVideo", "file"), ("LoadImage", "image"), ("CreateHookLora", "lora_name")}  # files that no template can know
 SMALL_SCREEN = (1270, 620)  # pixels that 1366x768 leave for the graph
 
 
@@ -104,18 +113,26 @@ def own_video(host: Host) -> Iterator[str]:
         made.unlink()
 
 
+@pytest.fixture(scope="module")
+def own_lora(host: Host) -> Iterator[str]:
+    """A LoRA of nothing among those that the user has saved."""
+    file = BASE / "output" / "loras" / "test-of-templates.safetensors"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file({"diffusion_model.conv_in.diff": torch.zeros(32, 3, 3, 3)}, file)
+    yield file.name
+    file.unlink()
+
+
 def read(title: str) -> Json:
     return json.loads(FILES[title].read_text(encoding="utf-8"))
 
 
-def prompt_of(graph: Json, object_info: Json, own_video: str) -> Json:
-    """What the server is given: the video and the picture of the test stand for the user's."""
+def prompt_of(graph: Json, object_info: Json, own_video: str, own_lora: str) -> Json:
+    """What the server is given: video, picture and LoRA of the test stand for the user's."""
     prompt = workflow.to_api(graph, object_info)
+    own = {("LoadVideo", "file"): own_video, ("LoadImage", "image"): PICTURE, ("CreateHookLora", "lora_name"): own_lora}
     for node in prompt.values():
-        if node["class_type"] == "LoadVideo":
-            node["inputs"]["file"] = own_video
-        if node["class_type"] == "LoadImage":
-            node["inputs"]["image"] = PICTURE
+        node["inputs"] |= {name: value for (kind, name), value in own.items() if kind == node["class_type"]}
     return prompt
 
 
@@ -176,7 +193,7 @@ def test_only_known_nodes_inputs_and_options(title: str, object_info: Json) -> N
         assert set(declared["required"]) <= set(given) <= set(known)
         for name, value in given.items():
             options = options_of(known[name])
-            if options is not None and node["class_type"] not in ("LoadVideo", "LoadImage"):  # the file is the user's
+            if options is not None and (node["class_type"], name) not in USERS_OWN:
                 assert value in options
 
 
@@ -188,17 +205,18 @@ def options_of(spec: list[Any]) -> list[Any] | None:
 
 
 @pytest.mark.parametrize("title", FILES)
-def test_the_server_accepts_it_with_all_nodes_awake(title: str, driver: Driver, object_info: Json, own_video: str) -> None:
+def test_the_server_accepts_it_with_all_nodes_awake(title: str, driver: Driver, object_info: Json, own_video: str,
+                                                    own_lora: str) -> None:
     graph = read(title)
     for node in graph["nodes"]:
         node["mode"] = 0
-    outcome = driver.run(prompt_of(graph, object_info, own_video), interrupt_when=lambda event: True)
+    outcome = driver.run(prompt_of(graph, object_info, own_video, own_lora), interrupt_when=lambda event: True)
     assert outcome.end.type != "execution_error", failure_of(outcome)
 
 
 @pytest.mark.parametrize("title", SHORT)
-def test_a_short_run_of_it_ends_well(title: str, driver: Driver, object_info: Json, own_video: str) -> None:
-    prompt = prompt_of(read(title), object_info, own_video)
+def test_a_short_run_of_it_ends_well(title: str, driver: Driver, object_info: Json, own_video: str, own_lora: str) -> None:
+    prompt = prompt_of(read(title), object_info, own_video, own_lora)
     workflow.apply([workflow.parse_setting(text) for text in SHORT[title]], prompt, object_info)
     outcome = driver.run(prompt)
     assert outcome.end.type == "execution_success", failure_of(outcome)

@@ -1,0 +1,165 @@
+"""The templates that learn: a motion or a style from a clip, and other prompts with it; for the published models and the mini.
+
+What the mini learns from is put together inside its graphs, so that nothing has to be found first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from .description import Graph, Group, Links, Node, Value
+from .parts import BLUE, GREEN, GREY, PROMPT_COLOURS, SEED, VIOLET, about, link, loading, model, t5, take_apart
+from .subgraph import Subgraph
+
+Values = Mapping[str, Value]
+ZIGZAG = ((1, 5), (4, 8), (7, 10), (9, 5), (11, 1), (13, 5), (16, 9), (18, 5))  # left and top of the square, frame by frame
+MINI_WIDTH, MINI_HEIGHT, SQUARE = 24, 16, 6  # pixels
+BLACK, DUSK, GREEN_COLOUR = 0x0D0D0D, 0x6B3A12, 0x14CC26
+
+
+@dataclass(frozen=True)
+class Edition:
+    """Which models a template is for: the keyframe model, its text encoder, how it is sampled, and how it learns."""
+
+    ending: str
+    short: str
+    model: str
+    text_encoder: str
+    drawn: Values
+    motion: Values
+    style: Values
+    prior: float
+
+
+PUBLISHED = Edition("", "", "show-1-base", "show-1-base/text_encoder", {}, {"learning_rate": 5e-4},
+                    {"learning_rate": 5e-4, "train": "spatial attention", "loss": "noise"}, 0.5)
+MINI = Edition(", mini (CPU)", " mini", "show1-mini/keyframes", "show1-mini/keyframes/text_encoder",
+               {"steps": 25, "cfg": 5.0, "width": MINI_WIDTH, "height": MINI_HEIGHT},
+               {"steps": 600, "learning_rate": 1e-3, "rank": 0, "train": "temporal attention and convolutions",
+                "loss": "frame error"},
+               {"steps": 300, "learning_rate": 2e-3, "train": "spatial attention and convolutions", "loss": "noise"}, 0.5)
+
+
+def square() -> Subgraph:
+    """Eight frames of a green square that zigzags, of core nodes alone."""
+    size = {"width": MINI_WIDTH, "height": MINI_HEIGHT, "batch_size": 1}
+    ground = Node("Ground", "EmptyImage", values={**size, "color": BLACK})
+    solid = Node("Square", "EmptyImage", values={"width": SQUARE, "height": SQUARE, "batch_size": 1, "color": GREEN_COLOUR})
+    frames = tuple(Node(f"Frame {number}", "ImageCompositeMasked",
+                        {"destination": link("Ground", "IMAGE"), "source": link("Square", "IMAGE")},
+                        {"x": x, "y": y, "resize_source": False}) for number, (x, y) in enumerate(ZIGZAG, start=1))
+    joined: list[Node] = []
+    for number in range(2, len(ZIGZAG) + 1):
+        before = link(joined[-1].title, "IMAGE") if joined else link("Frame 1", "IMAGE")
+        joined.append(Node(f"Frames 1 to {number}", "ImageBatch", {"image1": before, "image2": link(f"Frame {number}", "IMAGE")}))
+    half = len(frames) // 2
+    graph = Graph("A Green Square on a Zigzag", (
+        (Group("Parts", GREY, (ground, solid)),),
+        (Group("Frames", BLUE, frames[:half]),), (Group("More frames", BLUE, frames[half:]),),
+        (Group("One clip", GREEN, tuple(joined)),)))
+    colours = {"square": (("Square", "color"),), "ground": (("Ground", "color"),)}
+    return Subgraph(graph, colours, {"images": link(joined[-1].title, "IMAGE")},
+                    "Eight frames of 24x16: a square that goes right, down and up, for Show-1 mini to learn from.", ("zigzag",))
+
+
+SQUARE_CLIP = square()
+
+
+def text(title: str, value: str, height: int = 90) -> Node:
+    return Node(title, "PrimitiveStringMultiline", values={"value": value}, height=height, colours=PROMPT_COLOURS)
+
+
+def encoded(title: str) -> Node:
+    return Node(title, "Show1T5Encode", {"clip": link("Load T5", "CLIP")}, {"prompt": ""}, height=200)
+
+
+def of(title: str) -> Links:
+    return {"positive": link(title, "positive"), "negative": link(title, "negative")}
+
+
+def learning(edition: Edition, name: str, values: Values, inverted: bool) -> Subgraph:
+    """A training, and another prompt with what it has learnt; from the clip's own noise where `inverted`."""
+    loader, tuned = link(loading(edition.model), "MODEL"), link("Load LoRA Model", "model")
+    said = link("Encode what it shows", "positive")
+    learn = Node("Learn", "Show1TrainMotion", {"model": loader, "positive": said}, values, room=60)
+    lora = Node("Load LoRA Model", "LoraModelLoader", {"model": loader, "lora": link("Learn", "lora")}, {"strength_model": 1.0})
+    by = loader if edition is MINI else tuned  # VMC inverts with what was learnt; the mini's figures are without
+    invert = Node("Invert", "Show1Invert", {"model": by, "positive": link("Encode what it shows", "negative")},
+                  {"prior": edition.prior})
+    start = {"noise": link("Invert", "noise")} if inverted else {}
+    drawn = Node("Keyframes", "Show1KeyframeSampler", {"model": tuned, **of("Encode the prompt"), **start},
+                 {"seed": SEED, **edition.drawn}, room=140)
+    graph = Graph(f"{name} (Show-1{edition.short})", (
+        (Group("Text", GREEN, (t5(edition.text_encoder), encoded("Encode what it shows"), encoded("Encode the prompt")), 280),),
+        (Group("Learn", BLUE, (model(edition.model), learn), 300),),
+        (Group("Then draw", VIOLET, (lora, *([invert] if inverted else []), drawn), 300),)))
+    clip = (("Learn", "images"), *([("Invert", "images")] if inverted else []))
+    fields = {"shown": (("Encode what it shows", "prompt"),), "prompt": (("Encode the prompt", "prompt"),),
+              **{field: (("Learn", field),) for field in ("steps", "learning_rate", "rank")},
+              "strength": (("Load LoRA Model", "strength_model"),), "seed": (("Keyframes", "seed"),)}
+    outputs = {**{name: link("Learn", name) for name in ("lora", "loss_map", "steps")}, "images": link("Keyframes", "images")}
+    return Subgraph(graph, {"images": clip, **fields}, outputs,
+                    f"Learns from a clip as a LoRA, and draws another prompt with it: {name.lower()}.",
+                    ("motion lora", "train lora"))
+
+
+def clip_group(edition: Edition, shown: str, prompt: str, ground: int = BLACK) -> Group:
+    """What is learnt from: the user's video, or the mini's square on its ground; what it shows, and what to draw then."""
+    said = (text("What the clip shows", shown), text("Prompt", prompt))
+    if edition is MINI:
+        return Group("Learn from", GREY, (replace(SQUARE_CLIP.node("Clip"), values={"ground": ground}), *said), 300)
+    video = Node("Load Video", "LoadVideo", values={"file": ""}, height=260)
+    return Group("Learn from", GREY, (video, *take_apart(32), *said), 300)
+
+
+def learnt(edition: Edition, inside: Subgraph, read_me: tuple[str, int], clip: Group, prefix: str) -> Graph:
+    """A clip and words in, a LoRA, its curve and keyframes out."""
+    title = inside.graph.title.removesuffix(f" (Show-1{edition.short})")
+    images = link("Clip", "images") if edition is MINI else link("Frames", "IMAGE")
+    node = inside.node(title, {"images": images, "shown": link("What the clip shows", "STRING"),
+                               "prompt": link("Prompt", "STRING")}, 140)
+    result = (Node("Save the LoRA", "SaveLoRA", {"lora": link(title, "lora"), "steps": link(title, "steps")},
+                   {"prefix": f"loras/{prefix}", "steps": 0}),
+              Node("Plot the loss", "LossGraphNode", {"loss": link(title, "loss_map")}, {"filename_prefix": "loss"}, height=230),
+              Node("See them large", "PreviewImage", {"images": link(title, "images")}, height=260))
+    return Graph(f"{title}{edition.ending}", (
+        (about(*read_me),), (clip,), (Group("Show-1", BLUE, (node,), 380),), (Group("Result", GREY, result, 360),)))
+
+
+def motion(edition: Edition, read_me: str, shown: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
+    """Learn a motion, and draw another prompt with it."""
+    inside = learning(edition, "Learn a motion from a clip", edition.motion, True)
+    graph = learnt(edition, inside, (read_me, 560), clip_group(edition, shown, prompt), "show1-motion")
+    return graph, (inside, *([SQUARE_CLIP] if edition is MINI else []))
+
+
+def style(edition: Edition, read_me: str, shown: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
+    """Learn a look, and draw another prompt with it."""
+    inside = learning(edition, "Learn a style", edition.style, False)
+    graph = learnt(edition, inside, (read_me, 480), clip_group(edition, shown, prompt, DUSK), "show1-style")
+    return graph, (inside, *([SQUARE_CLIP] if edition is MINI else []))
+
+
+def other_subject(edition: Edition, read_me: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
+    """Another prompt with a LoRA that is there, which acts in the first part of the steps alone."""
+    hooks = Group("The motion, at first", BLUE, (
+        Node("Motion LoRA", "CreateHookLora", {}, {"lora_name": "", "strength_model": 1.0, "strength_clip": 0.0}),
+        Node("From the start", "CreateHookKeyframe", {}, {"strength_mult": 1.0, "start_percent": 0.0}),
+        Node("Up to here", "CreateHookKeyframe", {"prev_hook_kf": link("From the start", "HOOK_KF")},
+             {"strength_mult": 0.0, "start_percent": 0.5}),
+        Node("In these steps", "SetHookKeyframes", {
+            "hooks": link("Motion LoRA", "HOOKS"), "hook_kf": link("Up to here", "HOOK_KF")}),
+        Node("Prompt with motion", "PairConditioningSetProperties", {
+            "positive_NEW": link("Encode the prompt", "positive"), "negative_NEW": link("Encode the prompt", "negative"),
+            "hooks": link("In these steps", "HOOKS")}, {"set_cond_area": "default"})), 280)
+    drawn = Node("Keyframes", "Show1KeyframeSampler", {
+        "model": link(loading(edition.model), "MODEL"), **of("Prompt with motion")}, {"seed": SEED, **edition.drawn}, room=140)
+    encode = replace(encoded("Encode the prompt"), links={"clip": link("Load T5", "CLIP"), "prompt": link("Prompt", "STRING")})
+    return Graph(f"Same motion, other subject{edition.ending}", (
+        (Group("Start here", GREY, (text("Prompt", prompt), *about(read_me, 380).nodes), 340),),
+        (Group("Text", GREEN, (t5(edition.text_encoder), encode), 280),),
+        (hooks,),
+        (Group("Then draw", VIOLET, (model(edition.model), drawn), 300),),
+        (Group("Result", GREY, (Node("See them large", "PreviewImage", {"images": link("Keyframes", "images")}, height=420),),
+               420),))), ()

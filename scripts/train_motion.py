@@ -1,0 +1,148 @@
+"""Learn the motion or the style of a clip: `train_motion.py FRAMES "a cat is roaring" --model DIR --output cat.safetensors`.
+
+FRAMES is a folder of pictures, in the order of the numbers in their names. The file is a LoRA for ComfyUI's core loaders and
+for this command: with --resume it goes on. Ctrl+C stops and keeps what has been learnt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evaluating.clips import pictures_of
+from terminal import Failure, guarded, say
+from terminal.packages import use_library
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from show1_core.tuning.lora_files import Record
+    from show1_core.tuning.motion import Plan, Tuner
+
+REPORT_EVERY = 20  # steps
+
+
+def main(arguments: list[str]) -> int:
+    """The command line."""
+    use_library("torch", "numpy", "PIL", "einops", "safetensors", "transformers", "diffusers")
+    chosen = _parser().parse_args(arguments)
+    if chosen.output.suffix != ".safetensors" or chosen.output.is_dir():
+        raise Failure(f"--output is {chosen.output}; name a file that ends in .safetensors.")
+    try:
+        tuner, record = prepared(chosen)
+        learn(tuner, len(record.losses) + chosen.steps, chosen.output, record)
+    except (ValueError, RuntimeError) as error:  # of the library, each one sentence
+        raise Failure(str(error)) from error
+    return 0
+
+
+def prepared(chosen: argparse.Namespace) -> tuple[Tuner, Record]:
+    """Model, text, frames and adapters, put together. Raises Failure, ValueError or RuntimeError in one sentence."""
+    import torch
+
+    from show1_core import cascade, load_unet
+    from show1_core.checkpoints import read_identity
+    from show1_core.schedule import signal_variance
+    from show1_core.texts import encode_t5
+    from show1_core.tuning import adapters, frames, lora_files, motion
+
+    identity = read_identity(chosen.model)
+    clip = cascade.to_clip(frames.fitted(read_frames(chosen.frames), identity))
+    clip = clip.flip(2) if chosen.reverse else clip
+    tokenizer = chosen.tokenizer or chosen.model / "tokenizer"
+    if not tokenizer.is_dir():
+        raise Failure(f"{tokenizer} is no folder; give --tokenizer the folder of T5's tokenizer.json, such as "
+                      "ComfyUI/comfy/text_encoders/t5_tokenizer.")
+    text = encode_t5(chosen.model / "text_encoder", tokenizer, [chosen.prompt], torch.float32, "cpu")
+    unet = load_unet(chosen.model, getattr(torch, DTYPES[chosen.dtype]), chosen.device)
+    plan = plan_of(chosen)
+    base = lora_files.fingerprint(identity, unet)
+    tensors, before = lora_files.read(chosen.resume) if chosen.resume else ({}, lora_files.Record())
+    if sentence := lora_files.different_base(before, base):
+        say(f"Note: {sentence}")
+    made = lora_files.adapters_from(tensors, unet) if tensors else adapters.new_adapters(unet, plan.train, plan.rank, plan.seed)
+    network = motion.of_library(unet, signal_variance(identity.schedule))
+    record = lora_files.Record(base, identity.stage.name, plan.train, plan.loss, 0, plan.learning_rate, made.rank, plan.seed,
+                               chosen.prompt, lora_files.hash_of(clip), before.losses)
+    return motion.Tuner(network, made, motion.Example(clip, text), plan, before.losses), record
+
+
+def plan_of(chosen: argparse.Namespace) -> Plan:
+    """What of the command line says how training goes."""
+    from show1_core.tuning.motion import Plan
+
+    return Plan(**{field.name: getattr(chosen, field.name) for field in fields(Plan) if hasattr(chosen, field.name)})
+
+
+def learn(tuner: Tuner, last: int, output: Path, record: Record) -> None:
+    """Steps up to the last; the file is written however that ends, once a step has been done."""
+    from show1_core.tuning.lora_files import save
+
+    try:
+        while tuner.step < last:
+            loss = tuner.advance()
+            if tuner.step % REPORT_EVERY == 0 or tuner.step == last:
+                say(f"step {tuner.step} of {last}, loss {loss:.4f}")
+    finally:
+        if tuner.step > len(record.losses):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            save(output, tuner.adapters, replace(record, steps=tuner.step, losses=tuple(tuner.losses)))
+            digest = hashlib.sha256(output.read_bytes()).hexdigest()[:16]
+            say(f"wrote {output}: {tuner.step} steps, {output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+
+
+def read_frames(folder: Path) -> Tensor:
+    """Pictures of a folder, (F, H, W, 3) in 0..1; all as large as the first. Raises Failure for none, or a damaged one."""
+    import numpy as np
+    import torch
+    from PIL import Image, UnidentifiedImageError
+
+    files = pictures_of(list(folder.iterdir())) if folder.is_dir() else []
+    if not files:
+        raise Failure(f"{folder} holds no pictures; expected a folder of frames, such as 001.png, 002.png.")
+    frames: list[np.ndarray] = []
+    for file in files:
+        try:
+            with Image.open(file) as picture:
+                plain = picture.convert("RGB")
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise Failure(f"{file} is damaged or no picture ({error}); replace it, or take it out of the folder.") from error
+        size = (frames[0].shape[1], frames[0].shape[0]) if frames else plain.size
+        frames.append(np.asarray(plain if plain.size == size else plain.resize(size, Image.Resampling.BICUBIC)))
+    return torch.from_numpy(np.stack(frames)).float() / 255
+
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def _parser() -> argparse.ArgumentParser:
+    from show1_core.tuning.adapters import SETS
+    from show1_core.tuning.motion import LOSSES, Plan
+
+    plan = Plan()
+    parser = argparse.ArgumentParser(prog="train_motion.py", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("frames", type=Path, metavar="FRAMES", help="a folder of pictures; of more than 8, 8 are taken")
+    parser.add_argument("prompt", help="what the clip shows and does, without place and colours")
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="show-1-base, or models/show1-mini/keyframes")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE.safetensors")
+    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="of T5; tokenizer/ in the model's folder unless given")
+    parser.add_argument("--steps", type=int, default=plan.steps)
+    parser.add_argument("--learning-rate", type=float, default=plan.learning_rate)
+    parser.add_argument("--rank", type=int, default=plan.rank, help="0: whole matrices")
+    parser.add_argument("--train", choices=SETS, default=plan.train)
+    parser.add_argument("--loss", choices=LOSSES, default=plan.loss)
+    parser.add_argument("--seed", type=int, default=plan.seed)
+    parser.add_argument("--reverse", action="store_true", help="learn from the frames backwards")
+    parser.add_argument("--checkpointing", action="store_true", help="take less memory and a third more time")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="a LoRA to go on from")
+    parser.add_argument("--dtype", choices=DTYPES, default="fp32")
+    parser.add_argument("--device", default="cpu")
+    return parser
+
+
+if __name__ == "__main__":
+    guarded(main)

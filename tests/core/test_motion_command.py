@@ -1,0 +1,95 @@
+"""train_motion.py: a folder of frames becomes a LoRA, or one sentence is said and nothing written."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+REPO = Path(__file__).resolve().parents[2]
+sys.path.append(str(REPO / "scripts"))  # last: scripts/comfy.py is not the host's package
+
+import train_motion as command  # noqa: E402
+from terminal import Failure  # noqa: E402
+
+from show1_core.tuning import lora_files, motion  # noqa: E402
+from show1_core.tuning.adapters import QKV  # noqa: E402
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """Three pictures of different sizes, numbered without zeros."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, size in ((1, (16, 8)), (2, (16, 8)), (10, (30, 12))):
+        Image.new("RGB", size, (20 * number, 0, 0)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def run(models: Path, tmp_path: Path, frames: Path, monkeypatch: pytest.MonkeyPatch):
+    """The command on the miniature, with text states of its width in place of a tokenizer."""
+    from show1_core import texts
+
+    monkeypatch.setattr(texts, "encode_t5", lambda *inputs: torch.zeros(1, 5, 64))
+    out = tmp_path / "out" / "lora.safetensors"
+
+    def call(*more: str, folder: Path = frames) -> Path:
+        assert command.main([str(folder), "a cat is roaring", "--model", str(models / "show-1-base"), "--output", str(out),
+                             "--tokenizer", str(tmp_path), "--steps", "2", "--rank", "2", *more]) == 0
+        return out
+
+    return call
+
+
+def test_a_folder_of_frames_becomes_a_lora_and_a_run_goes_on(run, capsys) -> None:
+    tensors, record = lora_files.read(run())
+    assert (record.steps, record.train, record.rank, record.prompt) == (2, QKV, 2, "a cat is roaring")
+    assert len(record.losses) == 2 and record.base and record.frames
+    assert all(name.startswith("diffusion_model.") for name in tensors)
+    _, later = lora_files.read(run("--resume", str(run())))
+    assert later.steps == 4 and later.losses[:2] == record.losses and later.base == record.base
+    assert "4 steps" in capsys.readouterr().err
+
+
+def test_frames_come_in_the_order_of_their_numbers_and_in_one_size(frames: Path) -> None:
+    read = command.read_frames(frames)
+    assert read.shape == (3, 8, 16, 3) and [round(float(level) * 255) for level in read[:, 0, 0, 0]] == [20, 40, 200]
+
+
+def test_what_was_learnt_is_written_when_it_is_stopped(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, calls = motion.loss_of, []
+
+    def stopped(*inputs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return plain(*inputs)
+
+    monkeypatch.setattr(motion, "loss_of", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert lora_files.read(tmp_path / "out" / "lora.safetensors")[1].steps == 1
+
+
+@pytest.mark.parametrize(("more", "said"), [
+    (("--output", "lora.pt"), "name a file that ends in .safetensors"), (("--model", "nowhere"), "config.json is missing"),
+    (("--resume", "nowhere.safetensors"), "is no file; expected a LoRA"),
+    (("--tokenizer", "nowhere"), "is no folder; give --tokenizer")])
+def test_what_cannot_work_is_one_sentence(run, more, said) -> None:
+    with pytest.raises(Failure, match=said):
+        run(*more)
+
+
+def test_a_damaged_picture_is_named(run, frames: Path) -> None:
+    (frames / "3.png").write_bytes(b"no picture")
+    with pytest.raises(Failure, match=r"3\.png is damaged or no picture"):
+        run()
+
+
+def test_a_folder_without_pictures_is_named(run, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="holds no pictures"):
+        run(folder=tmp_path / "nowhere")
