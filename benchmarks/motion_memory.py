@@ -52,7 +52,7 @@ def need_of(rank: int, checkpointing: bool, train: str = adapters.QKV, size: str
     made = adapters.new_adapters(unet, train, rank, 0).to(torch.device("meta"))
     network = motion.Network(unet, signal_variance(KEYFRAMES.schedule), unet.__call__, torch.float16, torch.device("meta"))
     around = motion.checkpointed(unet) if checkpointing else nullcontext()
-    with LiveBytes() as live, adapters.attached(unet, made), around:
+    with torch.enable_grad(), LiveBytes() as live, adapters.attached(unet, made), around:
         motion.loss_of(network, example, motion.FRAME_COSINE, torch.Generator()).backward()
     trained = sum(parameter.numel() for parameter in made.parameters())
     return Need(sum(weight.numel() for weight in unet.parameters()) * HALF, COPIES * trained * FLOAT, live.peak)
