@@ -29,7 +29,7 @@ NODES = {  # by title, the stage of recipe.json whose settings a node has
 
 def settings() -> dict[str, Json]:
     """How the mini is sampled, by stage."""
-    recipe = json.loads((REPO / "models" / "show1-mini" / "recipe.json").read_text(encoding="utf-8"))
+    recipe: dict[str, Json] = json.loads((REPO / "models" / "show1-mini" / "recipe.json").read_text(encoding="utf-8"))
     return {stage: {NAMES.get(name, name): value for name, value in values.items() if name != "frames"}
             for stage, values in recipe.items()}
 
