@@ -16,5 +16,5 @@ def what_happens_to(layer: nn.Module) -> str | None:
 
 def state_of(network: nn.Module) -> tuple[tuple[int, str | None], ...]:
     """Where the weights lie and what happens to them: the same as long as nothing is moved, patched or cast in another way."""
-    layers = (layer for layer in network.modules() if layer._parameters.get("weight") is not None)
-    return tuple((layer._parameters["weight"].data_ptr(), what_happens_to(layer)) for layer in layers)
+    return tuple((weight.data_ptr(), what_happens_to(layer)) for layer in network.modules()
+                 if (weight := layer._parameters.get("weight")) is not None)

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import check
+from show1_core.kernels import Backend, Function
+from show1_core.stages import KEYFRAMES
+
 REPO = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPO / "benchmarks"))
-
-import check  # noqa: E402
-
-from show1_core.kernels import Backend, Function  # noqa: E402
-from show1_core.stages import KEYFRAMES  # noqa: E402
 
 STAND_IN = """
 import torch
