@@ -66,7 +66,7 @@ def from_pictures(title: str, text: str, note: tuple[str, int], inside: Subgraph
 def over_time() -> Template:
     """Two prompts: the one that changes, and the last stage's."""
     name = "Prompts over time"
-    last = Node("What is seen in all of it", "PrimitiveStringMultiline", values={"value": "a red ball"}, height=70)
+    last = Node("What is seen in all of it", "PrimitiveStringMultiline", values={"value": "a red ball"}, height=88)
     links = {"prompt": link("Prompt", "STRING"), "last_prompt": link(last.title, "STRING")}
     text = "0: a red ball moving right | 4: a red ball moving left"
     return Template(Graph("Prompts over time", (
