@@ -110,7 +110,9 @@ def clip_group(edition: Edition, shown: str, prompt: str, ground: int = BLACK) -
     if edition is MINI:
         return Group("Learn from", GREY, (replace(SQUARE_CLIP.node("Clip"), values={"ground": ground}), *said), 300)
     video = Node("Load Video", "LoadVideo", values={"file": ""}, height=260)
-    return Group("Learn from", GREY, (video, *take_apart(32), *said), 300)
+    apart, frames = take_apart(32)
+    apart = replace(apart, links={"video": link(video.title, "VIDEO")})
+    return Group("Learn from", GREY, (video, apart, frames, *said), 300)
 
 
 def learnt(edition: Edition, inside: Subgraph, read_me: tuple[str, int], clip: Group, prefix: str) -> Graph:

@@ -114,9 +114,10 @@ def own_video(host: Host) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def own_lora(host: Host) -> Iterator[str]:
+def own_lora(server: Server) -> Iterator[str]:
     """A LoRA of nothing among those that the user has saved."""
-    file = BASE / "output" / "loras" / "test-of-templates.safetensors"
+    assert server.launch.output is not None
+    file = server.launch.output / "loras" / "test-of-templates.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file({"diffusion_model.conv_in.diff": torch.zeros(32, 3, 3, 3)}, file)
     yield file.name
