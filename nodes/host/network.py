@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import comfy.model_management as mm
 import torch
 from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...show1_core import memory
 from ...show1_core.kernels import Trials, chosen_by, use_backend
@@ -23,7 +23,7 @@ from .patches import patches_of
 from .report import REPORT, Report
 from .run_memory import RunMemory
 from .text_over_time import Placed, seen_texts
-from .weights import state_of, what_happens_to
+from .weights import state_of, what_happens_to, with_weights
 
 VARIANCE = "show1_variance"  # among the transformer options: who wants the learned variance
 
@@ -31,9 +31,18 @@ VARIANCE = "show1_variance"  # among the transformer options: who wants the lear
 class HostUNet(UNet):
     """Our UNet under the host's calling convention; learned variance goes to whoever asked for it."""
 
-    backend, trials = "auto", Trials()  # which kernels may serve, and how they did here
+    backend = "auto"  # which kernels may serve
     replays = False  # whether whole calls may be replayed as a graph
     shapes: Callable[[], Any] = nullcontext  # around a call; `many_shapes` where blocks are compiled
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.trials = Trials()  # how kernels did on this machine
+
+    @cached_property
+    def weighted(self) -> tuple[nn.Module, ...]:
+        """The layers with weights, looked for once: a call looks at each of them."""
+        return with_weights(self)
 
     def to(self, *args: Any, memory_format: torch.memory_format | None = None, **options: Any) -> HostUNet:
         """As usual, but for the host's `--force-channels-last`: that layout is for pictures, and some weights are of clips."""
@@ -75,7 +84,7 @@ class HostUNet(UNet):
             timesteps, context = timesteps[::frames], context[::frames]
         variance, channels = transformer_options.get(VARIANCE), self.config.sample_channels
         run_memory, report = run_memory or RunMemory(), transformer_options.get(REPORT) or Report()
-        selection, state = report.selected_by(self.trials), state_of(self)
+        selection, state = report.selected_by(self.trials), state_of(self.weighted)
         selection.renew(state)
         with use_backend(self.backend), weights_looked_at(what_happens_to), chosen_by(selection), self.shapes():
             sample, timestep, level = one_half(halves, x, timesteps, noise_level)

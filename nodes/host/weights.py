@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import nn
 
 
@@ -14,7 +16,12 @@ def what_happens_to(layer: nn.Module) -> str | None:
     return None
 
 
-def state_of(network: nn.Module) -> tuple[tuple[int, str | None], ...]:
-    """Where the weights lie and what happens to them: the same as long as nothing is moved, patched or cast in another way."""
-    return tuple((weight.data_ptr(), what_happens_to(layer)) for layer in network.modules()
-                 if (weight := layer._parameters.get("weight")) is not None)
+def with_weights(network: nn.Module) -> tuple[nn.Module, ...]:
+    """The layers of a network that have weights."""
+    return tuple(layer for layer in network.modules() if layer._parameters.get("weight") is not None)
+
+
+def state_of(layers: Iterable[nn.Module]) -> tuple[tuple[int, str | None], ...]:
+    """Where weights lie and what happens to them: the same as long as nothing is moved, patched or cast in another way."""
+    weights = ((layer, layer._parameters["weight"]) for layer in layers)
+    return tuple((weight.data_ptr(), what_happens_to(layer)) for layer, weight in weights if weight is not None)
