@@ -130,7 +130,7 @@ def test_groups_of_samples_share_a_graph() -> None:
     machine = Machine()
     calls, text = machine.calls(), a_text()
     for _ in range(4):
-        calls(machine.network, CLIP, TIME, text.of_samples(1))
+        calls(machine.network, CLIP, TIME, text.of_samples(slice(0, 1), 1))
     assert machine.captured == 1 and machine.replayed == 3
 
 
