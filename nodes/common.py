@@ -65,6 +65,12 @@ def strength_inputs(stage: Stage) -> list[Any]:
     ]
 
 
+def size_inputs() -> list[Any]:
+    """Width and height of keyframes, in pixels."""
+    return [io.Int.Input("width", default=64, min=8, max=512, step=8, tooltip="Trained on 64."),
+            io.Int.Input("height", default=40, min=8, max=512, step=8, tooltip="Trained on 40.")]
+
+
 def sampler_inputs() -> list[Any]:
     """Which sampler and schedule; `published` is the official run, whatever else is a core one."""
     return [

@@ -25,8 +25,7 @@ class Show1EmptyPixelLatent(io.ComfyNode):
             description="An empty clip for KSampler and the keyframe model. Decode with Load VAE (pixel_space) and VAE Decode.",
             inputs=[
                 io.Int.Input("frames", default=8, min=1, max=1024, tooltip="Trained on 8."),
-                io.Int.Input("width", default=64, min=8, max=512, step=8, tooltip="Trained on 64."),
-                io.Int.Input("height", default=40, min=8, max=512, step=8, tooltip="Trained on 40."),
+                *common.size_inputs(),
                 io.Int.Input("batch_size", default=1, min=1, max=64, tooltip="Clips drawn at once."),
             ],
             outputs=[io.Latent.Output(display_name="latent")],

@@ -22,8 +22,7 @@ class Show1GivenFrames(io.ComfyNode):
             description="Keyframes that begin or end with pictures of yours: a core sampler draws the others, and keeps these.",
             inputs=[
                 io.Int.Input("frames", default=8, min=2, max=1024, tooltip="All keyframes, the given ones too. Trained on 8."),
-                io.Int.Input("width", default=64, min=8, max=512, step=8, tooltip="Trained on 64."),
-                io.Int.Input("height", default=40, min=8, max=512, step=8, tooltip="Trained on 40."),
+                *common.size_inputs(),
                 io.Image.Input("first_frames", optional=True,
                                tooltip="What the clip begins with: a picture, or the last keyframes of a clip to go on from."),
                 io.Image.Input("last_frames", optional=True,

@@ -24,8 +24,7 @@ class Show1KeyframeSampler(common.SamplerNode):
             inputs=[
                 *common.model_inputs(KEYFRAMES), common.seed_input(), *common.strength_inputs(KEYFRAMES),
                 io.Int.Input("frames", default=8, min=1, max=1024, tooltip="n keyframes become 4n - 3 frames. Trained on 8."),
-                io.Int.Input("width", default=64, min=8, max=512, step=8, tooltip="Trained on 64."),
-                io.Int.Input("height", default=40, min=8, max=512, step=8, tooltip="Trained on 40."),
+                *common.size_inputs(),
                 *common.sampler_inputs(),
                 io.Image.Input("images", optional=True,
                                tooltip="Keyframes to redraw with denoise below 1; width, height and frames then come from them."),
