@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..show1_core.checkpoints import read_checkpoint
-from ..show1_core.weights import find_weights, read_json, read_tensors
+from ..show1_core.weights import find_transformers_weights, find_weights, read_json, read_tensors
 from . import checks, files, host
 from .common import CATEGORY, advanced, search_words
 
@@ -95,8 +95,7 @@ class Show1TextEncoderLoader(io.ComfyNode):
     @classmethod
     def execute(cls, text_encoder: str) -> io.NodeOutput:
         path = files.one_of("text_encoder", text_encoder, LIBRARY.text_encoders(), TEXTS)
-        stem = "model" if any(path.glob("model*.safetensors")) else "pytorch_model"
-        weights = [path] if path.is_file() else find_weights(path, stem)
+        weights = [path] if path.is_file() else find_transformers_weights(path)
         config = None if path.is_file() else read_json(path / "config.json")
         with files.foreign_files_explained():
             return io.NodeOutput(host.load_text(read_tensors(weights), config))

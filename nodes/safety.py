@@ -15,7 +15,6 @@ from .common import CATEGORY, search_words
 
 PLACE = "models/clip_vision or models/diffusers"
 ACTIONS = ("flag", "blur", "black")
-FRAMES_AT_ONCE = 32  # between two looks whether the user has cancelled
 
 
 def checkers() -> dict[str, Path]:
@@ -68,13 +67,8 @@ class Show1SafetyCheck(io.ComfyNode):
 
 def scored(network: Checker, frames: Tensor) -> dict[str, Tensor]:
     """Scores (N,) of every frame by name; the host shows progress, and may stop it on the way."""
-    parts = frames.split(FRAMES_AT_ONCE)
-    bar, found = host.progress_bar(len(parts)), []
     with host.on_device(network):
-        for number, part in enumerate(parts, start=1):
-            found.append(network.scores(part))
-            bar.update_absolute(number)
-    return {name: torch.cat([part[name] for part in found]) for name in found[0]}
+        return network.scores(frames, host.progress_bar(len(frames)).update_absolute)
 
 
 def hidden(images: Tensor, flags: Tensor, action: str) -> Tensor:

@@ -7,11 +7,12 @@ roots can be named; links in the roots are followed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from .checkpoints import METADATA_KEY, RECORD
-from .weights import CheckpointError, read_header, read_metadata, read_names
+from .weights import CheckpointError, read_header, read_json, read_metadata, read_names
 
 DEPTH = 2  # a root holds checkpoints (`show-1-base`) or families of them (`show1-mini/keyframes`)
 ENDING = ".safetensors"
@@ -52,12 +53,25 @@ def part_names(roots: Iterable[Path], part: str) -> dict[str, Path]:
 
 def part_folders(roots: Iterable[Path], part: str) -> dict[str, Path]:
     """Checkpoints that have this part with a config.json, by name."""
+    return folders_where(roots, lambda folder: (folder / part / "config.json").is_file())
+
+
+def folders_where(roots: Iterable[Path], holds: Callable[[Path], bool]) -> dict[str, Path]:
+    """Folders below the roots of which this holds, by name; of equal names the first root's."""
     found: dict[str, Path] = {}
     for root in roots:
         for folder in folders(root):
-            if (folder / part / "config.json").is_file():
+            if holds(folder):
                 found.setdefault(name_of(folder, root), folder)
     return found
+
+
+def config_in(folder: Path) -> dict[str, Any]:
+    """A folder's config.json; nothing where there is none, or a damaged one, which is not ours to report while listing."""
+    try:
+        return read_json(folder / "config.json")
+    except CheckpointError:
+        return {}
 
 
 def folders(root: Path) -> list[Path]:

@@ -6,7 +6,7 @@ border for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .evaluation.clip import BATCH, OPENAI_MEAN, OPENAI_STD, prepared
-from .library import folders, name_of
-from .weights import CheckpointError, find_weights, read_json, read_tensors
+from .library import config_in, folders_where
+from .weights import CheckpointError, find_transformers_weights, read_json, read_tensors
 
 ARCHITECTURES = ("StableDiffusionSafetyChecker", "IFSafetyChecker")  # what a folder's config.json says
 NEAR_SPECIAL = 0.01  # by which a picture near one of the special concepts counts as nearer to all others
@@ -83,13 +83,17 @@ class Checker(nn.Module):
         super().__init__()
         self.vision, self.head, self.look = vision, head, look
 
-    def scores(self, frames: Tensor) -> dict[str, Tensor]:
-        """Frames (N, H, W, 3) in 0..1 -> scores (N,) on the CPU by name, above 0 where the published border is passed."""
+    def scores(self, frames: Tensor, progress: Callable[[int], object] = lambda done: None) -> dict[str, Tensor]:
+        """Frames (N, H, W, 3) in 0..1 -> scores (N,) on the CPU by name, above 0 where the published border is passed.
+
+        `progress` is told how many frames are done, some at a time.
+        """
         device, found = next(self.vision.parameters()).device, []
         with torch.no_grad():
             for part in frames.split(BATCH):
                 pixels = prepared(part.to(device), self.look.side, self.look.mean, self.look.std)
                 found.append(self.head(self.vision(pixel_values=pixels).image_embeds))
+                progress(min(len(found) * BATCH, len(frames)))
         return {name: torch.cat([part[name].cpu() for part in found]) for name in found[0]}
 
 
@@ -104,20 +108,7 @@ def rounded(scores: Tensor) -> Tensor:
 
 def checker_folders(roots: Iterable[Path]) -> dict[str, Path]:
     """Folders that hold a checker in the layout of diffusers, by their names below the roots."""
-    found: dict[str, Path] = {}
-    for root in roots:
-        for folder in folders(root):
-            if is_checker(folder):
-                found.setdefault(name_of(folder, root), folder)
-    return found
-
-
-def is_checker(folder: Path) -> bool:
-    """Whether a folder's config.json says that it is one."""
-    try:
-        return (folder / "config.json").is_file() and architecture(read_json(folder / "config.json")) is not None
-    except CheckpointError:
-        return False  # a damaged file is not ours to report while listing
+    return folders_where(roots, lambda folder: architecture(config_in(folder)) is not None)
 
 
 def architecture(config: Mapping[str, Any]) -> str | None:
@@ -130,8 +121,7 @@ def read_checker(folder: Path) -> Checker:
     kind = architecture(config)
     if kind is None:
         raise CheckpointError(f"{folder} is no safety checker; expected a config.json that names {' or '.join(ARCHITECTURES)}.")
-    stem = "model" if any(folder.glob("model*.safetensors")) else "pytorch_model"
-    tensors = read_tensors(find_weights(folder, stem))
+    tensors = read_tensors(find_transformers_weights(folder))
     try:
         head = StableDiffusionHead(tensors) if kind == ARCHITECTURES[0] else DeepFloydHead(tensors)
         vision = read_vision(config["vision_config"], tensors)
@@ -176,7 +166,7 @@ def spread(flags: Tensor, looked_at: list[int], count: int) -> Tensor:
     every, places = torch.zeros(count, dtype=torch.bool), torch.tensor(looked_at)
     every[places] = flags
     for start, stop in zip(looked_at, looked_at[1:]):
-        every[start + 1:stop] = flags[looked_at.index(start)] | flags[looked_at.index(stop)]
+        every[start + 1:stop] = every[start] | every[stop]
     return every
 
 

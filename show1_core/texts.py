@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .captions import PAD, TOKENS, fit, preprocess
-from .weights import CheckpointError, find_weights, read_json, read_tensors
+from .weights import CheckpointError, find_transformers_weights, read_json, read_tensors
 
 
 def encode_t5(folder: Path, tokenizer: Path, prompts: Sequence[str], dtype: torch.dtype, device: torch.device | str) -> Tensor:
@@ -53,8 +53,7 @@ def load_t5(folder: Path, dtype: torch.dtype, device: torch.device | str) -> Any
 
 def filled(kind: Any, config: Any, folder: Path) -> Any:
     """A transformers model with the weights of its folder, in evaluation mode. Raises CheckpointError when some are missing."""
-    stem = "model" if any(folder.glob("model*.safetensors")) else "pytorch_model"
-    tensors = read_tensors(find_weights(folder, stem))  # transformers would open pickles itself
+    tensors = read_tensors(find_transformers_weights(folder))  # transformers would open pickles itself
     model, told = kind.from_pretrained(None, config=config, state_dict=tensors, output_loading_info=True)
     if missing := sorted(told["missing_keys"]):
         raise CheckpointError(f"{folder} lacks {len(missing)} tensors (such as {missing[0]}); download it again.")

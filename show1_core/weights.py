@@ -54,6 +54,11 @@ def find_weights(folder: Path, stem: str) -> list[Path]:
     raise CheckpointError(f"{folder} has no weights ({there}); expected {stem}.safetensors or {stem}.bin, with or without .fp16.")
 
 
+def find_transformers_weights(folder: Path) -> list[Path]:
+    """The weight files of a folder that transformers has written. Raises CheckpointError when there is none."""
+    return find_weights(folder, "model" if any(folder.glob("model*.safetensors")) else "pytorch_model")
+
+
 def shards(index: Path) -> list[Path]:
     """The files an index names, all in its own folder. Raises CheckpointError."""
     names = read_json(index).get("weight_map")

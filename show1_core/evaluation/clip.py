@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..library import folders, name_of
-from ..weights import CheckpointError, read_json
+from ..library import config_in, folders_where
+from ..weights import read_json
 from .networks import WEIGHTS, MissingNetwork
 from .scores import unit
 
@@ -22,25 +22,13 @@ OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26
 
 def clip_folders(roots: Iterable[Path]) -> dict[str, Path]:
     """Folders that hold a whole CLIP, text and pictures, by their names below the roots."""
-    found: dict[str, Path] = {}
-    for root in roots:
-        for folder in folders(root):
-            if is_clip(folder):
-                found.setdefault(name_of(folder, root), folder)
-    return found
+    return folders_where(roots, is_clip)
 
 
 def is_clip(folder: Path) -> bool:
     """Whether a folder has a CLIP's config.json, weights, and a tokenizer, which transformers would else make up."""
-    config = folder / "config.json"
-    if not config.is_file() or not any((folder / name).is_file() for name in TOKENIZERS):
-        return False
-    if not any(file.suffix in WEIGHTS for file in folder.iterdir()):
-        return False
-    try:
-        return read_json(config).get("model_type") == "clip"
-    except CheckpointError:
-        return False  # a damaged file is not ours to report while listing
+    return (any((folder / name).is_file() for name in TOKENIZERS) and any(file.suffix in WEIGHTS for file in folder.iterdir())
+            and config_in(folder).get("model_type") == "clip")
 
 
 class ClipScorer:
