@@ -47,7 +47,7 @@ def prepared(chosen: argparse.Namespace) -> tuple[Tuner, Record]:
     from show1_core.checkpoints import read_identity
     from show1_core.schedule import signal_variance
     from show1_core.texts import encode_t5
-    from show1_core.tuning import adapters, frames, lora_files, motion
+    from show1_core.tuning import frames, lora_files, motion
 
     identity = read_identity(chosen.model)
     clip = cascade.to_clip(frames.fitted(read_frames(chosen.frames), identity))
@@ -59,14 +59,13 @@ def prepared(chosen: argparse.Namespace) -> tuple[Tuner, Record]:
     text = encode_t5(chosen.model / "text_encoder", tokenizer, [chosen.prompt], torch.float32, "cpu")
     unet = load_unet(chosen.model, getattr(torch, DTYPES[chosen.dtype]), chosen.device)
     plan = plan_of(chosen)
-    base = lora_files.fingerprint(identity, unet)
+    new = lora_files.new_record(identity, unet, plan, chosen.prompt, clip)
     tensors, before = lora_files.read(chosen.resume) if chosen.resume else ({}, lora_files.Record())
-    if sentence := lora_files.different_base(before, base):
+    if sentence := lora_files.different_base(before, new.base):
         say(f"Note: {sentence}")
-    made = lora_files.adapters_from(tensors, unet) if tensors else adapters.new_adapters(unet, plan.train, plan.rank, plan.seed)
+    made = lora_files.adapters_to_train(tensors, unet, plan)
     network = motion.of_library(unet, signal_variance(identity.schedule))
-    record = lora_files.Record(base, identity.stage.name, plan.train, plan.loss, 0, plan.learning_rate, made.rank, plan.seed,
-                               chosen.prompt, lora_files.hash_of(clip), before.losses)
+    record = replace(new, rank=made.rank, losses=before.losses)
     return motion.Tuner(network, made, motion.Example(clip, text), plan, before.losses), record
 
 

@@ -15,13 +15,13 @@ import comfy.utils
 import folder_paths
 from torch import Tensor
 
-from ...show1_core.tuning.adapters import Adapters, new_adapters
+from ...show1_core.tuning.adapters import Adapters
 from ...show1_core.tuning.lora_files import (
     Record,
-    adapters_from,
+    adapters_to_train,
     different_base,
-    fingerprint,
     hash_of,
+    new_record,
     read,
     record_in,
     save,
@@ -61,8 +61,7 @@ def train(training: Training) -> Learnt:
     with learning(training.model, training.clip.shape) as network:
         text, prompt = text_of(training.positive)
         example, identity, plan = Example(training.clip.clone(), text), training.model.model.show1, training.plan
-        record = Record(fingerprint(identity, network.unet), identity.stage.name, plan.train, plan.loss, 0, plan.learning_rate,
-                        plan.rank, plan.seed, prompt, hash_of(example.clip))
+        record = new_record(identity, network.unet, plan, prompt, example.clip)
         file = kept_file(key_of(training, record, text))
         adapters, losses, before = started(training, network, record.base, file)
         tuner = Tuner(network, adapters, example, replace(plan, checkpointing=network.device.type != "cpu"), losses)
@@ -84,9 +83,7 @@ def started(training: Training, network: Network, base: str, file: Path) -> tupl
     record = before
     if file.is_file():
         tensors, record = read(file)
-    plan = training.plan
-    made = adapters_from(tensors, network.unet) if tensors else new_adapters(network.unet, plan.train, plan.rank, plan.seed)
-    return made, record.losses, len(before.losses)
+    return adapters_to_train(tensors, network.unet, training.plan), record.losses, len(before.losses)
 
 
 def steps(tuner: Tuner, last: int, training: Training) -> None:

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from ..checkpoints import Identity
 from ..models.unet import UNet
 from ..weights import LARGEST_JSON, CheckpointError, read_metadata, read_safetensors
-from .adapters import Adapters, LowRank, Whole, weight_of
+from .adapters import Adapters, LowRank, Whole, new_adapters, weight_of
+from .motion import Plan
 
 PREFIX, RECORD = "diffusion_model.", "show1.lora"
 FOREIGN_PREFIXES = (PREFIX, "unet.", "base_model.model.")
@@ -57,6 +58,17 @@ class Record:
             return cls(**{name: kinds[name](value) for name, value in told.items() if name in kinds})
         except (ValueError, TypeError, RecursionError):
             return cls()
+
+
+def new_record(identity: Identity, unet: UNet, plan: Plan, prompt: str, clip: Tensor) -> Record:
+    """What a training by this plan is going to be, before its first step."""
+    return Record(fingerprint(identity, unet), identity.stage.name, plan.train, plan.loss, 0, plan.learning_rate, plan.rank,
+                  plan.seed, prompt, hash_of(clip))
+
+
+def adapters_to_train(tensors: Mapping[str, Tensor], unet: UNet, plan: Plan) -> Adapters:
+    """Adapters of a file's tensors to go on from; new ones where there are none. Raises ValueError for what does not fit."""
+    return adapters_from(tensors, unet) if tensors else new_adapters(unet, plan.train, plan.rank, plan.seed)
 
 
 def fingerprint(identity: Identity, unet: UNet) -> str:
@@ -170,8 +182,3 @@ def different_base(record: Record, base: str) -> str | None:
         return None
     return (f"this LoRA was trained on another base ({record.base}) than this model ({base}); it fits in size, but the motion "
             "may not come through. Train it on this model, or load the model that it was trained on.")
-
-
-def described(record: Record) -> dict[str, Any]:
-    """The record without its losses, for logs."""
-    return {name: value for name, value in asdict(record).items() if name != "losses"}

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..memory import is_out_of_memory
+from ..memory import is_out_of_memory, torch_memory
 from ..models.blocks import Block
 from ..models.unet import UNet
 from ..sampling import dpm_solver
@@ -163,8 +163,7 @@ class Tuner:
 
     def _with_less(self) -> None:
         """Take less memory from now on: recompute features instead of keeping them, then smaller frames. Raises RuntimeError."""
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        torch_memory(self.network.device).relieve()
         height, width = self.example.clip.shape[-2:]
         if not self.checkpointing:
             self.checkpointing = True
