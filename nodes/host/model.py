@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import comfy.conds
@@ -16,22 +14,18 @@ import comfy.model_patcher
 import comfy.patcher_extension
 import comfy.supported_models_base
 import comfy.utils
-import folder_paths
 import torch
 from torch import Tensor
 
 from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
-from ...show1_core.kernels import Trials
-from ...show1_core.kernels.selection import machine
 from ...show1_core.models.compile import compile_regions, many_shapes
-from ...show1_core.models.layout import lay_out
 from ..titles import frames_wanted
 from .context import idle_windows
 from .idle import COMPILED, idle_loras
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
-from .paths import PACK
+from .proving import prove_kernels
 from .report import REPORT, Report
 from .run_memory import RunMemory, RunMemoryCond
 from .text_over_time import placed_cond
@@ -109,22 +103,6 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     if (most := identity.schedule.threshold_max) is not None:  # part of the model, so that core samplers apply it too
         loaded.set_model_sampler_post_cfg_function(partial(threshold, identity.schedule.threshold_ratio, most))
     return loaded
-
-
-def prove_kernels(unet: HostUNet, kernels: str, device: torch.device) -> None:
-    """Say which kernels may serve; where they prove themselves, what was found out before is beside the user's settings."""
-    unet.backend = kernels
-    if kernels != "eager":
-        lay_out(unet, device)
-        file = Path(folder_paths.get_user_directory(), "show1_kernels.json")
-        unet.trials = Trials(file if mm.is_device_cuda(device) else None, machine(pack_version()))
-
-
-def pack_version() -> str:
-    """The version of this pack; nothing where its project file has been left out."""
-    file = PACK / "pyproject.toml"
-    found = re.search(r'^version = "(.+)"$', file.read_text(encoding="utf-8"), re.MULTILINE) if file.is_file() else None
-    return found[1] if found else ""
 
 
 def reported(executor: Any, *args: Any, **kwargs: Any) -> Any:
