@@ -41,6 +41,7 @@ from templating.parts import (
     VIOLET,
     about,
     encode,
+    from_prompt,
     link,
     model,
     muted,
@@ -64,16 +65,6 @@ LAMBORGHINI = "A burning lamborghini driving on rainbow."
 DOG = "a dog runs along the beach"
 
 
-def text_to_video(title: str, text: str, note: tuple[str, int], inside: Subgraph) -> Template:
-    """Prompt, cascade, video."""
-    cascade_node = inside.node("Text to video", {"prompt": link("Prompt", "STRING")}, PREVIEW)
-    return Template(Graph(title, (
-        (start(text, *note),),
-        (Group("Show-1", BLUE, (cascade_node,), 380),),
-        (saved(link("Text to video", "video"), "video/show-1"),),
-    )), (inside,))
-
-
 def own_video(title: str, note: tuple[str, int], colour: str, inside: Subgraph, prefix: str) -> Template:
     """Frames of a video that the user has, through one node, and a video again."""
     links = {"video": link("Load Video", "VIDEO"), "prompt": link("Prompt", "STRING")}
@@ -86,9 +77,9 @@ def own_video(title: str, note: tuple[str, int], colour: str, inside: Subgraph, 
     )), (inside,))
 
 
-TEXT_TO_VIDEO = text_to_video("Show-1 text to video", LAMBORGHINI, (READ_ME, 500), cascade())
-FEW = text_to_video("Show-1 text to video, few steps", LAMBORGHINI, (FEW_READ_ME, 380), cascade((25, 25, 15, 25, 20)))
-MINI = text_to_video("Show-1 mini text to video (CPU)", "a red circle moving right", (MINI_READ_ME, 260), MINI_CASCADE)
+TEXT_TO_VIDEO = from_prompt("Show-1 text to video", LAMBORGHINI, (READ_ME, 500), cascade())
+FEW = from_prompt("Show-1 text to video, few steps", LAMBORGHINI, (FEW_READ_ME, 380), cascade((25, 25, 15, 25, 20)))
+MINI = from_prompt("Show-1 mini text to video (CPU)", "a red circle moving right", (MINI_READ_ME, 260), MINI_CASCADE)
 SMOOTHER = own_video("Make any video smoother", (SMOOTHER_READ_ME, 480), GREEN, SMOOTHER_VIDEO, "video/smoother")
 LARGER = own_video("Make any video larger", (LARGER_READ_ME, 440), VIOLET, LARGER_VIDEO, "video/larger")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .description import NOTE, Group, Links, Node, Value
+from .description import NOTE, Graph, Group, Links, Node, Value
+from .subgraph import Subgraph, Template
 
 GREY, BLUE, GREEN, AMBER, RED, VIOLET = "#9aa0a6", "#5b8fd0", "#5bb57f", "#c9a557", "#cf7058", "#9a70d0"
 PROMPT_COLOURS = {"color": "#232", "bgcolor": "#353"}
@@ -137,3 +138,12 @@ def upscale_group(name: str, images: tuple[str, str], values: Values | None = No
 
 def final_group(name: str, links: Links, values: Values | None = None) -> Group:
     return Group("5 Final size and detail", VIOLET, (vae(f"{name}/vae"), model(name), refine(name, links, values)))
+
+
+def from_prompt(title: str, text: str, note: tuple[str, int], inside: Subgraph, name: str = "Text to video") -> Template:
+    """A template of a prompt, one node of this name, and a video."""
+    return Template(Graph(title, (
+        (start(text, *note),),
+        (Group("Show-1", BLUE, (inside.node(name, {"prompt": link("Prompt", "STRING")}, PREVIEW),), 380),),
+        (saved(link(name, "video"), "video/show-1"),),
+    )), (inside,))

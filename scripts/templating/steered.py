@@ -14,13 +14,13 @@ from .parts import (
     VIOLET,
     about,
     encode,
+    from_prompt,
     link,
     model,
     muted,
     prompt,
     saved,
     stage,
-    start,
     t5,
     t5_links,
 )
@@ -38,16 +38,6 @@ from .subgraph import Subgraph, Template
 WAN = {"model": "wan2.1_t2v_1.3B_fp16.safetensors", "text": "umt5_xxl_fp8_e4m3fn_scaled.safetensors",
        "vae": "wan_2.1_vae.safetensors"}
 RESULT = 380  # pixels: height of the node that saves
-
-
-def from_prompt(title: str, text: str, note: tuple[str, int], inside: Subgraph) -> Template:
-    """Prompt, one node, video."""
-    name = inside.graph.title.removesuffix(" (Show-1)").capitalize()
-    return Template(Graph(title, (
-        (start(text, *note),),
-        (Group("Show-1", BLUE, (inside.node(name, {"prompt": link("Prompt", "STRING")}, PREVIEW),), 380),),
-        (saved(link(name, "video"), "video/show-1"),),
-    )), (inside,))
 
 
 def from_pictures(title: str, text: str, note: tuple[str, int], inside: Subgraph, pictures: dict[str, str]) -> Template:
@@ -149,11 +139,11 @@ def finish_anywhere() -> Template:
 
 
 STEERED = (
-    from_prompt("Longer video", "a dog runs along the beach", (LONGER_READ_ME, 430), LONGER),
+    from_prompt("Longer video", "a dog runs along the beach", (LONGER_READ_ME, 430), LONGER, "Text to long video"),
     from_pictures("Animate a picture", "a boat sails on a calm lake", (ANIMATE_READ_ME, 560), ANIMATED, {"picture": "Picture"}),
     from_pictures("From this frame to that", "a boat sails on a calm lake", (JOIN_READ_ME, 560), JOINED,
                   {"first": "First", "last": "Last"}),
-    from_prompt("Seamless loop", "waves roll onto a beach", (LOOP_READ_ME, 400), LOOP),
+    from_prompt("Seamless loop", "waves roll onto a beach", (LOOP_READ_ME, 400), LOOP, "Seamless loop"),
     over_time(),
     finish_anywhere(),
 )

@@ -19,6 +19,7 @@ MODELS = {
     "show-1-sr2/text_encoder": "show1-mini/keyframes/text_encoder",
     "show-1-sr2/vae": "show1-mini/sr2/vae",
 }
+USERS_OWN = {"LoadVideo": "file", "LoadImage": "image", "CreateHookLora": "lora_name"}  # files that no template can know
 NAMES = {"guidance": "cfg", "strength": "denoise"}  # what a node calls a setting of recipe.json
 NODES = {  # by title, the stage of recipe.json whose settings a node has
     "Keyframes": "keyframes", "A first take": "keyframes", "Drafts": "keyframes", "Eight small frames": "keyframes",

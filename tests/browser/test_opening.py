@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from frontend import Frontend
 from hosting.hosts import REPO
+from templating.twins import USERS_OWN
 from workflows import workflow
 
 Json = dict[str, Any]
@@ -23,7 +24,6 @@ SEARCHED = {"text to video": "Text to Video (Show-1)", "upscale video": "Upscale
 READABLE = 0.55  # of its full size, below which the words are too small
 OUTPUTS = ("SaveVideo", "PreviewImage")
 BLUEPRINTS = {title for title in SEARCHED.values() if title.endswith("(Show-1)")}
-OWN = {"LoadVideo": "file", "LoadImage": "image", "CreateHookLora": "lora_name"}  # fields that the user is to fill, by node
 OTHER = {"other_model", "other_text_encoder", "other_vae"}  # files of another video model, which the user has or not
 # Not the title: one that equals its type's own is dropped.
 KEPT = ("id", "type", "pos", "size", "order", "mode", "properties")
@@ -52,7 +52,7 @@ def test_it_opens_without_a_complaint(title: str, opened: dict[str, Json]) -> No
     complaints = {name: found[name] for name in ("missing", "dialogs", "toasts", "errors")}
     assert not any(complaints.values()), complaints
     bad = [combo.split("=")[0].split(".")[-1] for combo in found["badCombos"]]
-    assert set(bad) <= {*OWN.values(), *OTHER}, found["badCombos"]
+    assert set(bad) <= {*USERS_OWN.values(), *OTHER}, found["badCombos"]
 
 
 @pytest.mark.parametrize("title", [*TEMPLATES, "browse"])
@@ -91,7 +91,7 @@ def meaning_of(prompt: Json) -> Json:
 
 def without_own(kind: str, inputs: Json) -> Json:
     """The inputs of a node but for what is the user's."""
-    return {name: value for name, value in inputs.items() if name != OWN.get(kind)}
+    return {name: value for name, value in inputs.items() if name != USERS_OWN.get(kind)}
 
 
 @pytest.mark.parametrize("title", TEMPLATES)
@@ -108,7 +108,7 @@ def parts_of(node: Json) -> Json:
     """A node without what the frontend adds in the user's language."""
     slots = {side: [{key: value for key, value in slot.items() if key != "localized_name"} for slot in node[side]]
              for side in ("inputs", "outputs")}
-    values = [] if node["type"] in OWN else node.get("widgets_values") or []
+    values = [] if node["type"] in USERS_OWN else node.get("widgets_values") or []
     return {**{key: node.get(key) for key in KEPT}, **slots, "widgets_values": values}
 
 

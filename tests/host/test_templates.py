@@ -19,6 +19,7 @@ from hosting.server import Server
 from PIL import Image
 from safetensors.torch import save_file
 from templating.steered import WAN
+from templating.twins import USERS_OWN
 from workflows import workflow
 
 from show1_core.stages import STAGES
@@ -83,7 +84,6 @@ SHORT_BLUEPRINT = {
     "Smooth Video x4 (Show-1)": ["*.steps=2", "Frames.length=3", "Resize.width=16", "Resize.height=8"],
     "Upscale Video x4 (Show-1)": ["*.steps=2", "Frames.length=2"],
 }
-USERS_OWN = {("LoadVideo", "file"), ("LoadImage", "image"), ("CreateHookLora", "lora_name")}  # files that no template can know
 SMALL_SCREEN = (1270, 620)  # pixels that 1366x768 leave for the graph
 
 
@@ -131,9 +131,10 @@ def read(title: str) -> Json:
 def prompt_of(graph: Json, object_info: Json, own_video: str, own_lora: str) -> Json:
     """What the server is given: video, picture and LoRA of the test stand for the user's."""
     prompt = workflow.to_api(graph, object_info)
-    own = {("LoadVideo", "file"): own_video, ("LoadImage", "image"): PICTURE, ("CreateHookLora", "lora_name"): own_lora}
+    own = {"LoadVideo": own_video, "LoadImage": PICTURE, "CreateHookLora": own_lora}
     for node in prompt.values():
-        node["inputs"] |= {name: value for (kind, name), value in own.items() if kind == node["class_type"]}
+        if (kind := node["class_type"]) in own:
+            node["inputs"][USERS_OWN[kind]] = own[kind]
     return prompt
 
 
@@ -194,7 +195,7 @@ def test_only_known_nodes_inputs_and_options(title: str, object_info: Json) -> N
         assert set(declared["required"]) <= set(given) <= set(known)
         for name, value in given.items():
             options = options_of(known[name])
-            if options is not None and (node["class_type"], name) not in USERS_OWN:
+            if options is not None and name != USERS_OWN.get(node["class_type"]):
                 assert value in options
 
 
