@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 BENCHMARKS = Path(__file__).resolve().parent
@@ -28,7 +27,7 @@ sys.path[:0] = [str(BENCHMARKS.parent), str(BENCHMARKS)]
 import motion_table  # noqa: E402
 import motion_world as world  # noqa: E402
 
-from mini.t5 import TextEncoder, Tokenizer, text_recipe  # noqa: E402
+from mini.evaluate import Mini, to_bytes  # noqa: E402
 from show1_core import cascade, load_unet  # noqa: E402
 from show1_core.sampling import NetworkDenoiser, StageSampler  # noqa: E402
 from show1_core.schedule import signal_variance  # noqa: E402
@@ -75,12 +74,9 @@ class Bench:
     prompts: list[tuple[str, str]]
 
     def __post_init__(self) -> None:
-        folder = world.FOLDER / KEYFRAMES.name
-        self.unet = load_unet(folder)
+        self.unet = load_unet(world.FOLDER / KEYFRAMES.name)
         self.network = motion.of_library(self.unet, signal_variance(KEYFRAMES.schedule))
-        self.encoder = TextEncoder(text_recipe(folder / "text_encoder"), Tokenizer(self.tokenizer))
-        weights = load_file(folder / "text_encoder" / "model.safetensors")
-        self.encoder.t5.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
+        self.encoder = Mini(world.FOLDER, self.tokenizer).text
         self.ask(self.prompts)
 
     def ask(self, prompts: list[tuple[str, str]]) -> None:
@@ -100,7 +96,7 @@ class Bench:
         run = StageSampler(self.unet, KEYFRAMES.schedule, states[1:], states[:1], SAMPLING_STEPS, world.GUIDANCE)
         with adapters.attached(self.unet, made) if made else contextlib.nullcontext():
             clips = run(noise, cascade.Condition(), None, cascade.seeded(0))
-        return [(cascade.to_images(clip[None]).clamp(0, 1) * 255).to(torch.uint8).numpy() for clip in clips]
+        return [to_bytes(cascade.to_images(clip[None])) for clip in clips]
 
     @torch.no_grad()
     def inverted(self, clip: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from .schedule import (
     ddpm_scheduler,
     dynamic_threshold,
     ends_first_order,
+    nearest_timestep,
     published_sigmas,
     published_timesteps,
     sigma_table,
@@ -109,7 +110,7 @@ class NetworkDenoiser:
         self.table = sigma_table(self.schedule)
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
-        prediction = self.predict(x * signal_scale(sigma), int((self.table - sigma).abs().argmin()))
+        prediction = self.predict(x * signal_scale(sigma), nearest_timestep(self.table, sigma))
         channels = x.shape[1]
         *without, along = prediction.float().chunk(self.text.rows // len(x))
         noise, self.variance = along[:, :channels], along[:, channels:]

@@ -102,6 +102,11 @@ def published_sigmas(schedule: Schedule, steps: int, denoise: float = 1.0) -> Te
     return torch.cat([table[published_timesteps(schedule, steps, denoise)], end])
 
 
+def nearest_timestep(table: Tensor, sigma: float) -> int:
+    """The timestep whose sigma in the table of all is nearest."""
+    return int((table - sigma).abs().argmin())
+
+
 def signal_scale(sigma: float) -> float:
     """sqrt(abar) at `sigma`: takes x from sigma space to the official scale, where signal and noise have unit power."""
     return (1 + sigma**2) ** -0.5

@@ -22,7 +22,7 @@ from ..memory import is_out_of_memory, torch_memory
 from ..models.blocks import Block
 from ..models.unet import UNet
 from ..sampling import dpm_solver
-from ..schedule import Schedule, published_sigmas, sigma_table, signal_scale
+from ..schedule import Schedule, nearest_timestep, published_sigmas, sigma_table, signal_scale
 from . import objectives
 from .adapters import QKV, Adapters, attached
 
@@ -213,7 +213,7 @@ def drawn(network: Network, adapters: Adapters, example: Example, schedule: Sche
     noise = torch.randn(example.clip.shape, generator=torch.Generator().manual_seed(seed))
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
-        timestep = (table - sigma).abs().argmin()[None]
+        timestep = torch.tensor([nearest_timestep(table, sigma)])
         return x - sigma * network.predict(x * signal_scale(sigma), timestep, example).to(x)
 
     with attached(network.unet, adapters):
