@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Conv2d, Conv3d, GroupNorm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -65,13 +66,13 @@ def inputs_of(where: Where) -> Iterator[tuple[str, tuple[Any, ...]]]:
     channels, side = where.channels, where.side
     image, clip = where.features(16, channels, side, side), where.features(2, channels, 8, side, side)
     bias, affine = where.features(1, channels, 1)[0, :, 0], where.features(16, 2 * channels, 1)[..., 0].contiguous()
-    norm = where.layer(nn.GroupNorm(32, channels))
-    over_time = where.layer(nn.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0)))
+    norm = where.layer(GroupNorm(32, channels))
+    over_time = where.layer(Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0)))
     yield "group_norm", (image, norm, "gelu", affine, bias)
     yield "group_norm", (clip, norm, "silu", None, bias)
     yield "convolution", (clip, over_time, None, False)
-    yield "convolution", (image, where.layer(nn.Conv2d(channels, 2 * channels, 1)), None, False)
-    yield "convolution", (image, where.layer(nn.Conv2d(channels, channels, 3, padding=1)), None, True)
+    yield "convolution", (image, where.layer(Conv2d(channels, 2 * channels, 1)), None, False)
+    yield "convolution", (image, where.layer(Conv2d(channels, channels, 3, padding=1)), None, True)
     yield "residual_sum", (image, image * 0.5, bias, 1.4)
     yield "gated", (where.features(1, 8 * channels, side * side).movedim(1, -1).contiguous(),)
     tokens = clip.movedim(1, -1).flatten(2, 3).contiguous()

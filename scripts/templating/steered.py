@@ -43,7 +43,7 @@ RESULT = 380  # pixels: height of the node that saves
 def from_pictures(title: str, text: str, note: tuple[str, int], inside: Subgraph, pictures: dict[str, str]) -> Template:
     """Pictures by the input that they are for, a prompt, one node, video."""
     name = inside.graph.title.removesuffix(" (Show-1)").capitalize()
-    loaded = tuple(Node(picture, "LoadImage", values={"image": "example.png"}, height=200) for picture in pictures.values())
+    loaded = tuple(Node(picture, "LoadImage", values={"image": ""}, height=200) for picture in pictures.values())
     links = {**{given: link(picture, "IMAGE") for given, picture in pictures.items()}, "prompt": link("Prompt", "STRING")}
     return Template(Graph(title, (
         (about(*note),),

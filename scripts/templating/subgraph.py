@@ -65,9 +65,11 @@ def to_ui(graph: Graph, subgraphs: tuple[Subgraph, ...], object_info: Json, pack
     """The workflow in the format of Save, with the subgraphs that its nodes stand for."""
     if not subgraphs:
         return graphs.to_ui(graph, object_info, packs)
-    known = object_info | {subgraph.id: info_of(subgraph, object_info) for subgraph in subgraphs}
-    definitions = [definition(subgraph, object_info, packs) for subgraph in subgraphs]
-    last = max(node["id"] for subgraph in definitions for node in subgraph["nodes"])
+    known, definitions, last = dict(object_info), [], FIRST_ID - 1
+    for subgraph in subgraphs:  # each is numbered on from the one before: newer frontends give numbers that come twice anew
+        known[subgraph.id] = info_of(subgraph, object_info, last + 1)
+        definitions.append(definition(subgraph, object_info, packs, last + 1))
+        last = definitions[-1]["state"]["lastNodeId"]
     return {**graphs.to_ui(graph, known, packs), "last_node_id": last, "definitions": {"subgraphs": definitions}}
 
 
@@ -80,11 +82,11 @@ def blueprint(subgraph: Subgraph, object_info: Json, packs: Mapping[str, Pack]) 
     return {**workflow, "groups": [], "extra": extra}
 
 
-def info_of(subgraph: Subgraph, object_info: Json) -> Json:
-    """The node outside, described as the server describes a node type."""
+def info_of(subgraph: Subgraph, object_info: Json, first: int) -> Json:
+    """The node outside, described as the server describes a node type; `first` is the number of the first node inside."""
     required = {name: _spec(subgraph, name, object_info) for name in subgraph.inputs}
     outputs = {name: _type_of(subgraph, source, object_info) for name, source in subgraph.outputs.items()}
-    stages = [node_id for node_id, node in enumerate(subgraph.graph.nodes(), FIRST_ID) if node.room]
+    stages = [node_id for node_id, node in enumerate(subgraph.graph.nodes(), first) if node.room]
     previews = [{"name": f"{PREVIEW} {node_id}", "sourceNodeId": str(node_id), "sourcePreviewName": PREVIEW}
                 for node_id in dict.fromkeys((*stages[:1], *stages[-1:]))]
     return {"input": {"required": required}, "output": [*outputs.values()], "output_name": [*outputs], "is_subgraph": True,
@@ -108,13 +110,13 @@ def _node(subgraph: Subgraph, title: str) -> Node:
     return next(node for node in subgraph.graph.nodes() if node.title == title)
 
 
-def definition(subgraph: Subgraph, object_info: Json, packs: Mapping[str, Pack]) -> Json:
-    """The graph inside, as Save writes it."""
-    info = info_of(subgraph, object_info)
+def definition(subgraph: Subgraph, object_info: Json, packs: Mapping[str, Pack], first: int) -> Json:
+    """The graph inside, as Save writes it, its nodes numbered from `first`."""
+    info = info_of(subgraph, object_info, first)
     shape = graphs.shape_of(subgraph.node(subgraph.graph.title), {subgraph.id: info})
     assert shape.inputs() == list(subgraph.inputs), "sockets come before fields"
     kinds = {name: kind for name, kind, _ in shape.sockets} | {widget.name: widget.type for widget in shape.widgets}
-    boundary = Boundary(tuple(kinds.items()), subgraph.outputs, FIRST_ID)
+    boundary = Boundary(tuple(kinds.items()), subgraph.outputs, first)
     nodes, links, groups = graphs.drawn(subgraph.inside, object_info, packs, boundary)
     right = max(group["bounding"][0] + group["bounding"][2] for group in groups)
     left_side = [-SIDE - AWAY, 0, SIDE, SLOT * len(kinds) + SLOT]
