@@ -95,3 +95,10 @@ def test_room_for_a_long_clip_is_bounded(load) -> None:
     assert pairs[0] < pairs[1] == pairs[2] == pairs[3]
     frames = [model.memory_required([2 * count, 4, 40, 72]) for count in (29, 253)]
     assert frames[0] < frames[1], "a batch of latents is one clip, which is not done in groups"
+
+
+def test_an_end_without_a_picture_is_refused_where_a_picture_is_needed(pack, given, load) -> None:
+    _, large_first, large_last = given(5, 16, 8, pictures(1), None).args
+    assert large_first is not None and large_last is None
+    with pytest.raises(ValueError, match="images is nothing: the node it comes from gave no picture"):
+        pack("nodes.checks").frames(large_last, "images")
