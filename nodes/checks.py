@@ -63,8 +63,8 @@ def text(conditioning: Any, name: str, identity: Identity) -> None:
 def frames(images: Tensor | None, name: str, minimum: int = 1, multiple: int = 1) -> Tensor:
     """IMAGE (F, H, W, 3), finite, alpha dropped. Raises ValueError for what the stage cannot take."""
     if images is None:
-        raise ValueError(f"{name} is nothing: the node it comes from gave no picture, as Show-1 Given Frames gives none for an end "
-                         "that has none; link it to frames.")
+        raise ValueError(f"{name} is nothing: the node it comes from gave no picture, as Show-1 Given Frames gives none for an "
+                         "end that has none; link it to frames.")
     if images.ndim != 4 or images.shape[-1] not in (3, 4):
         raise ValueError(f"{name} has shape {tuple(images.shape)}; expected frames of height, width and 3 colours.")
     count, height, width, _ = images.shape
