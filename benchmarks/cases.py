@@ -68,7 +68,7 @@ def quarter_config(stage: Stage) -> dict[str, Any]:
 
 
 SIZES = {size.name: size for size in (
-    Size("mini", mini_config, (16, 24), (64, 96), (16, 24)),
+    Size("mini", mini_config, (20, 32), (80, 128), (20, 32)),
     Size("quarter", quarter_config, (40, 64), (160, 256), (40, 72)),
     Size("published", published_config, (40, 64), (160, 256), (40, 72)))}
 

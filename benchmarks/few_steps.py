@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
     found: dict[str, Clips] = {}
     seconds: dict[str, float] = {}
     with serving(output) as server:
-        prompts = prompts_of(chosen.prompts, held_out=False)
+        prompts = prompts_of(chosen.prompts)
         for way, orders in ways(prompts).items():
             began = time.monotonic()
             found[way] = asyncio.run(run_all(server.url, orders, output))

@@ -1,6 +1,6 @@
 """Runs prompts through the whole mini cascade in a real ComfyUI and judges the videos.
 
-    python benchmarks/judge_cascade.py [--prompts 64] [--held-out] [--least-right 6] [--most-memory 2000]
+    python benchmarks/judge_cascade.py [--prompts 64] [--held-out] [--two] [--least-right 6] [--most-memory 2000]
                                        [--output DIR]
 
 One ComfyUI serves all prompts, with the settings of the shipped workflow. Prints a line a video, then the judge's
@@ -65,12 +65,12 @@ def saved_frames(files: list[Path]) -> np.ndarray:
     return np.stack([np.asarray(Image.open(file).convert("RGB")) for file in sorted(files)])
 
 
-def prompts_of(count: int, held_out: bool) -> list[str]:
-    """Prompts spread over all kinds of clips, or over those that training never saw."""
+def prompts_of(count: int, held_out: bool = False, two: bool = False) -> list[str]:
+    """Prompts spread over all kinds of clips, or over those that training never saw; of one solid or of two."""
     sys.path.insert(0, str(REPO))
-    from mini.shapes import judged_prompts
+    from mini.grammar import judged_prompts
 
-    return judged_prompts(count, held_out)
+    return judged_prompts(count, held_out, two=two)
 
 
 def save_on_the_way(api: dict[str, Any], number: int) -> None:
@@ -121,17 +121,17 @@ def serving(output: Path) -> Iterator[Any]:
 
 
 def report(clips: Clips, prompts: list[str], output: Path) -> int:
-    """Print and write the figures of every stage; returns how many videos are right in both colour and direction."""
+    """Print and write the figures of every stage; returns how many videos show all that their prompts say."""
     found: dict[str, Any] = {}
     for stage, frames in clips.items():
         verdicts = [judge.judge(clip) for clip in frames]
         score, control = judge.score(verdicts, prompts), judge.score(verdicts, judge.shuffled(prompts))
         print(f"{stage}: {score}; prompts shuffled: {control}")
-        rows = [{"prompt": prompt, **asdict(verdict)} for prompt, verdict in zip(prompts, verdicts, strict=True)]
+        rows = [{"prompt": prompt, **judge.parts_of(verdict)} for prompt, verdict in zip(prompts, verdicts, strict=True)]
         found[stage] = {"score": asdict(score), "shuffled": asdict(control), "clips": rows}
     (output / "judge.json").write_text(json.dumps(found, indent=2) + "\n")
     contact_sheet(clips[VIDEO], prompts, found[VIDEO]["clips"]).save(output / "sheet.png")
-    return round(found[VIDEO]["score"]["both"] * len(prompts))
+    return round(found[VIDEO]["score"]["every"] * len(prompts))
 
 
 def main(arguments: list[str]) -> int:
@@ -139,6 +139,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--held-out", action="store_true", help="combinations that training never saw")
+    parser.add_argument("--two", action="store_true", help="prompts of two solids")
     parser.add_argument("--least-right", type=int, default=0, help="fail when fewer videos are right")
     parser.add_argument("--most-memory", type=int, help="fail when the ComfyUI's resident memory was more, in MB")
     parser.add_argument("--workflow", type=Path, default=WORKFLOW)
@@ -148,7 +149,7 @@ def main(arguments: list[str]) -> int:
     with serving(output) as server:
         from measure import resident
 
-        prompts = prompts_of(chosen.prompts, chosen.held_out)
+        prompts = prompts_of(chosen.prompts, chosen.held_out, chosen.two)
         clips = asyncio.run(run_all(server.url, Orders(prompts, chosen.workflow), output))
         megabytes = None if chosen.most_memory is None else resident("VmHWM", server.pid) // 2**20
     good = report(clips, prompts, output) >= chosen.least_right

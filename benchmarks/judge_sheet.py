@@ -9,13 +9,13 @@ import numpy as np
 
 FRAMES = 6
 COLUMNS = 4  # videos side by side
-FRAME = (72, 48)  # pixels
+FRAME = (72, 45)  # pixels
 LABEL, GAP = 14, 8
 RIGHT, WRONG = "#d8d8d8", "#ff7a6e"
 
 
 def contact_sheet(videos: list[np.ndarray], prompts: list[str], seen: list[dict[str, str]]) -> Any:
-    """videos (F, H, W, 3) uint8 each; `seen` has the judge's colour, direction and shape of each."""
+    """videos (F, H, W, 3) uint8 each; `seen` has the judge's parts of each."""
     from PIL import Image, ImageDraw
 
     width, height = FRAMES * FRAME[0] + GAP, FRAME[1] + LABEL + GAP
@@ -32,8 +32,7 @@ def contact_sheet(videos: list[np.ndarray], prompts: list[str], seen: list[dict[
 
 
 def caption(prompt: str, verdict: dict[str, str]) -> tuple[str, bool]:
-    """The prompt, with what was seen instead if colour or direction are wrong; and whether both are right."""
-    claim = judge.claim_of(prompt)
-    if (verdict["colour"], verdict["direction"]) == (claim.colour, claim.direction):
-        return prompt, True
-    return f"{prompt}: seen as {verdict['colour']}, {verdict['direction']}", False
+    """The prompt, with what was seen instead where that is something else; and whether all is right."""
+    asked = judge.parts_of(judge.claim_of(prompt))
+    other = [verdict[part] or "alone" for part in asked if verdict[part] != asked[part]]
+    return (f"{prompt}: seen as {', '.join(other)}", False) if other else (prompt, True)

@@ -49,13 +49,13 @@ class Way:
     motions: tuple[str, ...] = ("zigzag",)
     seeds: int | None = 1  # None: as many as asked for
     priors: tuple[float, ...] = (0.5,)
-    background: str = world.DEFAULT_BACKGROUND
+    place: str = world.DEFAULT_PLACE
 
 
 WAYS = (
     Way("no training", None, tuple(world.MOTIONS), priors=(0.0, 0.5)),
     Way("frame error, temporal layers", PLAN, tuple(world.MOTIONS), None),
-    Way("frame error, temporal layers, on white", PLAN, background="white"),
+    Way("frame error, temporal layers, by day", PLAN, place="day"),
     Way("frame error, temporal layers, fresh noise", PLAN, priors=(0.0,)),
     Way("frame error, q k v", replace(PLAN, train=adapters.QKV)),
     Way("frame cosine (VMC), q k v", replace(PLAN, train=adapters.QKV, loss=motion.FRAME_COSINE)),
@@ -151,7 +151,7 @@ def main() -> int:
     known = {(row["way"], row["motion"], row["seed"], row["prompts"]) for row in results}
     bench = Bench(chosen.tokenizer, [])
     for way in (way for way in WAYS if way.name in chosen.only):
-        bench.ask(world.prompts(chosen.prompts, way.background))
+        bench.ask(world.prompts(chosen.prompts, way.place))
         for seed in range(way.seeds or chosen.seeds):
             for name in way.motions:
                 if (way.name, name, seed, chosen.prompts) in known:

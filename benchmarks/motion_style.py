@@ -49,7 +49,7 @@ def lines(bench: Bench, ways: list[str], clip: torch.Tensor, saved: Path | None)
         styles = [world.style_of(video) for video in videos]
         score = judge.score([judge.judge(video) for video in videos], [prompt for prompt, _ in bench.prompts])
         yield (f"| {name} | {np.mean(styles):.2f} ± {np.std(styles, ddof=1) / len(styles) ** 0.5:.2f} | {score.colour:.0%} | "
-               f"{score.direction:.0%} | {score.both:.0%} | {seconds:.0f} s |")
+               f"{score.solid:.0%} | {score.motion:.0%} | {seconds:.0f} s |")
 
 
 def main() -> int:
@@ -61,9 +61,9 @@ def main() -> int:
     parser.add_argument("--save", type=Path, help="folder for the videos")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    prompts = [(prompt, judge.claim_of(prompt).colour) for prompt in world.styled_prompts(chosen.prompts)]
+    prompts = [(prompt, judge.claim_of(prompt).first.colour) for prompt in world.styled_prompts(chosen.prompts)]
     moving = world.with_style(world.clip(np.stack([-0.05 + 0.5 * world.TIMES, 0 * world.TIMES], axis=1), *world.SUBJECT))
-    print("| way | style | colour | direction | both | training |\n|---|---|---|---|---|---|", flush=True)
+    print("| way | style | colour | solid | motion | training |\n|---|---|---|---|---|---|", flush=True)
     for line in lines(Bench(chosen.tokenizer, prompts), chosen.only, cascade.to_clip(torch.from_numpy(moving)), chosen.save):
         print(line, flush=True)
     return 0

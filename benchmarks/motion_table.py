@@ -18,7 +18,7 @@ HEAD = """# A motion from one clip, learnt by the mini
 
 Made by `python benchmarks/motion.py`, which goes on where it was stopped. {machine}
 
-One rendered clip of a green square on a path that the mini's words do not know is learnt; then other colours and solids are
+One rendered clip of a green cube on a path that the mini's words do not know is learnt; then other colours and solids are
 drawn with the same words but for those. A video counts when the path of its centre correlates with the reference's by
 {correlation} or more, with at least {amplitude} of its amplitude, on the worse of both axes. `prior`: how much of the start is
 the clip's own noise. Errors are the standard deviation over trainings (several seeds or motions); where there is one training,

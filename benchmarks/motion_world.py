@@ -10,22 +10,24 @@ from collections.abc import Callable, Mapping
 from itertools import product
 from pathlib import Path
 
-import judge
 import numpy as np
+from judge_frames import LEAST_CONTRAST, backdrop, contrast_of, judge
 
-from mini import shapes
+from mini.grammar import COLOURS, DEFAULT_PLACE, PLACES, SOLIDS, Kind, kinds
+from mini.render import render
+from mini.world import PLACES as LOOKS
+from mini.world import RGB, Scene, Solid
 
 REPO = Path(__file__).resolve().parents[1]
 FOLDER = REPO / "models" / "show1-mini"
 RECIPE = json.loads((FOLDER / "recipe.json").read_text(encoding="utf-8"))["keyframes"]
 FRAMES, SIZE = int(RECIPE["frames"]), (int(RECIPE["height"]), int(RECIPE["width"]))  # height, width
 GUIDANCE = float(RECIPE["guidance"])
-SUBJECT = ("green", "square")  # of the reference clip: colour, solid
+SUBJECT = ("green", "cube")  # of the reference clip: colour, solid
 RADIUS = 0.19  # frame heights
 TIMES = np.linspace(0.0, 1.0, FRAMES)
 DUSK = (0.45, 0.22, 0.06)  # what the style of the style clip adds where it is dark
-DEFAULT_BACKGROUND = shapes.DEFAULT_BACKGROUND
-STYLE_PROMPT = "a green square moving right"
+STYLE_PROMPT = "a green cube moving right"
 
 Path2 = np.ndarray  # (F, 2): x and y of the centre in frame heights, the origin in the middle, y down
 
@@ -48,33 +50,34 @@ def loop(t: np.ndarray) -> Path2:
 MOTIONS: Mapping[str, Callable[[np.ndarray], Path2]] = {"zigzag": zigzag, "diagonal": diagonal, "loop": loop}
 
 
-def clip(path: Path2, colour: str, solid: str, background: str = shapes.DEFAULT_BACKGROUND) -> np.ndarray:
-    """Frames (F, H, W, 3) in 0..1 of one solid on a path."""
-    kind = shapes.Kind(colour, solid, shapes.MOTIONS[0], background)
-    poses = [(float(x), float(y), RADIUS) for x, y in path]
-    scenes = [shapes.Scene(kind, pose, pose, shapes.COLOURS[colour]) for pose in poses]
-    return np.concatenate([shapes.render([scene], np.zeros(1), SIZE)[:, 0] for scene in scenes])
+def clip(path: Path2, colour: str, solid: str, place: str = DEFAULT_PLACE) -> np.ndarray:
+    """Frames (F, H, W, 3) in 0..1 of one solid on a path; its shadow lies below the lowest of it."""
+    kind = Kind(colour, solid, "moving right", place)
+    floor = float(path[:, 1].max()) + RADIUS
+    poses = [(float(x), float(y), RADIUS, floor) for x, y in path]
+    scenes = [Scene(kind, (Solid(solid, RGB[colour], pose, pose),)) for pose in poses]
+    return np.concatenate([render([scene], np.zeros(1), SIZE)[:, 0] for scene in scenes])
 
 
-def words(colour: str, solid: str, background: str = shapes.DEFAULT_BACKGROUND) -> str:
+def words(colour: str, solid: str, place: str = DEFAULT_PLACE) -> str:
     """A prompt that says nothing of motion."""
-    place = "" if background == shapes.DEFAULT_BACKGROUND else f" on a {background} background"
-    return f"a {colour} {solid}{place}"
+    return f"a {colour} {solid}" + ("" if place == DEFAULT_PLACE else f" {PLACES[place][0]}")
 
 
-def prompts(count: int, background: str = shapes.DEFAULT_BACKGROUND) -> list[tuple[str, str]]:
+def prompts(count: int, place: str = DEFAULT_PLACE) -> list[tuple[str, str]]:
     """(prompt, colour) of subjects of another colour and another solid than the reference's, again and again up to `count`."""
-    others = [(colour, solid) for colour, solid in product(shapes.COLOURS, shapes.SHAPES)
+    others = [(colour, solid) for colour, solid in product(COLOURS, SOLIDS)
               if colour != SUBJECT[0] and solid != SUBJECT[1]]
     order = np.random.default_rng(5).permutation(len(others))
     chosen = [others[order[index % len(others)]] for index in range(count)]
-    return [(words(*subject, background), subject[0]) for subject in chosen]
+    return [(words(*subject, place), subject[0]) for subject in chosen]
 
 
 def path_of(frames: np.ndarray) -> Path2:
     """The centre of what stands out, frame by frame; frames (F, H, W, 3) uint8. NaN where nothing does."""
-    contrast = judge.foreground(frames.astype(np.float32) / 255)
-    weight = np.where(contrast > max(judge.LEAST_CONTRAST, 0.5 * float(np.quantile(contrast, 0.99))), contrast, 0)
+    scaled = frames.astype(np.float32) / 255
+    contrast = contrast_of(scaled, backdrop(scaled))
+    weight = np.where(contrast > max(LEAST_CONTRAST, 0.3 * float(np.quantile(contrast, 0.99))), contrast, 0)
     total = weight.sum(axis=(1, 2))
     y, x = np.indices(weight.shape[1:])
     height, width = SIZE
@@ -99,7 +102,7 @@ def compared(frames: np.ndarray, reference: Path2) -> tuple[float, float]:
 
 def colour_of(frames: np.ndarray) -> str:
     """The colour that the judge sees."""
-    return judge.judge(frames).colour
+    return judge(frames).first.colour
 
 
 def with_style(frames: np.ndarray) -> np.ndarray:
@@ -111,13 +114,13 @@ def with_style(frames: np.ndarray) -> np.ndarray:
 def style_of(frames: np.ndarray) -> float:
     """How much of the style frames (F, H, W, 3) uint8 have: 0 for a black ground, 1 for that of `with_style`."""
     edge = np.concatenate([frames[:, 0], frames[:, -1]], axis=1).reshape(-1, 3) / 255
-    plain = np.full(3, shapes.BACKGROUNDS[shapes.DEFAULT_BACKGROUND])
+    plain = np.array(LOOKS[DEFAULT_PLACE].top)
     full = with_style(plain[None, None, None].astype(np.float32))[0, 0, 0] - plain
     return float((np.median(edge, axis=0) - plain) @ full / (full @ full))
 
 
 def styled_prompts(count: int) -> list[str]:
     """Prompts of every motion, of other colours and solids than the reference's, on the ground that goes without saying."""
-    others = [kind.caption for kind in (*shapes.kinds(False), *shapes.kinds(True))
-              if kind.background == shapes.DEFAULT_BACKGROUND and kind.colour != SUBJECT[0] and kind.shape != SUBJECT[1]]
+    others = [kind.caption for kind in (*kinds(False), *kinds(True))
+              if kind.place == DEFAULT_PLACE and kind.colour != SUBJECT[0] and kind.solid != SUBJECT[1]]
     return [others[index] for index in np.random.default_rng(6).permutation(len(others))[:count]]

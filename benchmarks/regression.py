@@ -14,12 +14,12 @@ import argparse
 import hashlib
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from judge import claim_of
+from judge import claim_of, parts_of
 
 REPO = Path(__file__).resolve().parents[1]
 MINI = REPO / "models" / "show1-mini"
@@ -40,11 +40,11 @@ class Change:
 
 
 def shares_of(judged: dict[str, Any]) -> dict[str, float]:
-    """By prompt, the share in 0..1 of colours, motions and shapes that are seen as promised, over all stages of judge.json."""
+    """By prompt, the share in 0..1 of what it promises that is seen, over all stages of judge.json."""
     right: dict[str, list[bool]] = {}
     for stage in judged.values():
         for clip in stage["clips"]:
-            promised = asdict(claim_of(clip["prompt"]))
+            promised = parts_of(claim_of(clip["prompt"]))
             right.setdefault(clip["prompt"], []).extend(clip[name] == promised[name] for name in promised)
     return {prompt: float(np.mean(found)) for prompt, found in right.items()}
 

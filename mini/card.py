@@ -39,10 +39,10 @@ SECOND = """A second solid may stand `above`, `below`, `left of` or `right of` t
 cube at sunset". A place that is not named is black."""
 
 SAMPLED = """A guidance of 1 is none, and half the work: only the keyframes need it, the others are told nearly everything by
-their condition."""
+their condition. The enlargements redraw the enlarged frames in part; from noise alone (`denoise` 1) dark scenes come out grey."""
 
 JUDGED = """A judge without any network names the place, and the colour, form and motion of the solid
-(`benchmarks/judge_world.py`)."""
+(`benchmarks/judge.py`)."""
 
 COMMANDS = """    python -m mini.train --stage images --tokenizer DIR
     python -m mini.train --stage keyframes --tokenizer DIR

@@ -37,12 +37,12 @@ STAGES = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
 
 
 def judge_module() -> ModuleType:
-    """benchmarks/judge_world.py, which is no part of the package."""
+    """benchmarks/judge.py, which is no part of the package."""
     folder = Path(__file__).resolve().parents[1] / "benchmarks"
-    if not (folder / "judge_world.py").exists():
-        raise FileNotFoundError(f"{folder} has no judge_world.py: the judge comes with the repository, not with the package")
+    if not (folder / "judge.py").exists():
+        raise FileNotFoundError(f"{folder} has no judge.py: the judge comes with the repository, not with the package")
     sys.path.insert(0, str(folder))
-    return importlib.import_module("judge_world")
+    return importlib.import_module("judge")
 
 
 class Mini:
@@ -86,12 +86,15 @@ class Mini:
 
     def first_frame(self, clip: Tensor, prompt: str, seed: int) -> Tensor:
         """The first frame four times as large."""
-        level = SETTINGS["first-frame"].noise_level
-        return cascade.first_frame(self.run(FIRST_FRAME, [prompt]), clip[:, :, :1], FIRST_FRAME.schedule, level, seed)
+        setting = SETTINGS["first-frame"]
+        return cascade.first_frame(self.run(FIRST_FRAME, [prompt]), clip[:, :, :1], FIRST_FRAME.schedule, setting.noise_level,
+                                   seed, redraw=setting.denoise < 1)
 
     def pixel_sr(self, clip: Tensor, first: Tensor | None, prompt: str, seed: int) -> Tensor:
         """All frames four times as large."""
-        return cascade.upscale(self.run(PIXEL_SR, [prompt]), clip, first, PIXEL_SR.schedule, SETTINGS["sr1"].noise_level, seed)
+        setting = SETTINGS["sr1"]
+        return cascade.upscale(self.run(PIXEL_SR, [prompt]), clip, first, PIXEL_SR.schedule, setting.noise_level, seed,
+                               redraw=setting.denoise < 1)
 
     def latent_sr(self, clip: Tensor, prompt: str, seed: int) -> Tensor:
         """Frames (F, H, W, 3) in 0..1 at the final size."""

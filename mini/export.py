@@ -2,8 +2,8 @@
 
     python -m mini.export models/show1-mini --tokenizer DIR
 
-Weights are the averaged ones, in half precision; `training.json` and the card are written with them. A stage that has not
-been trained yet is left out.
+Weights are the averaged ones, in half precision; `training.json`, `recipe.json` and the card are written with them. A stage
+that has not been trained yet is left out.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from .recipes import (
     unet_config,
     vae_config,
 )
+from .settings import recipe
 from .t5 import config_of
 from .tasks import build_unet
 from .train import WEIGHTS, Workshop, load, part
@@ -141,6 +143,7 @@ def main() -> None:
         export_vae(shop, arguments.target)
     told = arguments.target / "training.json"  # stages that were exported before stay
     write_json(told, (json.loads(told.read_text(encoding="utf-8")) if told.is_file() else {}) | summary(shop))
+    write_json(arguments.target / "recipe.json", asdict(recipe()))
     (arguments.target / "README.md").write_text(card(arguments.target), encoding="utf-8")
     size = sum(path.stat().st_size for path in arguments.target.rglob("*.safetensors"))
     print(f"{', '.join(sorted(done))}: {size / 1e6:.2f} MB of weights in {arguments.target}")

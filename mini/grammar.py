@@ -13,7 +13,7 @@ COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
 DEFAULT_PLACE = "black"
 
 # Every meaning with the ways to say it; the first is the one that prompts are judged by. `circle`, `square` and
-# `triangle` are the words of the first edition of the mini, whose world was flat.
+# `triangle` are the words of an earlier mini, whose world was flat.
 SOLIDS: dict[str, tuple[str, ...]] = {
     "ball": ("ball", "circle", "sphere"),
     "cube": ("cube", "square", "box"),

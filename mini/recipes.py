@@ -127,9 +127,9 @@ PLANS: dict[str, Plan] = {
     "images": Plan(steps=2400, batch=48, learning_rate=2.5e-3, decay=0.5),
     "keyframes": Plan(steps=1500, batch=8, learning_rate=8e-4, decay=0.6),
     "interpolation": Plan(steps=750, batch=8, learning_rate=1.5e-3, decay=0.5),
-    "first-frame": Plan(steps=640, batch=12, learning_rate=1.5e-3, decay=0.5),
-    "sr1": Plan(steps=1200, batch=2, learning_rate=1e-3, decay=0.5),
-    "vae": Plan(steps=1000, batch=8, learning_rate=2e-3, decay=0.5, shards=1),
-    "sr2": Plan(steps=2500, batch=8, learning_rate=1.5e-3, decay=0.5),
+    "first-frame": Plan(steps=2000, batch=12, learning_rate=1.5e-3, decay=0.5),
+    "sr1": Plan(steps=2200, batch=2, learning_rate=1e-3, decay=0.5),
+    "vae": Plan(steps=4000, batch=8, learning_rate=2e-3, decay=0.5, shards=1),
+    "sr2": Plan(steps=4000, batch=8, learning_rate=1.5e-3, decay=0.5),
     "sr2-full": Plan(steps=2500, batch=8, learning_rate=1.5e-3, decay=0.5),
 }

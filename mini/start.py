@@ -29,8 +29,11 @@ def quiet_time(unet: UNet) -> None:
 
 
 @torch.no_grad()
-def pass_noise_on(unet: UNet, channels: int, anchor: float = 4.0) -> None:
+def pass_noise_on(unet: UNet, channels: int, anchor: float = 4.0, condition: int | None = None) -> None:
     """Lay a straight path from the clip's `channels` to the noise guess, through the outermost skip connection.
+
+    Where a condition that is nearly the picture begins at input channel `condition`, it is taken away on the way; with a small
+    `anchor` the norm then brings what is left, which is mostly noise, to the size of noise.
 
     gelu(y) - gelu(-y) = y, and so for SiLU: a feature and its negative carry a value exactly through the last
     activation. The norm before it divides by the deviation of a group, which for noise fluctuates by some percent
@@ -50,6 +53,8 @@ def pass_noise_on(unet: UNet, channels: int, anchor: float = 4.0) -> None:
             carrier, pin, feature = 4 * channel + half, 4 * channel + 2 + half, 2 * channel + half
             unet.conv_in.weight[feature].zero_()
             unet.conv_in.weight[feature, channel, 1, 1] = sign
+            if condition is not None:
+                unet.conv_in.weight[feature, condition + channel, 1, 1] = -sign
             unet.conv_in.bias[feature] = 0.0
             for row in (carrier, pin):
                 last.conv_shortcut.weight[row].zero_()

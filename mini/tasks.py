@@ -12,7 +12,7 @@ from show1_core import cascade
 from show1_core.models.config import UNetConfig
 from show1_core.models.unet import UNet
 from show1_core.schedule import signal_variance
-from show1_core.stages import LATENT_SR
+from show1_core.stages import FIRST_FRAME, LATENT_SR, PIXEL_SR
 from show1_core.tuning import objectives as goal
 
 from . import operations
@@ -26,7 +26,7 @@ from .world import FRAMES, KEYFRAMES, Scene, draw, frame_times, keyframe_times
 PAIRS = 0.25  # of the clips show two solids
 TEXT_DROPPED = 0.1  # of the samples learn without text, for classifier-free guidance
 FIRST_DROPPED = 0.3  # of the super-resolution samples learn without a clean first frame
-NOISE_LEVELS = 500  # conditions of super-resolution are noised to a random level below
+NOISE_LEVELS = 100  # conditions of super-resolution are noised to a random level below
 VARIANCE_WEIGHT = 0.01
 WEIGHT_FLOOR = 0.0005
 BLEND_FLOOR = 0.01  # of the interpolation: it has to learn early in a run to trust the keyframes
@@ -41,7 +41,10 @@ def build_unet(recipe: UNetRecipe, seed: int) -> UNet:
         torch.manual_seed(seed)
         unet = UNet(UNetConfig.from_dict(unet_config(recipe)), operations=operations).eval()
     quiet_time(unet)
-    pass_noise_on(unet, channels=4 if recipe.stage is LATENT_SR else 3)
+    if recipe.stage in (FIRST_FRAME, PIXEL_SR):  # the condition is nearly the picture: what differs from it is the noise
+        pass_noise_on(unet, channels=3, anchor=0.1, condition=3)
+    else:
+        pass_noise_on(unet, channels=4 if recipe.stage is LATENT_SR else 3)
     return unet
 
 

@@ -4,7 +4,7 @@
 
 DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: images, keyframes, vae, then interpolation,
 first-frame, sr1 and sr2, which take the text encoder (and some their first weights) from the stages before: from --folder,
-or from what has been exported to `mini/second_edition/`.
+or else from what ships in `models/show1-mini/`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .start import inherit
 from .t5 import TextEncoder, Tokenizer
 from .tasks import FirstFrame, Images, Interpolation, Keyframes, PixelSR
 
-FINISHED = Path(__file__).resolve().parent / "second_edition"  # the stages that are done, until all of them are
+FINISHED = Path(__file__).resolve().parents[1] / "models" / "show1-mini"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 

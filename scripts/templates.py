@@ -79,7 +79,7 @@ def own_video(title: str, note: tuple[str, int], colour: str, inside: Subgraph, 
 
 TEXT_TO_VIDEO = from_prompt("Show-1 text to video", LAMBORGHINI, (READ_ME, 500), cascade())
 FEW = from_prompt("Show-1 text to video, few steps", LAMBORGHINI, (FEW_READ_ME, 380), cascade((25, 25, 15, 25, 20)))
-MINI = from_prompt("Show-1 mini text to video (CPU)", "a red circle moving right", (MINI_READ_ME, 260), MINI_CASCADE)
+MINI = from_prompt("Show-1 mini text to video (CPU)", "a red ball moving right at sunset", (MINI_READ_ME, 300), MINI_CASCADE)
 SMOOTHER = own_video("Make any video smoother", (SMOOTHER_READ_ME, 480), GREEN, SMOOTHER_VIDEO, "video/smoother")
 LARGER = own_video("Make any video larger", (LARGER_READ_ME, 440), VIOLET, LARGER_VIDEO, "video/larger")
 
@@ -129,26 +129,20 @@ MOTION = Template(*motion(PUBLISHED, MOTION_READ_ME, "a shark is swimming", "a p
 OTHER = Template(*other_subject(PUBLISHED, OTHER_READ_ME, "a plane is flying in the sky"))
 STYLE = Template(*style(PUBLISHED, STYLE_READ_ME, "a cat is walking, in the style of an ink drawing",
                        "a tank on a snowy road, in the style of an ink drawing"))
-MINI_MOTION = Template(*motion(MINI_EDITION, MINI_MOTION_READ_ME, "a green square", "a red circle"))
-MINI_OTHER = Template(*other_subject(MINI_EDITION, MINI_OTHER_READ_ME, "a blue triangle"))
-MINI_STYLE = Template(*style(MINI_EDITION, MINI_STYLE_READ_ME, "a green square", "a red circle moving right"))
-
-MINI_PARTS = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
-
-
-def mini_is_there() -> bool:
-    return all((REPO / "models" / "show1-mini" / part).is_dir() for part in MINI_PARTS)
+MINI_MOTION = Template(*motion(MINI_EDITION, MINI_MOTION_READ_ME, "a green cube", "a red ball"))
+MINI_OTHER = Template(*other_subject(MINI_EDITION, MINI_OTHER_READ_ME, "a blue cone"))
+MINI_STYLE = Template(*style(MINI_EDITION, MINI_STYLE_READ_ME, "a green cube", "a red ball moving right"))
 
 
 def templates() -> list[Template]:
-    """The templates of this checkout; the mini's only where its models are."""
-    small = [MINI, MINI_MOTION, MINI_OTHER, MINI_STYLE] if mini_is_there() else []
-    return [TEXT_TO_VIDEO, FEW, KEYFRAMES_ONLY, DRAFTS, CORE_SAMPLERS, SMOOTHER, LARGER, *STEERED, MOTION, OTHER, STYLE, *small]
+    """Everything in the template browser, the flagship first."""
+    return [TEXT_TO_VIDEO, FEW, KEYFRAMES_ONLY, DRAFTS, CORE_SAMPLERS, SMOOTHER, LARGER, *STEERED, MOTION, OTHER, STYLE,
+            MINI, MINI_MOTION, MINI_OTHER, MINI_STYLE]
 
 
 def blueprints() -> list[Subgraph]:
     """What the frontend lists in its node library."""
-    return [cascade(), *([MINI_CASCADE] if mini_is_there() else []), UPSCALED_VIDEO, SMOOTHER_VIDEO]
+    return [cascade(), MINI_CASCADE, UPSCALED_VIDEO, SMOOTHER_VIDEO]
 
 
 def files(object_info: Json) -> dict[Path, str]:

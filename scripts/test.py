@@ -1,7 +1,8 @@
 """Run the tests: `test.py [--all] [--with-browser] [pytest arguments]`. Sets up what is missing.
 
 Two sizes: without --all those that touch everything once, in some minutes; with --all every test there is, about half an
-hour on two cores. Left out of the first are the tests marked `slow`; an -m of your own decides in its place.
+hour on two cores, as two runs side by side (testing/halves.py) unless you name files. Left out of the first are the tests
+marked `slow`, of the second those marked `quick`, which a slow one holds too; an -m of your own decides in its place.
 
 Browser tests need Chromium and Node.js. Where Chromium is missing they are skipped, unless --with-browser allows to
 install it with the system's package manager: the only thing that is ever installed outside of .comfyui/.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
 from hosting.hosts import REPO, TEST_TOOLS, Host, environment
 from hosting.install import ensure_for_tests
@@ -20,9 +22,10 @@ from hosting.processes import become
 from hosting.torch_build import add_torch_index
 from terminal import guarded
 from testing.browser import ensure_browser
+from testing.halves import run_in_halves
 from testing.matrix import run_matrix
 
-QUICK = ["-m", "not slow"]
+QUICK, ALL = ["-m", "not slow"], ["-m", "not quick"]
 
 
 def main(arguments: list[str]) -> int:
@@ -33,8 +36,11 @@ def main(arguments: list[str]) -> int:
     host = ensure_for_tests(chosen.torch_index)
     ensure_browser(host, chosen.with_browser)
     os.chdir(REPO)
-    size = [] if chosen.all or "-m" in rest else QUICK
-    become([str(host.python), "-m", "pytest", *size, *rest], _variables(host))
+    size = [] if "-m" in rest else ALL if chosen.all else QUICK
+    command = [str(host.python), "-m", "pytest", *size, *rest]
+    if chosen.all and not any(Path(argument.split("::")[0]).exists() for argument in rest):
+        return run_in_halves(command, _variables(host))
+    become(command, _variables(host))
 
 
 def _variables(host: Host) -> dict[str, str]:

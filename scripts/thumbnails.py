@@ -40,29 +40,29 @@ class Take:
 
 LONGER_LESSON: dict[str, Json] = {"Learn": {"steps": 600, "learning_rate": 1e-3, "rank": 0}}
 FOUR_TAKES = {"Drafts": {"count": motifs.TAKES}}
-TURN = "0: a red circle moving right | 4: a red circle moving left"
+TURN = "0: a red ball moving right by day | 4: a red ball moving left by day"
 RUNS = {
-    "Show-1 text to video": Take("a yellow circle moving right", "Refine", motifs.trail),
-    "Show-1 text to video, few steps": Take("a green circle moving up", "Refine"),
-    "Show-1 mini text to video (CPU)": Take("a red circle moving right", "Refine"),
-    "Show-1 keyframes only": Take("a purple circle moving left", "Keyframes", motifs.pixels),
-    "Show-1 keyframes through core samplers": Take("a green circle growing", "Decode", motifs.pixels),
-    "Show-1 drafts, pick, then upscale": Take("a cyan circle moving down", "Drafts", motifs.takes, values=FOUR_TAKES),
-    "Make any video smoother": Take("a blue circle moving up", "Interpolation", motifs.between),
-    "Make any video larger": Take("a green triangle moving left", "Refine", motifs.before_and_after),
-    "Longer video": Take("a yellow circle growing", "Keyframes", motifs.film, values={"Keyframes": {"frames": 24}}),
-    "Animate a picture": Take("a red circle moving right", "Refine", motifs.from_the_first),
-    "From this frame to that": Take("a red circle moving right", "Refine", motifs.ends),
-    "Seamless loop": Take("a blue circle moving up", "The last is the first", motifs.ring),
-    "Prompts over time": Take(TURN, "Refine", motifs.rows, values={"What is seen in all of it": {"value": "a red circle"}}),
-    "Draft here, finish anywhere": Take("a purple circle moving down", "Drafts", motifs.handed_on, values=FOUR_TAKES),
+    "Show-1 text to video": Take("a yellow ball moving right at night", "Refine", motifs.trail),
+    "Show-1 text to video, few steps": Take("a green ball moving up at sunset", "Refine"),
+    "Show-1 mini text to video (CPU)": Take("a red ball moving right at sunset", "Refine"),
+    "Show-1 keyframes only": Take("a purple cube moving left by day", "Keyframes", motifs.pixels),
+    "Show-1 keyframes through core samplers": Take("a green cone growing at sunset", "Decode", motifs.pixels),
+    "Show-1 drafts, pick, then upscale": Take("a cyan ball bouncing by day", "Drafts", motifs.takes, values=FOUR_TAKES),
+    "Make any video smoother": Take("a blue ball moving up at sunset", "Interpolation", motifs.between),
+    "Make any video larger": Take("a green cone moving left by day", "Refine", motifs.before_and_after),
+    "Longer video": Take("a yellow ball circling at night", "Keyframes", motifs.film, values={"Keyframes": {"frames": 24}}),
+    "Animate a picture": Take("a pink ball moving right by day", "Refine", motifs.from_the_first),
+    "From this frame to that": Take("a red cube moving right at sunset", "Refine", motifs.ends),
+    "Seamless loop": Take("a blue ball circling by day", "The last is the first", motifs.ring),
+    "Prompts over time": Take(TURN, "Refine", motifs.rows, values={"What is seen in all of it": {"value": "a red ball by day"}}),
+    "Draft here, finish anywhere": Take("a purple cube moving down at sunset", "Drafts", motifs.handed_on, values=FOUR_TAKES),
     # the first of these saves the LoRA that the second and third take
-    "Learn a motion from a clip, mini (CPU)": Take("a red circle", "Keyframes", motifs.trail),
-    "Same motion, other subject, mini (CPU)": Take("a blue triangle", "Keyframes", motifs.trail),
-    "Same motion, other subject": Take("a yellow circle", "Keyframes", motifs.trail),
-    "Learn a motion from a clip": Take("a purple circle moving left", "Keyframes", motifs.trail, values=LONGER_LESSON),
-    "Learn a style, mini (CPU)": Take("a red circle moving right", "Keyframes", motifs.pixels),
-    "Learn a style": Take("a blue circle moving up", "Keyframes", motifs.pixels, values=LONGER_LESSON),
+    "Learn a motion from a clip, mini (CPU)": Take("a red ball", "Keyframes", motifs.trail),
+    "Same motion, other subject, mini (CPU)": Take("a blue cone", "Keyframes", motifs.trail),
+    "Same motion, other subject": Take("a yellow ball", "Keyframes", motifs.trail),
+    "Learn a motion from a clip": Take("a purple ball moving left", "Keyframes", motifs.trail, values=LONGER_LESSON),
+    "Learn a style, mini (CPU)": Take("a red ball moving right", "Keyframes", motifs.pixels),
+    "Learn a style": Take("a blue ball moving up", "Keyframes", motifs.pixels, values=LONGER_LESSON),
 }
 
 
@@ -78,24 +78,26 @@ def fitted(prompt: Json, run: Take, loras: list[str]) -> Json:
 
 
 def write_inputs(folder: Path, prompt: str) -> None:
-    """A rendered clip of what the prompt says, 96x64, every fourth frame, and its first frame; nothing for other prompts."""
+    """A rendered clip of what the prompt says, every fourth frame, and its first frame; nothing for other prompts."""
     import av
     import numpy as np
     from PIL import Image
 
     sys.path.insert(0, str(REPO))
-    from mini import shapes
+    from mini.grammar import kinds
+    from mini.recipes import MIDDLE
+    from mini.render import render
+    from mini.world import keyframe_times, scene_of
 
-    kinds = (kind for held_out in (True, False) for kind in shapes.kinds(held_out))
-    kind = next((kind for kind in kinds if kind.caption.startswith(prompt)), None)
+    kind = next((kind for kind in (*kinds(True), *kinds(False)) if kind.caption == prompt), None)
     if kind is None:
         return
-    scene = shapes.scene_of(np.random.default_rng(0), kind)
-    frames = shapes.render([scene], shapes.keyframe_times(), (64, 96))[0]
+    height, width = MIDDLE
+    frames = render([scene_of(np.random.default_rng(0), kind)], keyframe_times(), MIDDLE)[0]
     Image.fromarray((frames[0] * 255).astype(np.uint8)).save(folder / PICTURE)
     with av.open(str(folder / VIDEO), "w") as container:
         stream = container.add_stream("libx264", rate=2)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in (frames * 255).astype(np.uint8):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

@@ -101,17 +101,27 @@ class Cascade:
             sample = self.sampler(INTERPOLATION, states, recipe.interpolate.steps, recipe.interpolate.guidance)
             result["interpolated"] = cascade.interpolate(sample, keyframes, seed)
         if reached >= order.index(FIRST_FRAME.name) and FIRST_FRAME.name in self.pipeline.folders:
-            sample = self.sampler(FIRST_FRAME, states, recipe.first_frame.steps, recipe.first_frame.guidance)
-            noising, level = self.identity(FIRST_FRAME).noising, recipe.first_frame.noise_level
-            result["first_frame"] = cascade.first_frame(sample, result["interpolated"][:, :, :1], noising, level, seed)
+            result["first_frame"] = self.first_frame(result["interpolated"], states)
         if reached >= order.index(PIXEL_SR.name):
-            sample = self.sampler(PIXEL_SR, states, recipe.upscale.steps, recipe.upscale.guidance)
-            result["upscaled"] = cascade.upscale(sample, result["interpolated"], result.get("first_frame"),
-                                                 self.identity(PIXEL_SR).noising, recipe.upscale.noise_level, seed)
+            result["upscaled"] = self.upscaled(result["interpolated"], result.get("first_frame"), states)
         images = {name: cascade.to_images(clip).cpu() for name, clip in result.items()}
         if reached >= order.index(LATENT_SR.name):
             images["frames"] = self.refined(images["upscaled"], states)
         return Result(**images)
+
+    def first_frame(self, clip: Tensor, states: Tensor) -> Tensor:
+        """The first frame of a clip, four times as large."""
+        made = self.recipe.first_frame
+        sample = self.sampler(FIRST_FRAME, states, made.steps, made.guidance, made.strength)
+        return cascade.first_frame(sample, clip[:, :, :1], self.identity(FIRST_FRAME).noising, made.noise_level, self.seed,
+                                   redraw=made.strength < 1)
+
+    def upscaled(self, clip: Tensor, first: Tensor | None, states: Tensor) -> Tensor:
+        """All frames of a clip, four times as large."""
+        made = self.recipe.upscale
+        sample = self.sampler(PIXEL_SR, states, made.steps, made.guidance, made.strength)
+        return cascade.upscale(sample, clip, first, self.identity(PIXEL_SR).noising, made.noise_level, self.seed,
+                               redraw=made.strength < 1)
 
     def refined(self, images: Tensor, states: Tensor) -> Tensor:
         """The last stage: frames (F, H, W, 3) in 0..1 at their final size."""

@@ -36,20 +36,22 @@ class Interpolate:
 
 @dataclass(frozen=True)
 class FirstFrame:
-    """Stage 3a; noise_level is a timestep, 0..999."""
+    """Stage 3a; noise_level is a timestep, 0..999; with a strength below 1 the enlarged frame is redrawn in part."""
 
     steps: int = FIRST_FRAME.steps
     guidance: float = FIRST_FRAME.guidance
     noise_level: int = FIRST_FRAME.noise_level or 0
+    strength: float = FIRST_FRAME.denoise
 
 
 @dataclass(frozen=True)
 class Upscale:
-    """Stage 3; noise_level is a timestep, 0..999."""
+    """Stage 3; noise_level is a timestep, 0..999; with a strength below 1 the enlarged frames are redrawn in part."""
 
     steps: int = PIXEL_SR.steps
     guidance: float = PIXEL_SR.guidance
     noise_level: int = PIXEL_SR.noise_level or 0
+    strength: float = PIXEL_SR.denoise
 
 
 @dataclass(frozen=True)
@@ -102,4 +104,7 @@ def part_of(kind: type[Part], name: str, values: Any) -> Part:
             raise RecipeError(f"the recipe's {name}.{entry.name} is {value!r}; expected {'a whole' if whole else 'a'} number "
                               "from 0 on.")
         given[entry.name] = value
+    if "strength" in given and not (given["strength"] <= 1 and int(given["steps"] * given["strength"])):
+        raise RecipeError(f"the recipe's {name} has {given['steps']} steps and strength {given['strength']:g}; expected a strength "
+                          "up to 1 that leaves at least one step.")
     return kind(**given)

@@ -7,7 +7,6 @@ from .parts import (
     BLUE,
     GREEN,
     VIOLET,
-    Values,
     clip_group,
     clip_links,
     encode,
@@ -27,6 +26,7 @@ from .parts import (
     video,
 )
 from .subgraph import Subgraph
+from .twins import settings
 
 WORDS = ("t2v", "text2video", "generate video", "pixel diffusion", "show-1", "show1")
 KEYFRAMES_TO = {"images": link("Keyframes", "images"), "fps": link("Keyframes", "fps")}
@@ -68,24 +68,22 @@ def loader(name: str) -> tuple[tuple[str, str], ...]:
 
 def mini_cascade() -> Subgraph:
     """Text to video with the models that ship with the pack."""
-    values: dict[str, Values] = {
-        "keyframes": {"steps": 25, "cfg": 5.0, "width": 24, "height": 16}, "interpolation": {"steps": 15, "cfg": 1.0},
-        "first-frame": {"steps": 15, "cfg": 1.0, "noise_level": 100}, "sr1": {"steps": 8, "cfg": 1.0, "noise_level": 100},
-        "sr2": {"steps": 10, "cfg": 1.0, "denoise": 0.3, "width": 192, "height": 128}}
-    keyframes, interpolation, first_frame, sr1, sr2 = (f"show1-mini/{part}" for part in values)
+    values = settings()
+    keyframes, interpolation, first_frame, sr1, sr2 = (
+        f"show1-mini/{part}" for part in ("keyframes", "interpolation", "first-frame", "sr1", "sr2"))
     graph = Graph(MINI_TITLE, (
         (t5_text(f"{keyframes}/text_encoder"),),
         (keyframes_group(keyframes, values["keyframes"]),),
-        (interpolation_group(interpolation, KEYFRAMES_TO, values["interpolation"]),),
-        (first_frame_group(first_frame, link("Interpolation", "images"), values["first-frame"]),),
-        (upscale_group(sr1, link("Interpolation", "images"), values["sr1"]),),
-        (final_group(sr2, {**t5_links(), "images": link("Upscale", "images")}, values["sr2"]),),
+        (interpolation_group(interpolation, KEYFRAMES_TO, values["interpolate"]),),
+        (first_frame_group(first_frame, link("Interpolation", "images"), values["first_frame"]),),
+        (upscale_group(sr1, link("Interpolation", "images"), values["upscale"]),),
+        (final_group(sr2, {**t5_links(), "images": link("Upscale", "images")}, values["refine"]),),
         (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}),),
     ))
     return Subgraph(graph, {"prompt": TEXT[:1], "seed": seeds(*STAGES)},
                     {"video": link("Video", "VIDEO"), "images": link("Refine", "images")},
-                    "A video of moving coloured shapes from a prompt such as \"a red circle moving right\": the whole cascade, "
-                    "small enough for a CPU, with models that ship with the pack.", (*WORDS, "cpu", "demo"))
+                    "A video of shaded solids that move, from a prompt such as \"a red ball moving right at sunset\": the "
+                    "whole cascade, small enough for a CPU, with models that ship with the pack.", (*WORDS, "cpu", "demo"))
 
 
 def finish() -> Subgraph:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from .description import Graph, Group, Links, Node, Value
 from .parts import BLUE, GREEN, GREY, PROMPT_COLOURS, SEED, VIOLET, about, link, loading, model, t5, take_apart
 from .subgraph import Subgraph
+from .twins import settings
 
 Values = Mapping[str, Value]
-ZIGZAG = ((1, 5), (4, 8), (7, 10), (9, 5), (11, 1), (13, 5), (16, 9), (18, 5))  # left and top of the square, frame by frame
-MINI_WIDTH, MINI_HEIGHT, SQUARE = 24, 16, 6  # pixels
+ZIGZAG = ((1, 6), (5, 10), (9, 12), (12, 6), (15, 1), (17, 6), (21, 11), (24, 6))  # left and top of the square, frame by frame
+SQUARE = 8  # pixels
+MINI_DRAWN = settings()["keyframes"]
 BLACK, DUSK, GREEN_COLOUR = 0x0D0D0D, 0x6B3A12, 0x14CC26
 
 
@@ -35,7 +37,7 @@ class Edition:
 PUBLISHED = Edition("", "", "show-1-base", "show-1-base/text_encoder", {}, {"learning_rate": 5e-4},
                     {"learning_rate": 5e-4, "train": "spatial attention", "loss": "noise"}, 0.5)
 MINI = Edition(", mini (CPU)", " mini", "show1-mini/keyframes", "show1-mini/keyframes/text_encoder",
-               {"steps": 25, "cfg": 5.0, "width": MINI_WIDTH, "height": MINI_HEIGHT},
+               MINI_DRAWN,
                {"steps": 600, "learning_rate": 1e-3, "rank": 0, "train": "temporal attention and convolutions",
                 "loss": "frame error"},
                {"steps": 300, "learning_rate": 2e-3, "train": "spatial attention and convolutions", "loss": "noise"}, 0.5)
@@ -43,7 +45,7 @@ MINI = Edition(", mini (CPU)", " mini", "show1-mini/keyframes", "show1-mini/keyf
 
 def square() -> Subgraph:
     """Eight frames of a green square that zigzags, of core nodes alone."""
-    size = {"width": MINI_WIDTH, "height": MINI_HEIGHT, "batch_size": 1}
+    size = {"width": MINI_DRAWN["width"], "height": MINI_DRAWN["height"], "batch_size": 1}
     ground = Node("Ground", "EmptyImage", values={**size, "color": BLACK})
     solid = Node("Square", "EmptyImage", values={"width": SQUARE, "height": SQUARE, "batch_size": 1, "color": GREEN_COLOUR})
     frames = tuple(Node(f"Frame {number}", "ImageCompositeMasked",
@@ -60,7 +62,7 @@ def square() -> Subgraph:
         (Group("One clip", GREEN, tuple(joined)),)))
     colours = {"square": (("Square", "color"),), "ground": (("Ground", "color"),)}
     return Subgraph(graph, colours, {"images": link(joined[-1].title, "IMAGE")},
-                    "Eight frames of 24x16: a square that goes right, down and up, for Show-1 mini to learn from.", ("zigzag",))
+                    "Eight small frames: a square that goes right, down and up, for Show-1 mini to learn from.", ("zigzag",))
 
 
 SQUARE_CLIP = square()

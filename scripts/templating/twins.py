@@ -32,7 +32,7 @@ def settings() -> dict[str, Json]:
     """How the mini is sampled, by stage."""
     recipe: dict[str, Json] = json.loads((REPO / "models" / "show1-mini" / "recipe.json").read_text(encoding="utf-8"))
     return {stage: {NAMES.get(name, name): value for name, value in values.items() if name != "frames"}
-            for stage, values in recipe.items()}
+            for stage, values in recipe.items() if isinstance(values, dict)}
 
 
 def mini_twin(prompt: Json, values: Mapping[str, Json], files: Mapping[str, str]) -> Json:

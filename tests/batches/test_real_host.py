@@ -26,7 +26,7 @@ COLOURS = {"1": {"class_type": "LoadImage", "inputs": {"image": "none.png"}},
 MODEL = "show1-mini/keyframes"
 TAKES = {
     "1": {"class_type": "Show1TextEncoderLoader", "inputs": {"text_encoder": f"{MODEL}/text_encoder"}},
-    "2": {"class_type": "Show1T5Encode", "inputs": {"clip": ["1", 0], "prompt": "a red circle moving right"}},
+    "2": {"class_type": "Show1T5Encode", "inputs": {"clip": ["1", 0], "prompt": "a red ball moving right"}},
     "3": {"class_type": "Show1ModelLoader", "inputs": {"model": MODEL}},
     "4": {"class_type": "Show1KeyframeDrafts", "inputs": {"model": ["3", 0], "positive": ["2", 0], "negative": ["2", 1],
                                                           "count": 3, "steps": 2, "width": 24, "height": 16}},

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -95,13 +96,12 @@ def test_training_layers_compute_what_torch_computes():
         torch.testing.assert_close(fast(sample, torch.tensor(7), text), unet(sample, torch.tensor(7), text), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("recipe", [KEYFRAMES_UNET, FIRST_FRAME_UNET])
+@pytest.mark.parametrize("recipe", [KEYFRAMES_UNET, IMAGES_UNET])
 def test_a_fresh_unet_takes_its_input_for_noise(recipe):
     unet = build_unet(recipe, seed=0)
     sample = torch.randn(1, recipe.in_channels, *([4] if recipe.temporal else []), 16, 24)
-    level = torch.tensor(100) if recipe.stage.noise_level else None
     with torch.no_grad():
-        guess = unet(sample, torch.tensor(900), torch.randn(1, 5, recipe.text_dim), level)[:, :3]
+        guess = unet(sample, torch.tensor(900), torch.randn(1, 5, recipe.text_dim))[:, :3]
     assert (guess - sample[:, :3]).square().mean() < 1e-3
 
 
@@ -133,3 +133,17 @@ def test_video_super_resolution_starts_from_the_image_model():
 def test_weights_of_another_size_are_refused():
     with pytest.raises(ValueError, match="shape"):
         inherit(build_unet(TINY, 0), {"conv_out.weight": torch.zeros(6, 64, 3, 3)})
+
+
+@pytest.mark.parametrize("recipe", [FIRST_FRAME_UNET, PIXEL_SR_UNET])
+@pytest.mark.parametrize("sigma", [0.1, 0.3])
+def test_super_resolution_starts_by_taking_its_condition_away(recipe, sigma):
+    """What a picture has beyond a condition that is nearly the picture comes out at the size of noise."""
+    clean = clips(draw(np.random.default_rng(0), 2), keyframe_times()[:2], (32, 48))
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    sample = torch.cat([(1 - sigma**2) ** 0.5 * clean + sigma * noise, clean], dim=1)
+    if not recipe.temporal:
+        sample, noise = sample[:, :, 0], noise[:, :, 0]
+    guess = build_unet(recipe, seed=0)(sample, torch.tensor(100), torch.randn(2, 4, recipe.text_dim), torch.tensor(0))
+    found = torch.corrcoef(torch.stack([guess[:, :3].flatten(), noise.flatten()]))[0, 1]
+    assert found > 0.95 and 0.65 < guess[:, :3].std() < 1.1

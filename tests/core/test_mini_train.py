@@ -1,35 +1,24 @@
 """The trained mini that ships: complete, small, and in the published layout."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 
-from mini.first_edition import (
-    FIRST_FRAME_UNET,
-    INTERPOLATION_UNET,
-    KEYFRAMES_UNET,
-    LATENT_SR_UNET,
-    PIXEL_SR_UNET,
-    unet_config,
-)
-from show1_core import load_unet, read_checkpoint
+from mini.export import UNETS as RECIPES
+from mini.recipes import PLANS, unet_config
+from mini.settings import recipe
+from show1_core import Recipe, load_unet, read_checkpoint
 
 MINI = Path(__file__).parents[2] / "models" / "show1-mini"
-RECIPES = {
-    "keyframes": KEYFRAMES_UNET,
-    "interpolation": INTERPOLATION_UNET,
-    "first-frame": FIRST_FRAME_UNET,
-    "sr1": PIXEL_SR_UNET,
-    "sr2": LATENT_SR_UNET,
-}
 
 
 def test_all_weights_together_are_small():
     files = sorted(MINI.rglob("*.safetensors"))
     assert len(files) == 7
-    assert sum(file.stat().st_size for file in files) <= 12_000_000
+    assert sum(file.stat().st_size for file in files) <= 24_000_000
 
 
 def test_weights_are_half_precision():
@@ -54,5 +43,9 @@ def test_every_stage_is_recognised(stage):
 def test_the_card_says_how_far_each_stage_was_trained():
     told = json.loads((MINI / "training.json").read_text())
     assert set(RECIPES) | {"vae"} <= set(told)
-    for stage in told.values():
-        assert stage["steps"] > 0 and stage["seconds"] > 0 and "seed" in stage["plan"]
+    for stage, run in told.items():
+        assert run["seconds"] > 0 and run["plan"] == asdict(PLANS[stage]) and run["steps"] == PLANS[stage].steps
+
+
+def test_the_library_samples_it_as_it_was_judged():
+    assert Recipe.from_dict(json.loads((MINI / "recipe.json").read_text())) == recipe()

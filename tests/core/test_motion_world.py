@@ -18,7 +18,7 @@ def levels(clip: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", world.MOTIONS)
-@pytest.mark.parametrize("subject", [("red", "circle", "black"), ("blue", "triangle", "white"), ("yellow", "square", "gray")])
+@pytest.mark.parametrize("subject", [("red", "ball", "black"), ("blue", "cone", "day"), ("yellow", "cube", "sunset")])
 def test_a_path_is_read_back_whatever_goes_along_it(name, subject):
     path = world.MOTIONS[name](world.TIMES)
     clip = levels(world.clip(path, *subject))
@@ -30,18 +30,18 @@ def test_a_path_is_read_back_whatever_goes_along_it(name, subject):
 
 
 def test_what_does_not_move_or_is_not_there_is_not_moved():
-    still = world.clip(np.zeros((world.FRAMES, 2)), "red", "circle")
+    still = world.clip(np.zeros((world.FRAMES, 2)), "red", "ball")
     assert world.compared(levels(still), world.zigzag(world.TIMES))[1] < 0.05
     assert world.compared(levels(np.zeros_like(still)), world.zigzag(world.TIMES)) == (0.0, 0.0)
 
 
 def test_prompts_are_of_other_subjects_and_say_nothing_of_motion():
     prompts = world.prompts(24)
-    assert len(prompts) == 24 and len(set(prompts)) == 10, "five other colours of two other solids"
+    assert len(prompts) == 24 and len(set(prompts)) == 14, "seven other colours of two other solids"
     assert not [prompt for prompt, _ in prompts if any(word in prompt for word in (*world.SUBJECT, "moving", "growing"))]
 
 
 def test_style_is_measured_on_the_ground():
-    clip = world.clip(world.diagonal(world.TIMES), "red", "circle")
+    clip = world.clip(world.diagonal(world.TIMES), "red", "ball")
     assert world.style_of(levels(clip)) == pytest.approx(0, abs=0.02)
     assert world.style_of(levels(world.with_style(clip))) == pytest.approx(1, abs=0.02)

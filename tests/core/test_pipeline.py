@@ -52,6 +52,20 @@ def test_texts_are_the_recorded_ones(models, golden, recipe, which):
 
 
 @needs_tokenizers
+@pytest.mark.parametrize("stage, name", [("first_frame", "first_frame"), ("upscale", "upscaled")])
+def test_a_strength_keeps_what_is_enlarged_in_part(models, recipe, made, stage, name):
+    """The less of the schedule is run, the nearer the result is to the enlarged frames."""
+    def distance(strength: float) -> float:
+        short = recipe | {stage: recipe[stage] | {"steps": 4, "strength": strength}}
+        pipe = Pipeline.from_folder(models, t5_tokenizer=T5, clip_tokenizer=CLIP)
+        found = getattr(pipe(recipe["prompt"], recipe["seed"], Recipe.from_dict(short), stop_after="sr1"), name)
+        kept = made.interpolated[: len(found)].repeat_interleave(4, 1).repeat_interleave(4, 2)
+        return error(found, kept)
+
+    assert distance(0.25) < 0.5 * distance(1.0)
+
+
+@needs_tokenizers
 @pytest.mark.parametrize("last, reached", [("keyframes", ["keyframes"]), ("interpolation", ["keyframes", "interpolated"])])
 def test_it_stops_after_any_stage_and_tells_every_step(models, recipe, last, reached):
     told = []
@@ -80,7 +94,8 @@ def test_a_missing_part_is_named_before_any_work(models, tmp_path, taken, senten
     ({"keyframes": 3}, "keyframes is 3; expected a table"),
     ({"upscale": {"steps": 2.5}}, "upscale.steps is 2.5; expected a whole"),
     ({"refine": {"strength": "much"}}, "refine.strength is 'much'"), ({"refine_negative_prompt": None}, "expected a text"),
-    ({"first_frame": {"steps": -1}}, "first_frame.steps is -1")])
+    ({"first_frame": {"steps": -1}}, "first_frame.steps is -1"), ({"upscale": {"strength": 2}}, "strength 2; expected a strength"),
+    ({"upscale": {"steps": 4, "strength": 0.2}}, "upscale has 4 steps and strength 0.2; expected a strength up to 1 that leaves")])
 def test_a_recipe_of_the_wrong_kind_is_refused(record, sentence):
     with pytest.raises(RecipeError, match=sentence):
         Recipe.from_dict(record)

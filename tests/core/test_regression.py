@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-RIGHT = {"colour": "red", "direction": "moving up", "shape": "circle"}
+RIGHT = {"colour": "red", "solid": "ball", "motion": "moving up", "place": "white", "beside": ""}
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def regression(monkeypatch):
 def judged(wrong: list[int], count: int = 8, stages: int = 4) -> dict:
     """judge.json of videos that all promise the same, of which clip `number` is wrong in so many stages."""
     return {f"stage {stage}": {"clips": [
-        {"prompt": f"a red circle moving up on a white background {number}", **(
-            RIGHT if stage >= failures else {**RIGHT, "colour": "unknown", "direction": "unknown"})}
+        {"prompt": f"a red ball moving up on a white background {number}", **(
+            RIGHT if stage >= failures else {**RIGHT, "colour": "unknown", "motion": "unknown"})}
         for number, failures in enumerate([*wrong, *[0] * (count - len(wrong))])]} for stage in range(stages)}
 
 

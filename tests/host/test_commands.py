@@ -36,14 +36,14 @@ def test_run_takes_ui_format(host: Host, tmp_path: Path) -> None:
 
 
 def test_the_demo_ends_in_the_path_of_a_video(host: Host, tmp_path: Path) -> None:
-    demo = [sys.executable, str(REPO / "scripts" / "demo.py"), "a red circle moving right", "--seed", "7"]
+    demo = [sys.executable, str(REPO / "scripts" / "demo.py"), "a red ball moving right", "--seed", "7"]
     done = subprocess.run([*demo, "--output", str(tmp_path)], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     video = Path(done.stdout.splitlines()[-1])
     assert video.suffix == ".mp4" and tmp_path in video.parents
     with av.open(str(video)) as container:
         assert len(list(container.decode(video=0))) == 29
-        assert "a red circle moving right" in container.metadata["prompt"]
+        assert "a red ball moving right" in container.metadata["prompt"]
 
 
 def test_a_failing_node_gives_its_message_and_no_traceback(

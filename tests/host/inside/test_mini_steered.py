@@ -11,10 +11,10 @@ from torch import Tensor
 
 PUBLISHED = ("published", "published")
 LENGTH, STEPS, SEED, LEVEL = 8, 12, 5, 1 / 255
-PROMPT = "a red circle moving right"
+PROMPT = "a red ball moving right"
 
 sys.path.append(str(Path(__file__).resolve().parents[3] / "benchmarks"))
-from judge import judge  # noqa: E402
+from judge_frames import judge  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,8 @@ def draw_around(pack, mini, mini_recipe, mini_text):
 
 
 def seen(clip: Tensor):
-    """What the judge sees in frames (F, H, W, 3)."""
-    return judge((clip * 255).byte().numpy())
+    """What the judge sees of the solid that moves, in frames (F, H, W, 3)."""
+    return judge((clip * 255).byte().numpy()).first
 
 
 def change(clip: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def test_nothing_jumps_where_windows_meet(draw, mini, overlap, frames, free_nois
 def test_a_given_first_frame_moves_on(plain, draw_around) -> None:
     clip = draw_around(plain[:1], None)
     assert (clip[0] - plain[0]).abs().max() <= 2 * LEVEL
-    assert (seen(clip).colour, seen(clip).direction) == ("red", "moving right")
+    assert (seen(clip).colour, seen(clip).motion) == ("red", "moving right")
     assert change(clip)[0] <= 2 * change(clip)[1:].mean(), "the second frame follows the first"
 
 
@@ -104,14 +104,14 @@ def test_motion_starts_and_ends_at_given_frames(plain, draw_around) -> None:
     clip = draw_around(plain[:1], plain[-1:])
     for frame in (0, -1):
         assert (clip[frame] - plain[frame]).abs().max() <= 2 * LEVEL
-    assert (seen(clip).colour, seen(clip).direction) == ("red", "moving right")
+    assert (seen(clip).colour, seen(clip).motion) == ("red", "moving right")
     assert change(clip).max() <= 2 * change(clip).mean(), "no jump at either end"
     way = [float(place(frame)[0]) for frame in clip]
     assert way == sorted(way), "it goes from one to the other without turning back"
 
 
 def test_a_loop_comes_back_to_where_it_began(plain, draw_around) -> None:
-    clip = draw_around(plain[3:4], plain[3:4], "0: a red circle growing | 4: a red circle shrinking")
+    clip = draw_around(plain[3:4], plain[3:4], "0: a red ball growing | 4: a red ball shrinking")
     assert torch.equal(clip[0], clip[-1]) and (clip[0] - plain[3]).abs().max() <= 2 * LEVEL
     steps = change(clip)
     assert steps.min() > 3 and steps.max() <= 2 * steps.mean(), "it moves, and jumps nowhere"
@@ -119,8 +119,8 @@ def test_a_loop_comes_back_to_where_it_began(plain, draw_around) -> None:
 
 def test_a_long_clip_turns_where_its_prompts_do(draw, mini) -> None:
     """The motion of one window goes on in the next, and each follows the prompt of its frames."""
-    clip = draw("0: a red circle moving right | 7: a red circle moving left", 14, windows_of(mini("keyframes"), 2), True)
-    assert [seen(part).direction for part in (clip[:LENGTH], clip[-LENGTH:])] == ["moving right", "moving left"]
+    clip = draw("0: a red ball moving right | 7: a red ball moving left", 14, windows_of(mini("keyframes"), 2), True)
+    assert [seen(part).motion for part in (clip[:LENGTH], clip[-LENGTH:])] == ["moving right", "moving left"]
     steps = change(clip)
     assert steps.max() <= 2 * steps.mean(), "and jumps nowhere"
 
@@ -128,4 +128,4 @@ def test_a_long_clip_turns_where_its_prompts_do(draw, mini) -> None:
 def test_a_prompt_that_changes_its_colour_on_the_way(draw) -> None:
     clip = draw(f"0: {PROMPT} | 4: {PROMPT.replace('red', 'blue')}")
     assert [seen(half).colour for half in clip.split(4)] == ["red", "blue"]
-    assert seen(clip).direction == "moving right", "what both ask for goes on"
+    assert seen(clip).motion == "moving right", "what both ask for goes on"

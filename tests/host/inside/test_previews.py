@@ -137,7 +137,7 @@ def test_taesd_files_of_the_users_do_not_stop_a_clip(core_sampling, load, clip, 
 
 @pytest.fixture(scope="module")
 def shipped_vae(pack):
-    """The VAE that ships with the pack, trained on coloured shapes."""
+    """The VAE that ships with the pack, trained on shaded solids."""
     weights, folder = pack("show1_core.weights"), PACK / "models" / "show1-mini" / "sr2" / "vae"
     tensors = weights.read_tensors(weights.find_weights(folder, "diffusion_pytorch_model"))
     return pack("nodes.host").load_vae(tensors, weights.read_json(folder / "config.json"))
