@@ -1,4 +1,4 @@
-"""Text to video with the small cascade, in a real ComfyUI: `demo.py "a red ball moving right at sunset"`."""
+"""Text to video with the small cascade, in a real ComfyUI: `demo.py "a red ball bouncing at sunset"`."""
 
 from __future__ import annotations
 
