@@ -105,6 +105,6 @@ def part_of(kind: type[Part], name: str, values: Any) -> Part:
                               "from 0 on.")
         given[entry.name] = value
     if "strength" in given and not (given["strength"] <= 1 and int(given["steps"] * given["strength"])):
-        raise RecipeError(f"the recipe's {name} has {given['steps']} steps and strength {given['strength']:g}; expected a strength "
-                          "up to 1 that leaves at least one step.")
+        raise RecipeError(f"the recipe's {name} has {given['steps']} steps and strength {given['strength']:g}; expected a "
+                          "strength up to 1 that leaves at least one step.")
     return kind(**given)

@@ -94,8 +94,9 @@ def test_a_missing_part_is_named_before_any_work(models, tmp_path, taken, senten
     ({"keyframes": 3}, "keyframes is 3; expected a table"),
     ({"upscale": {"steps": 2.5}}, "upscale.steps is 2.5; expected a whole"),
     ({"refine": {"strength": "much"}}, "refine.strength is 'much'"), ({"refine_negative_prompt": None}, "expected a text"),
-    ({"first_frame": {"steps": -1}}, "first_frame.steps is -1"), ({"upscale": {"strength": 2}}, "strength 2; expected a strength"),
-    ({"upscale": {"steps": 4, "strength": 0.2}}, "upscale has 4 steps and strength 0.2; expected a strength up to 1 that leaves")])
+    ({"first_frame": {"steps": -1}}, "first_frame.steps is -1"),
+    ({"upscale": {"strength": 2}}, "strength 2; expected a strength up to 1"),
+    ({"upscale": {"steps": 4, "strength": 0.2}}, "upscale has 4 steps and strength 0.2; expected a strength")])
 def test_a_recipe_of_the_wrong_kind_is_refused(record, sentence):
     with pytest.raises(RecipeError, match=sentence):
         Recipe.from_dict(record)
