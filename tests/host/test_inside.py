@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ INSIDE = Path(__file__).parent / "inside"
 def test_inside_the_host(host: Host, pytestconfig: pytest.Config) -> None:
     command = [str(host.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "pytest.ini", "--rootdir", ".", "."]
     command += ["-m", pytestconfig.getoption("-m")]  # the same size of a test run
-    environment = {"PATH": "", "SHOW1_HOST": str(host.source), "SHOW1_MODELS": str(MODELS / "show1")}
+    threads = {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
+    environment = threads | {"PATH": "", "SHOW1_HOST": str(host.source), "SHOW1_MODELS": str(MODELS / "show1")}
     done = subprocess.run(command, cwd=INSIDE, env=environment, text=True, capture_output=True)
     sys.stdout.write(done.stdout[-20000:])  # what failed, and why
     assert done.returncode == 0, done.stderr[-2000:]
