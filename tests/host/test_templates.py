@@ -80,7 +80,7 @@ SHORT_KEYFRAMES = ["*.steps=2", "Keyframes.frames=2", "Keyframes.width=16", "Key
                    "Refine.height=64"]
 SHORT_BLUEPRINT = {
     "Text to Video (Show-1)": SHORT_KEYFRAMES,
-    "Text to Video (Show-1 mini)": ["*.steps=4", *SHORT_KEYFRAMES[1:]],
+    "Text to Video (Show-1 mini)": ["*.steps=4", "Refine.denoise=0.3", *SHORT_KEYFRAMES[1:]],
     "Smooth Video x4 (Show-1)": ["*.steps=2", "Frames.length=3", "Resize.width=16", "Resize.height=8"],
     "Upscale Video x4 (Show-1)": ["*.steps=2", "Frames.length=2"],
 }
