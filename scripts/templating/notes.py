@@ -96,8 +96,7 @@ MINI_READ_ME = """## Show-1 mini: the whole cascade on a CPU
 
 The same five stages as the real ones, small enough for any computer. The models ship with the pack: nothing \
 to download. They know balls, cubes and cones in eight colours that move, before a plain ground or by day, at sunset and \
-at night: *a red ball moving right at sunset*, *a blue cube bouncing by day*, *a green cone growing*. Or two of them: *a red \
-ball moving right above a blue cube*.
+at night: *a red ball moving right at sunset*, *a blue cube bouncing by day*, *a green cone growing*.
 
 29 frames of 256x160, at 8 frames a second. """ + INSIDE.format(node="Text to video")
 
