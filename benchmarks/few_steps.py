@@ -18,12 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPO / "scripts"), str(REPO / "benchmarks")]
+sys.path[:0] = [str(REPO), str(REPO / "scripts"), str(REPO / "benchmarks")]
 
 import judge  # noqa: E402
 import numpy as np  # noqa: E402
-from judge_cascade import Clips, Orders, prompts_of, run_all, serving  # noqa: E402
+from judge_cascade import Clips, Orders, run_all, serving  # noqa: E402
 from terminal import guarded  # noqa: E402
+
+from mini.grammar import judged_prompts  # noqa: E402
 
 # The workflow's titles of the stages, in their order.
 TITLES = ("Keyframes", "Interpolation", "First frame", "Upscale", "Refine")
@@ -32,7 +34,6 @@ OTHER_SEEDS = 1000
 
 def ways(prompts: list[str]) -> dict[str, Orders]:
     """The three ways every prompt is run."""
-    sys.path.insert(0, str(REPO))
     from show1_core.stages import STAGES
 
     def steps(counts: list[int]) -> dict[str, str]:
@@ -80,7 +81,7 @@ def main(arguments: list[str]) -> int:
     found: dict[str, Clips] = {}
     seconds: dict[str, float] = {}
     with serving(output) as server:
-        prompts = prompts_of(chosen.prompts)
+        prompts = judged_prompts(chosen.prompts)
         for way, orders in ways(prompts).items():
             began = time.monotonic()
             found[way] = asyncio.run(run_all(server.url, orders, output))

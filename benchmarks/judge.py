@@ -15,28 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+BENCHMARKS = Path(__file__).resolve().parent
+sys.path[:0] = [str(BENCHMARKS.parent), str(BENCHMARKS)]
 
 from judge_frames import HUES, UNKNOWN, Seen, Verdict, judge  # noqa: E402
 
-# The words of a prompt for what the judge sees.
-FORM_WORDS: dict[str, tuple[str, ...]] = {"ball": ("ball", "circle", "sphere"), "cube": ("cube", "square", "box"),
-                                     "cone": ("cone", "triangle")}
-MOTION_WORDS: dict[str, tuple[str, ...]] = {
-    "moving left": ("moving left", "goes left", "rolls to the left"),
-    "moving right": ("moving right", "goes right", "rolls to the right"),
-    "moving up": ("moving up", "rises", "flies up"),
-    "moving down": ("moving down", "falls", "sinks down"),
-    "growing": ("growing", "comes closer", "gets bigger"),
-    "shrinking": ("shrinking", "goes away", "gets smaller"),
-    "bouncing": ("bouncing", "bounces", "jumps"),
-    "circling": ("circling", "runs in a circle", "goes around"),
-}
+from mini.grammar import MOTIONS, RELATIONS, SOLIDS  # noqa: E402
+
+# The words of a prompt for what the judge sees: those of captions, and shorter ones.
+MOTION_WORDS = MOTIONS | {"bouncing": (*MOTIONS["bouncing"], "jumps")}
 PLACE_WORDS: dict[str, tuple[str, ...]] = {
     "gray": ("gray background", "grey background"), "white": ("white background",), "black": ("black background", "dark"),
     "day": ("by day", "sunny day", "blue sky"), "sunset": ("sunset", "evening"), "night": ("night",),
 }
-RELATIONS = ("above", "below", "left of", "right of")
 
 
 @dataclass(frozen=True)
@@ -68,7 +59,7 @@ def _asked(phrase: str) -> tuple[str, str]:
     """Colour and form in "red ball ...": the words a phrase begins with."""
     colour, _, rest = phrase.strip().partition(" ")
     form = rest.partition(" ")[0]
-    return (colour if colour in HUES else UNKNOWN), next((name for name, ways in FORM_WORDS.items() if form in ways), UNKNOWN)
+    return (colour if colour in HUES else UNKNOWN), next((name for name, ways in SOLIDS.items() if form in ways), UNKNOWN)
 
 
 def claim_of(prompt: str) -> Verdict:

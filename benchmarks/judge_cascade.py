@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 REPO = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPO / "scripts"), str(REPO / "benchmarks")]
+sys.path[:0] = [str(REPO), str(REPO / "scripts"), str(REPO / "benchmarks")]
 
 import judge  # noqa: E402
 import numpy as np  # noqa: E402
@@ -30,6 +30,8 @@ from hosting.hosts import continue_under  # noqa: E402
 from hosting.install import ensure  # noqa: E402
 from judge_sheet import contact_sheet  # noqa: E402
 from terminal import guarded  # noqa: E402
+
+from mini.grammar import judged_prompts  # noqa: E402
 
 WORKFLOW = REPO / "example_workflows" / "Show-1 mini text to video (CPU).json"
 
@@ -63,14 +65,6 @@ def saved_frames(files: list[Path]) -> np.ndarray:
     from PIL import Image
 
     return np.stack([np.asarray(Image.open(file).convert("RGB")) for file in sorted(files)])
-
-
-def prompts_of(count: int, held_out: bool = False, two: bool = False) -> list[str]:
-    """Prompts spread over all kinds of clips, or over those that training never saw; of one solid or of two."""
-    sys.path.insert(0, str(REPO))
-    from mini.grammar import judged_prompts
-
-    return judged_prompts(count, held_out, two=two)
 
 
 def save_on_the_way(api: dict[str, Any], number: int) -> None:
@@ -149,7 +143,7 @@ def main(arguments: list[str]) -> int:
     with serving(output) as server:
         from measure import resident
 
-        prompts = prompts_of(chosen.prompts, chosen.held_out, chosen.two)
+        prompts = judged_prompts(chosen.prompts, chosen.held_out, two=chosen.two)
         clips = asyncio.run(run_all(server.url, Orders(prompts, chosen.workflow), output))
         megabytes = None if chosen.most_memory is None else resident("VmHWM", server.pid) // 2**20
     good = report(clips, prompts, output) >= chosen.least_right
