@@ -2,8 +2,8 @@
 
     python benchmarks/motion.py --tokenizer DIR [--only WAY ...] [--prompts 24] [--seeds 3]
 
-Every finished training is kept in motion.json, so the command goes on where it was stopped; motion.md is the table. What
-the world looks like and how large it is, is in motion_world.py.
+Every finished training is kept in motion.json, so the command goes on where it was stopped; motion.md is the table. Other
+weights of the mini begin a new one. What the world looks like and how large it is, is in motion_world.py.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ sys.path[:0] = [str(BENCHMARKS.parent), str(BENCHMARKS)]
 
 import motion_table  # noqa: E402
 import motion_world as world  # noqa: E402
+from regression import weights_digest  # noqa: E402
 
 from mini.evaluate import Mini, to_bytes  # noqa: E402
 from show1_core import cascade, load_unet  # noqa: E402
@@ -147,7 +148,9 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
+    weights = weights_digest()
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
+    results = [row for row in kept if row.get("weights") == weights]
     known = {(row["way"], row["motion"], row["seed"], row["prompts"]) for row in results}
     bench = Bench(chosen.tokenizer, [])
     for way in (way for way in WAYS if way.name in chosen.only):
@@ -156,7 +159,8 @@ def main() -> int:
             for name in way.motions:
                 if (way.name, name, seed, chosen.prompts) in known:
                     continue
-                row = tried(bench, way, name, seed) | {"prompts": chosen.prompts, "date": date.today().isoformat()}
+                row = tried(bench, way, name, seed) | {
+                    "prompts": chosen.prompts, "weights": weights, "date": date.today().isoformat()}
                 results.append(row)
                 RESULTS.write_text(json.dumps(results) + "\n", encoding="utf-8")
                 print(way.name, name, seed, motion_table.summary(row), flush=True)
