@@ -67,11 +67,11 @@ def saved_frames(files: list[Path]) -> np.ndarray:
     return np.stack([np.asarray(Image.open(file).convert("RGB")) for file in sorted(files)])
 
 
-def save_on_the_way(api: dict[str, Any], number: int) -> None:
-    """Let a workflow save the frames of its stages too."""
+def save_on_the_way(api: dict[str, Any], prefix: str = "{stage}") -> None:
+    """Let a workflow save the frames of its stages too, under names that begin with `prefix`."""
     titled = {node["_meta"]["title"]: node_id for node_id, node in api.items()}
     for stage, title in ON_THE_WAY.items():
-        inputs = {"images": [titled[title], 0], "filename_prefix": f"{stage}/{number:03}"}
+        inputs = {"images": [titled[title], 0], "filename_prefix": prefix.format(stage=stage)}
         api[stage] = {"class_type": "SaveImage", "inputs": inputs, "_meta": {"title": stage}}
 
 
@@ -88,7 +88,7 @@ async def run_all(url: str, orders: Orders, output: Path) -> Clips:
             api = workflows.to_api(content, info)
             values = {"Prompt.value": prompt, "*.seed": str(orders.first_seed + number), **orders.changes}
             workflows.apply([workflows.Setting(*item) for item in values.items()], api, info)
-            save_on_the_way(api, number)
+            save_on_the_way(api, f"{{stage}}/{number:03}")
             began = time.monotonic()
             prompt_id = await client.queue(api)
             end = await client.follow(prompt_id, lambda event: None)

@@ -1,7 +1,7 @@
 """Run the tests: `test.py [--all] [--with-browser] [pytest arguments]`. Sets up what is missing.
 
 Two sizes: without --all those that touch everything once, in some minutes; with --all every test there is, about half an
-hour on two cores, as two runs side by side (testing/halves.py) unless you name files. Left out of the first are the tests
+hour on two cores. Both go as two runs side by side (testing/halves.py) unless you name files. Left out of the first are the tests
 marked `slow`, of the second those marked `quick`, which a slow one holds too; an -m of your own decides in its place.
 
 Browser tests need Chromium and Node.js. Where Chromium is missing they are skipped, unless --with-browser allows to
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     os.chdir(REPO)
     size = [] if "-m" in rest else ALL if chosen.all else QUICK
     command = [str(host.python), "-m", "pytest", *size, *rest]
-    if chosen.all and not any(Path(argument.split("::")[0]).exists() for argument in rest):
+    if not any(Path(argument.split("::")[0]).exists() for argument in rest):
         return run_in_halves(command, _variables(host))
     become(command, _variables(host))
 

@@ -1,4 +1,4 @@
-"""The whole of the tests as two runs of pytest at once: those that share one served host, and the others.
+"""The tests as two runs of pytest at once: those that share one served host, and the others.
 
 Half of the time a test waits: for a server, a browser, another process. Two runs of one thread each share two cores better
 than one run of two threads.
