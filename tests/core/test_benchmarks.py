@@ -62,6 +62,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
                           capture_output=True, text=True)
 
 
+@pytest.mark.slow  # ten seconds: two processes that import everything
 def test_the_official_code_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     models = tmp_path / "showone" / "models"
     models.mkdir(parents=True)

@@ -50,6 +50,7 @@ def test_first_frame(stage_sample, golden, recipe):
     assert error(large[:, :, 0], golden["cascade.first_frame"]) <= 3e-5
 
 
+@pytest.mark.slow  # 20 seconds; the quick run has this stage in tests/host/test_cascade.py
 def test_upscaling(stage_sample, golden, recipe):
     settings = recipe["upscale"]
     sample, identity = stage_sample("show-1-sr1", "t5", settings["steps"], settings["guidance"])
@@ -59,6 +60,7 @@ def test_upscaling(stage_sample, golden, recipe):
     assert error(clip, golden["cascade.upscaled"]) <= 3e-3
 
 
+@pytest.mark.slow  # 15 seconds; the quick run has this stage in tests/host/test_cascade.py
 def test_refinement(stage_sample, models, golden, recipe):
     settings = recipe["refine"]
     vae = AutoencoderKL.from_config(json.loads((GOLDEN / "show-1-sr2" / "vae" / "config.json").read_text())).eval()

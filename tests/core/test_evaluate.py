@@ -231,9 +231,9 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(evaluate, case, sets, 
     assert sentence in refused(evaluate(metric, **options))
 
 
-@pytest.mark.parametrize("count, broken", [(40, {3, 17}), pytest.param(MANY, set(range(7, MANY, 100)), marks=pytest.mark.slow)],
-                         ids=["40 clips", "many clips"])
-def test_broken_clips_are_named_and_left_out_only_when_asked(evaluate, count, broken, networks, tmp_path):
+@pytest.mark.slow  # hundreds of clips are read three times
+def test_broken_clips_are_named_and_left_out_only_when_asked(evaluate, networks, tmp_path):
+    count, broken = MANY, set(range(7, MANY, 100))
     generated, real = (write_videos(tmp_path / name, count, seed, broken if name == "drawn" else ())
                        for seed, name in enumerate(("drawn", "real")))
     common = {"generated": generated, "networks": networks, "work": tmp_path / "work", "output": tmp_path / "out.json"}
@@ -249,23 +249,23 @@ def test_broken_clips_are_named_and_left_out_only_when_asked(evaluate, count, br
     assert len(json.loads((tmp_path / "out.json").read_text())["left out"]["generated"]) == len(broken)
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(MANY, marks=pytest.mark.slow)])
-def test_a_killed_run_goes_on_where_it_was_and_memory_stays_flat(evaluate, count, networks, tmp_path):
-    generated = write_videos(tmp_path / "drawn", count, 1)
+@pytest.mark.slow  # hundreds of clips are read twice
+def test_a_killed_run_goes_on_where_it_was_and_memory_stays_flat(evaluate, networks, tmp_path):
+    generated = write_videos(tmp_path / "drawn", MANY, 1)
     work, output = tmp_path / "work", tmp_path / "out.json"
     command = [sys.executable, str(COMMAND), "is", "--generated", str(generated), "--networks", str(networks),
                "--work", str(work), "--workers", "1", "--device", "cpu"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        sizes = memory_until(process, work, count // 2)
+        sizes = memory_until(process, work, MANY // 2)
         assert process.poll() is None, "it was over before it could be killed"
         children = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL) if sys.platform != "win32" else process.kill()
     assert children and psutil.wait_procs(children, timeout=20)[1] == [], "a decoding process outlived the command"
     kept = clips_in(work)
-    assert count // 4 <= kept < count
+    assert MANY // 4 <= kept < MANY
     found = figures(evaluate("is", generated=generated, networks=networks, work=work, output=output), output)
     assert sizes[-1] - sizes[0] <= 40 * 2**20, sizes
-    assert len(list(work.rglob("*.safetensors"))) <= -(-count // 64) + 1, "what was measured was measured again"
+    assert len(list(work.rglob("*.safetensors"))) <= -(-MANY // 64) + 1, "what was measured was measured again"
     fresh = figures(evaluate("is", generated=generated, networks=networks, work=tmp_path / "fresh", output=output), output)
     assert found == fresh
 

@@ -25,6 +25,7 @@ def made(models, recipe):
     return pipe(recipe["prompt"], seed=recipe["seed"], recipe=Recipe.from_dict(recipe))
 
 
+@pytest.mark.slow  # a minute: the quick run has the whole cascade in tests/host/test_cascade.py
 @needs_tokenizers
 @pytest.mark.parametrize("part, name, most", [
     ("keyframes", "keyframes", 3e-5), ("interpolated", "interpolated", 3e-5), ("upscaled", "upscaled", 3e-3)])
@@ -33,6 +34,7 @@ def test_every_stage_is_the_recorded_one(made, golden, part, name, most):
     assert error(getattr(made, part) * 2 - 1, expected * 2 - 1) <= most
 
 
+@pytest.mark.slow  # as above
 @needs_tokenizers
 def test_the_frames_are_the_recorded_ones(made, golden):
     levels = (made.frames * 255).byte().int()

@@ -50,6 +50,7 @@ def test_frames_equal_the_official_ones(driver: Driver, runs: tuple[Outcome, Out
     assert (distance <= 2).mean() >= 0.995, f"up to {distance.max()} levels apart"
 
 
+@pytest.mark.slow  # a minute: the whole cascade once more
 def test_the_library_makes_the_same_frames(host: Host, driver: Driver, runs: tuple[Outcome, Outcome]) -> None:
     """The whole cascade without a host, from the same folders."""
     recipe, tokenizers = json.loads((EXPECTED.parent / "recipe.json").read_text()), host.source / "comfy"

@@ -35,6 +35,7 @@ def test_run_takes_ui_format(host: Host, tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == 3
 
 
+@pytest.mark.slow  # half a minute: the whole mini
 def test_the_demo_ends_in_the_path_of_a_video(host: Host, tmp_path: Path) -> None:
     demo = [sys.executable, str(REPO / "scripts" / "demo.py"), "a red ball moving right", "--seed", "7"]
     done = subprocess.run([*demo, "--output", str(tmp_path)], capture_output=True, text=True, timeout=900)

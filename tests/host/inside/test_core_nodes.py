@@ -77,6 +77,7 @@ def test_the_hosts_channels_last_option_is_no_obstacle(pack, load, models, monke
     assert all(torch.equal(tensor, expected[key]) for key, tensor in loaded.model.diffusion_model.state_dict().items())
 
 
+@pytest.mark.slow  # a text encoder is written and read twice
 def test_the_core_loader_reads_the_latent_stages_text_encoder_as_ours_does(pack, core, tmp_path):
     """At its published size, for the core knows an encoder by that: 23 layers of 1024 (numerics 1.6), random weights."""
     import folder_paths

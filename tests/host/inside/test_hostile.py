@@ -55,6 +55,7 @@ def memory() -> int:
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
+@pytest.mark.slow  # a minute: every step of every stage
 @pytest.mark.parametrize("checkpoint, steps", [
     ("show-1-base", 3), ("show-1-interpolation", 3), ("IF-II-L-v1.0", 3), ("show-1-sr1", 6), ("show-1-sr2", 3)])
 def test_cancel_at_every_step_stops_within_a_layer(pack, load, t5, clip, vae, checkpoint, steps):
@@ -102,6 +103,7 @@ def test_cancel_at_every_step_stops_within_a_layer(pack, load, t5, clip, vae, ch
     assert torch.equal(run(), whole)
 
 
+@pytest.mark.slow  # half a minute: each model is loaded anew
 @pytest.mark.parametrize("what, layer", [
     ("model", 1), ("model", 2), ("model", 30), ("model", 100), ("t5", 1), ("t5", 20), ("clip", 1), ("clip", 20)])
 def test_cancel_while_loading_stops_before_the_next_layer(pack, models, text, monkeypatch, what, layer):

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+pytestmark = pytest.mark.slow  # half a minute: the mini draws a clip for each
+
 PUBLISHED = ("published", "published")
 LENGTH, STEPS, SEED, LEVEL = 8, 12, 5, 1 / 255
 PROMPT = "a red ball moving right"

@@ -52,6 +52,7 @@ def files(pack):
     return pack("show1_core.tuning.lora_files")
 
 
+@pytest.mark.slow  # twenty seconds: a training for each dtype
 @pytest.mark.parametrize(("dtype", "rank"), [("fp32", 4), ("bf16", 4), ("fp16", 4), ("fp32", 0)])
 def test_what_is_learnt_in_any_dtype_is_loaded_by_core_nodes_in_any_other(pack, fresh, train, draw, dtype, rank):
     from comfy_extras.nodes_train import LoraModelLoader
@@ -199,6 +200,7 @@ def test_backwards_is_the_reversed_clip(fresh, train):
     assert train(fresh(), ahead, reverse=True)[1] == train(fresh(), back)[1]
 
 
+@pytest.mark.slow  # ten seconds: a training for each
 @pytest.mark.parametrize("shape", [(200, 40, 64), (2, 41, 67), (5, 300, 17), (3, 8, 8)])
 def test_any_number_and_size_of_frames(fresh, train, shape):
     _, losses, _ = train(fresh(), pictures(*shape), steps=1)

@@ -128,6 +128,7 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
+@pytest.mark.slow  # half a minute: twenty runs
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the process's memory as Linux tells it")
 def test_twenty_prompts_take_no_more_memory_than_ten(load, keyframes):
     model, sizes = load("show-1-base"), []

@@ -43,6 +43,7 @@ def test_first_frame(nodes, load, t5, golden, recipe, images):
     assert error(out * 2 - 1, images(golden["cascade.first_frame"][:, :, None]) * 2 - 1) <= 3e-5
 
 
+@pytest.mark.slow  # the quick run has this stage in ../test_cascade.py
 def test_upscaling(nodes, load, t5, golden, recipe, images):
     made = recipe["upscale"]
     out, = nodes["pixel_sr"].Show1PixelSR.execute(
@@ -51,6 +52,7 @@ def test_upscaling(nodes, load, t5, golden, recipe, images):
     assert error(out * 2 - 1, images(golden["cascade.upscaled"]) * 2 - 1) <= 3e-3
 
 
+@pytest.mark.slow  # the quick run has this stage in ../test_cascade.py
 def test_refinement(nodes, load, clip, vae, golden, recipe, images, pack):
     made = recipe["refine"]
     out, latent = nodes["latent_sr"].Show1LatentSR.execute(
@@ -66,6 +68,7 @@ def test_the_posterior_is_the_recorded_one(pack, vae, golden):
     assert error(mean, golden["vae.mean"]) <= 1e-5 and bool((std > 0).all())
 
 
+@pytest.mark.slow  # fifteen seconds
 @pytest.mark.parametrize("steps, frames, height, width", [
     (1, 2, 8, 8), (2, 8, 8, 16), (14, 3, 24, 8), (15, 5, 16, 40), (31, 1, 8, 24)])
 def test_other_runs_of_the_keyframes_equal_the_library(nodes, pack, load, t5, texts, steps, frames, height, width):
@@ -76,6 +79,7 @@ def test_other_runs_of_the_keyframes_equal_the_library(nodes, pack, load, t5, te
     assert error(cascade.to_clip(out), expected) <= 3e-5
 
 
+@pytest.mark.slow  # fifteen seconds
 @pytest.mark.parametrize("steps, count", [(6, 2), (16, 5)])
 def test_other_runs_of_the_interpolation_equal_the_library(nodes, pack, load, t5, texts, steps, count):
     model, cascade = load("show-1-interpolation"), pack("show1_core.cascade")

@@ -76,6 +76,7 @@ def test_windows_of_time_see_the_texts_of_their_frames(encode, load, draw, pack)
     assert error(changed[2:], draw(encode(LEFT), windows)[2:]) <= 1e-5
 
 
+@pytest.mark.slow  # every stage is run
 def test_later_stages_see_the_prompt_of_their_place(encode, load, pack) -> None:
     """Interpolation pair by pair; pixel super-resolution window by window, four frames to a keyframe."""
     frames = torch.rand(3, 8, 16, 3, generator=torch.Generator().manual_seed(0))

@@ -16,7 +16,8 @@ def fresh(pack, models):
     return lambda dtype: pack("nodes.host").load_model(checkpoint, dtype)
 
 
-@pytest.mark.parametrize("dtype, checkpointing", [("fp32", False), ("fp32", True), ("bf16", False), ("bf16", True)])
+@pytest.mark.parametrize("dtype, checkpointing", [
+    ("fp32", False), *[pytest.param(*row, marks=pytest.mark.slow) for row in (("fp32", True), ("bf16", False), ("bf16", True))]])
 def test_the_core_trainer_trains_the_keyframe_model(pack, fresh, t5, dtype, checkpointing):
     from comfy_extras.nodes_train import LoraModelLoader, TrainLoraNode
 
