@@ -20,7 +20,7 @@ const VIEW = { width: 1366, height: 768 }
 // What the frontend itself complains about: an older server lacks some of its routes, and no page here may call out.
 const NOT_OURS = /Failed to load resource|Failed to fetch queue|Jobs API|Content Security Policy/
 const ZOOM = 0.8 // of the picture of the graph alone
-const EDGE = { x: 320, y: 120, right: 420, bottom: 60 } // what the frontend's own bars cover
+const EDGE = { x: 320, y: 160, right: 420, bottom: 60 } // what the frontend's own bars cover
 
 const task = JSON.parse(await text(process.stdin))
 const { chromium } = createRequire(join(task.modules, 'package.json'))('playwright-core')

@@ -71,7 +71,7 @@ def plain(draw, t5) -> Tensor:
 @pytest.fixture(scope="module")
 def other(t5) -> Text:
     """Another text."""
-    return [[t5[0][0][0].flip(1), {}]]
+    return [[t5[0][0][0].roll(1, dims=-1), {}]]
 
 
 def node_of(name: str) -> Any:
