@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .schedule import Schedule, add_noise
 from .stages import PAIR_FRAMES, WINDOW_FRAMES
+from .time_windows import spans
 
 NEW_PER_KEYFRAME = PAIR_FRAMES - 1  # frames of the interpolated clip for each keyframe
 
@@ -191,10 +192,7 @@ def windows(frames: int) -> list[tuple[int, int]]:
 
     The official loop leaves frames out where its spans do not fit (numerics T18); where they do fit these are the same.
     """
-    stride = WINDOW_FRAMES - 1
-    last = max(frames - WINDOW_FRAMES, 0)
-    starts = [*range(0, last, stride), last]
-    return [(start, min(start + WINDOW_FRAMES, frames)) for start in starts]
+    return spans(frames, WINDOW_FRAMES, overlap=1)
 
 
 def refine(sample: Sample, encode: Callable[[Tensor], Encoded], images: Tensor, size: tuple[int, int], seed: int) -> Tensor:

@@ -125,7 +125,8 @@ class NetworkDenoiser:
         level = None if self.condition.noise_level is None else torch.tensor(self.condition.noise_level, device=device)
         given = (given.squeeze(2) if image else given).to(unet.dtype)
         channels = None if self.schedule.learned_variance else x.shape[1]
-        call = memory.Call(unet, given, torch.tensor(timestep, device=device), self.text, level, channels)
+        time = torch.tensor(timestep, device=device)
+        call = memory.Call(unet, given, time, self.text, level, channels, unet.config.takes_windows)
         with chosen_by(self.selection):
             out = self.fallback.compute(call, memory.decide(unet, call, self.device), self.device)
         return out.unsqueeze(2) if image else out

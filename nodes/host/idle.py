@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+from comfy.model_sampling import EPS
+
+from ...show1_core.schedule import sigma_table
+
 SERVED = {"patches": {"attn1_output_patch", "output_block_patch"}, "patches_replace": {"attn1"}}
 DOES_NOTHING = "does nothing for this model"
 DOWNSCALE = f"PatchModelAddDownscale {DOES_NOTHING}, which draws small frames already; remove it."
@@ -20,11 +25,24 @@ ROPE = f"ScaleROPE {DOES_NOTHING}, which has no rotary positions; remove it."
 CONTROL = f"ControlNet {DOES_NOTHING}, for which none was made; remove it."
 COMPILED = (f"TorchCompileModel {DOES_NOTHING}, whose steps look at numbers between its blocks; set compile to blocks in Show-1 "
             "Model Loader instead.")
+OTHER_NOISE = ("ModelSamplingDiscrete, or a node like it, gives this model another noise schedule or prediction than it was "
+               "trained with, which spoils the picture; remove it.")
+SAME_SIGMAS = 1e-3  # relative: hosts compute the same schedule in other types
 LAZY_START = 0.6  # the part of the schedule behind which LazyCache does no harm
 LAZY = ("LazyCache spoils the picture of this model, whose sigmas are large, when it starts early; take EasyCache, or set its "
         f"start_percent to {LAZY_START} or more.")
 VARIANCE_KEPT = ("EasyCache and other wrappers of the network do nothing in the published sampler of this model, which needs all "
                  "that the network says in every step; take a core sampler for them.")
+
+
+def other_noise(patcher: Any) -> str | None:
+    """A sentence when a node has given a MODEL another noise schedule, or prediction, than it was trained with."""
+    given = patcher.object_patches.get("model_sampling")
+    if given is None:
+        return None
+    own, sigmas = sigma_table(patcher.model.show1.schedule), getattr(given, "sigmas", torch.empty(0)).cpu().to(torch.float32)
+    same = sigmas.shape == own.shape and torch.allclose(sigmas, own, rtol=SAME_SIGMAS)
+    return None if same and type(given).calculate_denoised is EPS.calculate_denoised else OTHER_NOISE
 
 
 def idle_loras(patcher: Any) -> str | None:

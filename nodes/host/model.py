@@ -21,18 +21,17 @@ from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
 from ...show1_core.models.compile import compile_regions, many_shapes
 from ..titles import frames_wanted
-from .context import idle_windows
-from .idle import COMPILED, idle_loras
+from .around_runs import reported
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
+from .on_node import Warned
 from .proving import prove_kernels
-from .report import REPORT, Report
 from .run_memory import RunMemory, RunMemoryCond
 from .text_over_time import placed_cond
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
-WHOLE_COMPILED = "torch_compile_kwargs"  # among the model's options: what TorchCompileModel leaves there
 MOST_ROWS = 16  # clips, both halves of guidance counted, that the host is asked to make room for: all of the published run
+MOST_FRAMES = 32  # of a long clip of the latent stage that must have room beside the weights
 NOISE_LEVEL, MEMORY = "show1_noise_level", "show1_run_memory"  # in CONDITIONING
 
 
@@ -68,10 +67,15 @@ class HostModel(comfy.model_base.BaseModel):
     def memory_required(self, input_shape: Any, *_: Any, **__: Any) -> float:
         """Bytes of features to make room for in a call of this shape (B, C, ..., h, w), on every device and attention.
 
-        Of very many clips, such as the pairs of a long one, room for some is enough: they are done in groups.
+        Of very many clips, such as the pairs of a long one, room for some is enough: they are done in groups. The host asks
+        for both halves of guidance, for which it puts others out of memory, and for one, which must have room beside the
+        weights: of one clip that may be done in windows of time, that of some frames is enough.
         """
         rows = min(input_shape[0], MOST_ROWS) if len(input_shape) == 5 else input_shape[0]
-        pixels = rows * math.prod(input_shape[2:])
+        frames, *sides = input_shape[2:]
+        if input_shape[0] == 1 and len(sides) == 2 and self.show1.config.takes_windows:
+            frames = min(frames, MOST_FRAMES)
+        pixels = rows * frames * math.prod(sides)
         dtype = self.manual_cast_dtype or self.get_dtype()
         return pixels * self.show1.config.peak_elements * mm.dtype_size(dtype)
 
@@ -95,7 +99,7 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     config.unet_config = {**config.unet_config, "model_channels": identity.config.block_out_channels[0]}  # FreeU asks
     with cancellable(model.diffusion_model):
         model.load_model_weights(dict(checkpoint.tensors), "")
-    model.show1, model.show1_dtype = identity, dtype
+    model.show1, model.show1_dtype, model.warned = identity, dtype, Warned()
     prove_kernels(model.diffusion_model, kernels, device)
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     loaded = patcher(model, load_device=device, offload_device=mm.unet_offload_device())
@@ -103,17 +107,6 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
     if (most := identity.schedule.threshold_max) is not None:  # part of the model, so that core samplers apply it too
         loaded.set_model_sampler_post_cfg_function(partial(threshold, identity.schedule.threshold_ratio, most))
     return loaded
-
-
-def reported(executor: Any, *args: Any, **kwargs: Any) -> Any:
-    """Around a run: somebody who says a thing once, also in core samplers, and what can be said beforehand."""
-    options = executor.class_obj.model_options
-    report = options["transformer_options"].setdefault(REPORT, Report())
-    if WHOLE_COMPILED in options:
-        report.warn(COMPILED)
-    for sentence in filter(None, (idle_windows(options), idle_loras(executor.class_obj.model_patcher))):
-        report.warn(sentence)
-    return executor(*args, **kwargs)
 
 
 def compile_blocks(model: Any) -> None:

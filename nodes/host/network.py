@@ -100,7 +100,8 @@ class HostUNet(UNet):
                 text = run_memory.prepared(texts, self.prepare_each).under(seen)
             else:
                 text = run_memory.prepared(context, self.prepare)
-            call = memory.Call(unet, sample, timestep, text, level, channels if variance is None else self.config.out_channels)
+            call = memory.Call(unet, sample, timestep, text, level, channels if variance is None else self.config.out_channels,
+                               self.config.takes_windows)
             device = memory.Device(lambda: mm.get_free_memory(x.device), mm.soft_empty_cache)
             report.count(tuple(sample.shape), call.texts)
             out = run_memory.fallback.compute(call, memory.decide(self, call, device), device)

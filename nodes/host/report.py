@@ -13,6 +13,7 @@ import torch
 
 from ...show1_core.kernels import Selection, Trials
 from ...show1_core.models.whole_calls import WholeCalls
+from .on_node import on_node
 
 GIGABYTE = 2**30
 REPORT = "show1_report"  # among the transformer options: who counts the network's calls
@@ -28,7 +29,7 @@ class Report:
     selection: Selection | None = None  # of kernels
     whole: WholeCalls | None = None
     began: float = field(default_factory=time.monotonic)
-    told: set[str] = field(default_factory=set)
+    told: list[str] = field(default_factory=list)
 
     def count(self, shape: tuple[int, ...], texts: int) -> None:
         """One call of samples (B, C, ...) under so many texts."""
@@ -47,10 +48,11 @@ class Report:
         return self.whole
 
     def warn(self, sentence: str) -> None:
-        """A warning, the first time in this run."""
+        """A warning, the first time in this run: in the log and on the node."""
         if sentence not in self.told:
-            self.told.add(sentence)
+            self.told.append(sentence)
             logging.warning("Show-1: %s", sentence)
+            on_node(self.told)
 
     def write(self, model: Any, stage: str, dtype: torch.dtype, guidance: float) -> None:
         """The line."""

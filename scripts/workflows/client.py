@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from terminal import Failure
 
-from .events import ENDS, Event, Json, refusal
+from .events import ENDS, Event, Json, refusal, text_on_node
 
 LARGEST_MESSAGE = 256 * 2**20  # previews and history of long videos
 
@@ -63,8 +63,10 @@ class Client:
         """Pass on every event of the prompt; the one that says how it ended is returned."""
         end: Event | None = None
         async for message in self._socket:
+            if message.type is aiohttp.WSMsgType.BINARY and (said := text_on_node(message.data)):
+                on_event(said)
             if message.type is not aiohttp.WSMsgType.TEXT:
-                continue  # a preview image
+                continue
             content = json.loads(message.data)
             event = Event(content["type"], content.get("data") or {})
             if event.data.get("prompt_id") != prompt_id:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any
 
 Json = dict[str, Any]
+TEXT, NODE_TEXT = 3, "progress_text"  # the kind of a binary message, and what its event is called here
 ENDS = ("execution_success", "execution_error", "execution_interrupted")
 
 
@@ -15,6 +17,15 @@ class Event:
 
     type: str
     data: Json
+
+
+def text_on_node(message: bytes) -> Event | None:
+    """The text that a binary message puts on a node, as an event; None for another kind, such as a preview."""
+    kind, length = struct.unpack_from(">II", message)
+    if kind != TEXT:
+        return None
+    node, text = message[8:8 + length], message[8 + length:]
+    return Event(NODE_TEXT, {"node": node.decode(), "text": text.decode()})
 
 
 def refusal(reply: Json) -> str:

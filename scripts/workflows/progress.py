@@ -7,7 +7,7 @@ from typing import Any
 
 from terminal import Line, bar
 
-from .events import Event
+from .events import NODE_TEXT, Event
 
 
 class Progress:
@@ -26,6 +26,9 @@ class Progress:
         if event.type == "progress_state":
             for state in event.data["nodes"].values():
                 self._show(state)
+
+        if event.type == NODE_TEXT:
+            self._line.end(f"         {event.data['text']}")
 
     def close(self) -> None:
         """Leave the line to others."""

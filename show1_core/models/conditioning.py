@@ -57,6 +57,10 @@ class PreparedText:
                                               None if pooled is None else pooled[one])
         return self._parts[index]
 
+    def of_frames(self, span: slice) -> PreparedText:
+        """The text of some frames of every row; what layers make is shared."""
+        return self if self.seen is None else self.under(self.seen[:, span])
+
     def spread(self, made: Tensor, rows: int) -> Tensor:
         """What was made of the states (U, ...), for so many rows of frames: (rows, ...)."""
         return per_frame(made, rows // len(made)) if self.seen is None else made[self.seen.flatten()]

@@ -67,6 +67,14 @@ class UNetConfig:
         return 4 if self.in_channels == 4 else 3
 
     @property
+    def takes_windows(self) -> bool:
+        """Whether a long clip may be computed in windows of time: the latent stage's, which redraws frames that are there.
+
+        Frames drawn from noise alone would drift apart, and the stages between have pairs and windows of their own.
+        """
+        return self.temporal and self.sample_channels == 4
+
+    @property
     def size_multiple(self) -> int:
         """What height and width must be divisible by; blocks that halve by convolution take any size."""
         halvings = len(self.block_out_channels) - 1

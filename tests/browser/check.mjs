@@ -1,8 +1,10 @@
 // Opens workflows in ComfyUI's own frontend, in headless Chromium, and says what came of each, as JSON on stdout.
 // stdin: {"url", "chromium", "modules", "screenshots", "settings": {...}, "workflows": {"title": {...}},
-//         "browse": {"folder", "title"}} and, where wanted, "pictures": [titles] and "search": [words]
+//         "browse": {"folder", "title"}} and, where wanted, "pictures": [titles], "search": [words], "nodes": [types] and
+//         "run": {"workflow", "values"}
 // modules: the folder whose node_modules holds playwright-core; screenshots: a folder, which gets each page as it opens
-// (title.png) and some graphs alone (title.graph.png); browse: a template to open by hand; search: what finds which node
+// (title.png) and some graphs alone (title.graph.png); browse: a template to open by hand; search: what finds which node;
+// nodes: types to lay side by side; run: a workflow to run to its end, its widgets set by name
 
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -13,12 +15,12 @@ const FLAGS = [
   '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'
 ]
 const SETTLE = 1500 // milliseconds until dialogs and pictures are there
-const START = 120000
+const START = 300000 // a busy machine takes long to draw
 const VIEW = { width: 1366, height: 768 }
 // What the frontend itself complains about: an older server lacks some of its routes, and no page here may call out.
 const NOT_OURS = /Failed to load resource|Failed to fetch queue|Jobs API|Content Security Policy/
 const ZOOM = 0.8 // of the picture of the graph alone
-const EDGE = { x: 320, y: 120, right: 420, bottom: 60 } // what the frontend's own bars cover
+const EDGE = { x: 320, y: 160, right: 420, bottom: 60 } // what the frontend's own bars cover
 
 const task = JSON.parse(await text(process.stdin))
 const { chromium } = createRequire(join(task.modules, 'package.json'))('playwright-core')
@@ -26,6 +28,7 @@ const { chromium } = createRequire(join(task.modules, 'package.json'))('playwrig
 const browser = await chromium.launch({ executablePath: task.chromium, headless: true, args: FLAGS })
 try {
   const page = await browser.newPage({ viewport: VIEW })
+  page.setDefaultTimeout(START)
   const seen = watch(page)
   await set()
   await open(page)
@@ -38,6 +41,10 @@ try {
   results.browse = await browse(page, task.browse)
   results.search = {}
   for (const words of task.search ?? []) results.search[words] = await search(page, words)
+  seen.errors.length = 0
+  if (task.nodes) results.nodes = { laid: await lay(page, task.nodes), errors: [...seen.errors] }
+  seen.errors.length = 0
+  if (task.run) results.run = { ...(await run(page, task.run)), errors: [...seen.errors] }
   const version = await page.evaluate(() => window.__COMFYUI_FRONTEND_VERSION__)
   console.log(JSON.stringify({ version, results }))
 } finally {
@@ -125,6 +132,77 @@ async function add(page, words, settle) {
   await page.waitForTimeout(settle)
   await page.mouse.click(VIEW.width / 4, VIEW.height / 3) // a newer frontend lets the user choose the place
   await page.waitForTimeout(settle)
+}
+
+/** One node of each type; what its fields are, and what of them the newer renderer draws. */
+async function lay(page, types) {
+  await page.keyboard.press('Escape')
+  await page.evaluate((names) => {
+    const { graph, canvas } = window.app
+    graph.clear()
+    names.forEach((name, number) => {
+      const node = window.LiteGraph.createNode(name)
+      node.pos = [(number % 7) * 420, Math.floor(number / 7) * 620]
+      graph.add(node)
+    })
+    canvas.ds.scale = 0.42
+    canvas.ds.offset = [20, 90]
+    canvas.setDirty(true, true)
+  }, types)
+  await page.waitForTimeout(2 * SETTLE)
+  await page.screenshot({ path: join(task.screenshots, 'nodes.png') })
+  return page.evaluate(() =>
+    window.app.graph._nodes.map(({ id, type, title, widgets, inputs, outputs }) => {
+      const drawn = document.querySelector(`[data-node-id="${id}"]`)
+      return {
+        type,
+        title,
+        fields: widgets?.filter(({ hidden, advanced }) => !hidden && !advanced).map(({ label, name }) => label || name) ?? [],
+        sockets: [...inputs.filter(({ widget }) => !widget), ...outputs].map(({ label, localized_name, name }) => label || localized_name || name),
+        text: drawn?.innerText
+      }
+    })
+  )
+}
+
+/** Run a workflow to its end; how many pictures stood on each of its nodes at most, and how much room they took then. */
+async function run(page, { workflow, values }) {
+  await page.keyboard.press('Escape')
+  await page.evaluate((graph) => window.app.loadGraphData(graph, true, true, 'run'), workflow)
+  await page.waitForTimeout(SETTLE)
+  const ran = await page.evaluate(runHere, values)
+  await page.waitForTimeout(SETTLE)
+  await page.screenshot({ path: join(task.screenshots, 'run.png') })
+  const { drawn } = await page.evaluate(inspect)
+  return { ...ran, drawn }
+}
+
+/** Runs in the page. */
+async function runHere(values) {
+  const { app } = window
+  const nodes = app.graph._nodes
+  for (const node of nodes) {
+    for (const widget of node.widgets ?? []) if (widget.name in values) widget.value = values[widget.name]
+  }
+  const shown = { live: {}, after: {} }
+  const look = (when) => {
+    for (const node of nodes) {
+      const drawn = [...document.querySelectorAll(`[data-node-id="${node.id}"] img`)].filter((image) => image.naturalWidth)
+      const count = Math.max(drawn.length, node.imgs?.length ?? 0)
+      shown[when][node.title] = Math.max(shown[when][node.title] ?? 0, count)
+    }
+  }
+  const ended = new Promise((resolve) => {
+    for (const type of ['execution_success', 'execution_error', 'execution_interrupted'])
+      app.api.addEventListener(type, ({ detail }) => resolve({ type, said: detail.exception_message ?? '' }), { once: true })
+  })
+  const looking = setInterval(() => look('live'), 30)
+  await app.queuePrompt(0, 1)
+  const end = await ended
+  clearInterval(looking)
+  await new Promise((resolve) => setTimeout(resolve, 1500)) // until the results' pictures are there
+  look('after')
+  return { end, shown }
 }
 
 /** The whole graph without anything around it, in a window large enough for that. */

@@ -38,6 +38,6 @@ def frontend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     build_miniatures(host)
     folder = tmp_path_factory.mktemp("browser")
     (folder / "user").mkdir()
-    arguments = ("--user-directory", str(folder / "user"), *options)
+    arguments = ("--user-directory", str(folder / "user"), "--preview-method", "auto", *options)
     with Server(host, Launch(models=(MODELS,), output=folder / "output", arguments=arguments)) as server:
         yield Frontend(server.url, browser, folder, settings)

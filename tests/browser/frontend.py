@@ -24,16 +24,15 @@ class Frontend:
     screenshots: Path
     settings: Json = field(default_factory=dict)
 
-    def open(self, workflows: dict[str, Json], browse: str, pictures: tuple[str, ...] = (),
-             search: tuple[str, ...] = ()) -> dict[str, Json]:
+    def open(self, workflows: dict[str, Json], browse: str, **more: Any) -> dict[str, Json]:
         """What came of each workflow, by title, and of the template `browse` opened by hand; check.mjs says what is in it.
 
-        Of the `pictures` the graph alone is painted as well. `search` are words to find nodes by.
+        more: `pictures`, titles whose graph alone is painted as well; `search`, words to find nodes by; `nodes`, types to lay
+        side by side; `run`, a workflow to run, and values for its widgets.
         """
         task = {"url": self.url, "chromium": str(self.browser.chromium), "modules": str(self.browser.modules),
-                "screenshots": str(self.screenshots), "workflows": workflows, "pictures": pictures,
-                "settings": self.settings, "search": search,
-                "browse": {"folder": self.folder_of(browse), "title": browse}}
+                "screenshots": str(self.screenshots), "workflows": workflows,
+                "settings": self.settings, "browse": {"folder": self.folder_of(browse), "title": browse}, **more}
         command = [str(self.browser.node), str(Path(__file__).with_name("check.mjs"))]
         done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, timeout=SECONDS)
         assert done.returncode == 0, done.stderr

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
         folder = Path(scratch)
         launch = Launch(models=(MODELS,), output=folder, arguments=("--user-directory", scratch))
         with Server(host, launch) as server:
-            Frontend(server.url, browser, folder).open(workflows, files[0].stem, tuple(workflows))
+            Frontend(server.url, browser, folder).open(workflows, files[0].stem, pictures=[*workflows])
         PICTURES.mkdir(exist_ok=True)
         for title in workflows:
             picture = Image.open(folder / f"{title}.graph.png").convert("RGB")

@@ -21,6 +21,8 @@ UNKNOWN = "A node of nobody's"
 BROWSED = "Show-1 text to video"
 SEARCHED = {"text to video": "Text to Video (Show-1)", "upscale video": "Upscale Video x4 (Show-1)",
             "smooth video": "Smooth Video x4 (Show-1)", "show-1 keyframes": "Show-1 Keyframes"}
+RUN = "Show-1 drafts, pick, then upscale"
+SHORT = {"steps": 60, "count": 2, "width": 32, "height": 16}  # what makes it quick, and lasts long enough to be looked at
 READABLE = 0.55  # of its full size, below which the words are too small
 OUTPUTS = ("SaveVideo", "PreviewImage")
 BLUEPRINTS = {title for title in SEARCHED.values() if title.endswith("(Show-1)")}
@@ -34,7 +36,9 @@ def opened(frontend: Frontend) -> dict[str, Json]:
     """All of them opened, and one that must be complained about."""
     broken = copy.deepcopy(TEMPLATES["Show-1 keyframes only"])
     broken["nodes"][-1]["type"] = UNKNOWN
-    return frontend.open({**TEMPLATES, UNKNOWN: broken}, browse=BROWSED, search=tuple(SEARCHED))
+    ours = sorted(kind for kind in frontend.get("object_info") if kind.startswith("Show1"))
+    return frontend.open({**TEMPLATES, UNKNOWN: broken}, browse=BROWSED, search=[*SEARCHED], nodes=ours,
+                         run={"workflow": TEMPLATES[RUN], "values": SHORT})
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +124,13 @@ def test_every_node_has_the_room_it_needs(title: str, opened: dict[str, Json]) -
 
 @pytest.mark.parametrize("title", TEMPLATES)
 def test_the_newer_renderer_draws_no_node_over_another(title: str, opened: dict[str, Json]) -> None:
-    boxes = [drawn["box"] for drawn in opened[title]["drawn"]]
-    for one, other in itertools.combinations(boxes, 2):
-        assert not all(one[side] < other[side + 2] and other[side] < one[side + 2] for side in (0, 1)), (one, other)
+    assert not overlapping(opened[title]["drawn"])
+
+
+def overlapping(drawn: list[Json]) -> list[tuple[str, str]]:
+    """Nodes one of which is drawn over the other."""
+    return [(one["id"], other["id"]) for one, other in itertools.combinations(drawn, 2)
+            if all(one["box"][side] < other["box"][side + 2] and other["box"][side] < one["box"][side + 2] for side in (0, 1))]
 
 
 @pytest.mark.parametrize("title", TEMPLATES)
@@ -138,3 +146,27 @@ def test_words_find_it(words: str, opened: dict[str, Json]) -> None:
     assert found["title"] == SEARCHED[words]
     if found["title"] in BLUEPRINTS:
         assert {"prompt", "seed"} <= set(found["fields"]) and any(kind.startswith("Show1") for kind in found["inside"])
+
+
+def test_every_node_of_the_pack_is_drawn_with_all_its_fields(opened: dict[str, Json], object_info: Json,
+                                                             frontend: Frontend) -> None:
+    """In the newer renderer each is an element of the page, in which names of fields and sockets can be read."""
+    found, new = opened["nodes"], frontend.settings.get("Comfy.VueNodes.Enabled")
+    assert found["errors"] == []
+    laid = {node["type"]: node for node in found["laid"]}
+    assert set(laid) == {kind for kind in object_info if kind.startswith("Show1")}
+    for kind, node in laid.items():
+        assert node["fields"] or node["sockets"], kind
+        missing = [name for name in [*node["fields"], *node["sockets"]] if name not in (node["text"] or "")]
+        assert not new or not missing, f"{node['title']} lacks {missing}"
+
+
+def test_pictures_stand_on_nodes_while_they_run_and_after(opened: dict[str, Json]) -> None:
+    """A live preview on the node that draws, and the finished sheet on the node that shows it."""
+    ran = opened["run"]
+    assert ran["end"] == {"type": "execution_success", "said": ""} and ran["errors"] == []
+    assert ran["shown"]["live"]["Drafts"] >= 1 and ran["shown"]["after"]["Contact sheet"] >= 1
+
+
+def test_pictures_push_no_node_over_another(opened: dict[str, Json]) -> None:
+    assert not overlapping(opened["run"]["drawn"])

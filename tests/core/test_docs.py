@@ -87,6 +87,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in anchors(file), f"{name(page)} links to {target}"
 
 
+def test_every_template_has_a_picture_of_its_graph() -> None:
+    page, shown = REPO / "docs" / "templates.md", REPO / "docs" / "templates"
+    titles = {file.stem for file in (REPO / "example_workflows").glob("*.json")}
+    assert titles == {file.stem for file in shown.iterdir()} == {Path(unquote(link)).stem for link in links(page) if "jpg" in link}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_file_a_page_names_exists(page: Path) -> None:
     """`show1_core/schedule.py` in a page is a file; `scripts/` a folder."""

@@ -180,3 +180,53 @@ def test_what_is_free_decides_before_the_call(free, expected):
     text = memory.PreparedText(torch.Size((14, 77, 8)), torch.zeros(2, 77, 8))
     call = Call(unet, torch.zeros(7, 7, 5, 40, 64, dtype=torch.float16, device="meta"), torch.tensor(1), text)
     assert memory.decide(unet, call, Device(free=lambda: free)) == expected
+
+
+class Frames(torch.nn.Module):
+    """A network that says how many frames it has seen, and has no memory for more than so many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.seen = most, []
+
+    def forward(self, sample, _timestep, text, *_):
+        self.seen.append(sample.shape[2])
+        if sample.shape[2] > self.most:
+            raise torch.OutOfMemoryError("injected")
+        return sample.repeat(text.rows, 1, 1, 1, 1)
+
+
+def long_call(unet, frames=40, windows=True, device="cpu"):
+    """A clip of the latent stage's published size, or on a CPU a small one, under two texts."""
+    sides = (40, 72) if device == "meta" else (2, 2)
+    text = memory.PreparedText(torch.Size((2, 2, 4)), torch.zeros(2, 2, 4))
+    clip = torch.randn(1, 4, frames, *sides, dtype=torch.float16, device=device)
+    return Call(unet, clip, torch.tensor(1), text, takes_windows=windows)
+
+
+def test_a_clip_that_does_not_fit_is_seen_in_windows_to_the_end_of_the_run(caplog):
+    unet, fallback = Frames(99), Fallback()
+    call = long_call(unet)
+    with caplog.at_level(logging.WARNING):
+        for level in (Level(1, False), Level(1, False, frames=24), Level(1, False), Level(1, False, frames=16)):
+            assert torch.equal(fallback.compute(call, level, Device()), call.sample.repeat(2, 1, 1, 1, 1))
+    assert sorted(set(unet.seen[2:])) == [16, 24] and unet.seen[:2] == [40, 40] and unet.seen[-1] == 16
+    assert [record.args[1:] for record in caplog.records] == [(24, 6), (16, 4)], "told when they are new"
+
+
+@pytest.mark.parametrize("windows, told", [(True, "windows of 8 frames that share 2"), (False, "")])
+def test_when_all_else_has_failed_windows_are_tried(windows, told, caplog):
+    call, fallback = long_call(Frames(8), 20, windows), Fallback()
+    with caplog.at_level(logging.WARNING):
+        if windows:
+            assert torch.equal(fallback.compute(call, Level(), Device()), call.sample.repeat(2, 1, 1, 1, 1))
+        else:
+            with pytest.raises(OutOfMemory):
+                fallback.compute(call, Level(), Device())
+    assert told in caplog.text and ("fallback 4 of 4" in caplog.text) is windows
+
+
+def test_a_clip_of_one_window_has_no_smaller_ones(caplog):
+    with pytest.raises(OutOfMemory), caplog.at_level(logging.WARNING):
+        Fallback().compute(long_call(Frames(1), 8), Level(), Device())
+    assert "in windows" not in caplog.text

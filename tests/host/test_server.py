@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from driver import Driver, Outcome, alone, failure_of
 from terminal import Failure
-from workflows.events import Event, failure
+from workflows.events import NODE_TEXT, Event, failure
 
 Json = dict[str, Any]
 
@@ -69,6 +69,24 @@ def test_another_seed_reruns_only_what_depends_on_it(driver: Driver, keyframes: 
     again = driver.run(keyframes)
     assert_success(again)
     assert again.nodes_run() == {"5", "save"}
+
+
+def test_what_does_nothing_is_said_on_the_node_that_samples(driver: Driver, keyframes: Json) -> None:
+    keyframes["patch"] = {"class_type": "TomePatchModel", "inputs": {"model": keyframes["5"]["inputs"]["model"], "ratio": 0.3}}
+    plain, keyframes["5"]["inputs"]["model"] = keyframes["5"]["inputs"]["model"], ["patch", 0]
+    (said,) = texts(driver.run(keyframes))
+    assert said["node"] == "5" and "TomePatchModel" in said["text"]
+    keyframes["5"]["inputs"] |= {"model": plain, "seed": 347}
+    (said,) = texts(driver.run(keyframes))
+    assert said["node"] == "5" and "nothing to warn of" in said["text"]
+    keyframes["5"]["inputs"]["seed"] = 348
+    assert not texts(driver.run(keyframes))
+
+
+def texts(outcome: Outcome) -> list[Json]:
+    """What was written on nodes in a run that came to its end."""
+    assert_success(outcome)
+    return [event.data for event in outcome.events if event.type == NODE_TEXT]
 
 
 @pytest.mark.parametrize("stage", ["5", "7", "9", "11", "17"])

@@ -135,6 +135,20 @@ def test_a_missing_model_is_one_sentence_on_one_node(place, nodes_of_the_host, l
     assert Path(script).is_file() and f" --only {word} (" in sentence
 
 
+def test_the_cascade_without_weights_shows_as_many_errors_as_models_are_missing(place, nodes_of_the_host, monkeypatch):
+    """The graph of the template "Show-1 text to video", up to its last frames, in a host that has none of its files."""
+    import folder_paths
+
+    for kind in ("show1", "text_encoders"):
+        monkeypatch.setitem(folder_paths.folder_names_and_paths, kind, ([str(place)], {".safetensors"}))
+    prompt = json.loads((PACK / "tests" / "data" / "miniature_workflow.json").read_text(encoding="utf-8"))
+    for node in prompt.values():  # the prompt's node is not one that a host has before its extras
+        node["inputs"] = {name: "a cat" if value == ["1", 0] else value for name, value in node["inputs"].items()}
+    loading = {number for number, node in prompt.items() if node["class_type"].endswith("Loader")}
+    errors = errors_of(prompt, "17")
+    assert {number: len(said) for number, said in errors.items()} == dict.fromkeys(loading, 1) and len(loading) == 8
+
+
 def test_what_is_fetched_is_what_the_downloader_knows(pack, monkeypatch):
     monkeypatch.syspath_prepend(str(PACK / "scripts"))
     import download

@@ -1,0 +1,29 @@
+"""What is said of a MODEL, and mended, before a run, also in core samplers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from .areas import over_all_frames
+from .context import idle_windows
+from .idle import COMPILED, idle_loras, other_noise
+from .report import REPORT, Report
+
+WHOLE_COMPILED = "torch_compile_kwargs"  # among the model's options: what TorchCompileModel leaves there
+
+
+def reported(executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """Around a run: somebody who says a thing once, also in core samplers, and what can be said or mended beforehand."""
+    options, patcher = executor.class_obj.model_options, executor.class_obj.model_patcher
+    report = options["transformer_options"].setdefault(REPORT, Report())
+    if WHOLE_COMPILED in options:
+        report.warn(COMPILED)
+    for sentence in filter(None, (idle_windows(options), idle_loras(patcher), other_noise(patcher))):
+        report.warn(sentence)
+    for texts in executor.class_obj.conds.values():
+        over_all_frames(texts, noise.ndim - 2)
+    clip = executor(noise, *args, **kwargs)
+    patcher.model.warned.settle(report.told)
+    return clip
