@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..show1_core.checkpoints import read_checkpoint
 from ..show1_core.weights import find_transformers_weights, find_weights, read_json, read_tensors
 from . import checks, files, host
 from .common import CATEGORY, advanced, search_words
@@ -27,8 +26,6 @@ def place(name: str) -> int:
     words = (("base", "keyframe"), ("interp",), ("first-frame", "if-"), ("sr1",), ("sr2",))
     last = name.lower().rsplit("/", 1)[-1]
     return next((number for number, some in enumerate(words) if any(word in last for word in some)), len(words))
-
-
 
 
 class Show1ModelLoader(io.ComfyNode):
@@ -67,12 +64,7 @@ class Show1ModelLoader(io.ComfyNode):
             checks.choice(name, value, options)
         path = files.one_of("model", model, LIBRARY.models(), SHOW1)
         with files.foreign_files_explained():
-            loaded = host.load_model(read_checkpoint(path), dtype, kernels)
-        if compile == "blocks":
-            host.compile_blocks(loaded)
-        elif compile == "auto":
-            host.replay_calls(loaded)
-        return io.NodeOutput(loaded)
+            return io.NodeOutput(host.load_from_file(path, dtype, kernels, compile))
 
 
 class Show1TextEncoderLoader(io.ComfyNode):

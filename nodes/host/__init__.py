@@ -5,8 +5,10 @@ Everything is composed from the host's own extension points; what differs betwee
 
 from .colours import colours
 from .context import context_window
+from .dtypes import DTYPES
+from .from_file import load_from_file
 from .inversion import inverted
-from .model import DTYPES, compile_blocks, identity_of, kind_of, load_model, replay_calls
+from .model import compile_blocks, identity_of, kind_of, load_model
 from .networks import on_device
 from .paths import PACK, Library, folders, models_folder, register_folders
 from .samplers import SAMPLERS, SCHEDULERS
@@ -17,7 +19,7 @@ from .vae import decode, encode_posterior, has_posterior, load_vae
 
 __all__ = [
     "colours", "compile_blocks", "conditioned", "context_window", "decode", "DTYPES", "encode_posterior", "encode_t5",
-    "folders", "has_frames", "has_posterior", "HostSample", "identity_of", "inverted", "kind_of", "Library", "load_model",
-    "load_text", "load_vae", "masked_t5", "models_folder", "on_device", "over_time", "PACK", "previewer", "progress_bar",
-    "register_folders", "replay_calls", "SAMPLERS", "SCHEDULERS", "train", "Training",
+    "folders", "has_frames", "has_posterior", "HostSample", "identity_of", "inverted", "kind_of", "Library",
+    "load_from_file", "load_model", "load_text", "load_vae", "masked_t5", "models_folder", "on_device", "over_time", "PACK",
+    "previewer", "progress_bar", "register_folders", "SAMPLERS", "SCHEDULERS", "train", "Training",
 ]

@@ -22,6 +22,7 @@ from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tenso
 from ...show1_core.models.compile import compile_regions, many_shapes
 from ..titles import frames_wanted
 from .around_runs import reported
+from .dtypes import types_of
 from .loading import cancellable, stop_if_cancelled
 from .network import HostUNet
 from .on_node import Warned
@@ -29,7 +30,6 @@ from .proving import prove_kernels
 from .run_memory import RunMemory, RunMemoryCond
 from .text_over_time import placed_cond
 
-DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
 MOST_ROWS = 16  # clips, both halves of guidance counted, that the host is asked to make room for: all of the published run
 MOST_FRAMES = 32  # of a long clip of the latent stage that must have room beside the weights
 NOISE_LEVEL, MEMORY = "show1_noise_level", "show1_run_memory"  # in CONDITIONING
@@ -83,15 +83,16 @@ class HostModel(comfy.model_base.BaseModel):
         return {**super().state_dict_for_saving(*others, **named), RECORD: record_tensor(self.show1)}
 
 
-def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any:
-    """A native MODEL of a checkpoint: placed, cast and streamed by the host. `dtype` is auto or one of DTYPES."""
+def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto", dynamic: bool = True) -> Any:
+    """A native MODEL of a checkpoint: placed, cast and streamed by the host. `dtype` is auto or one of DTYPES.
+
+    dynamic: with the patcher that newer hosts prefer, which brings weights in as they are needed.
+    """
     identity, first = checkpoint.identity, next(iter(checkpoint.tensors.values()))
     device, parameters = mm.get_torch_device(), comfy.utils.calculate_parameters(checkpoint.tensors)
     config = comfy.supported_models_base.BASE({})
     config.unet_config = {"config": identity.config}  # what UNet is made with, beside dtype, device and operations
-    supported = list(config.supported_inference_dtypes)
-    storage = mm.unet_dtype(device, parameters, supported, first.dtype) if dtype == "auto" else DTYPES[dtype]
-    config.set_inference_dtype(storage, mm.unet_manual_cast(storage, device, supported))
+    config.set_inference_dtype(*types_of(dtype, device, list(config.supported_inference_dtypes), parameters, first.dtype))
     latents = identity.config.sample_channels == 4
     config.latent_format = comfy.latent_formats.SD15(identity.latent_scale) if latents else PixelFormat()
     model = HostModel(config, device=mm.unet_offload_device(), unet_model=HostUNet)
@@ -101,7 +102,7 @@ def load_model(checkpoint: Checkpoint, dtype: str, kernels: str = "auto") -> Any
         model.load_model_weights(dict(checkpoint.tensors), "")
     model.show1, model.show1_dtype, model.warned = identity, dtype, Warned()
     prove_kernels(model.diffusion_model, kernels, device)
-    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    patcher = getattr(comfy.model_patcher, "CoreModelPatcher" if dynamic else "ModelPatcher", comfy.model_patcher.ModelPatcher)
     loaded = patcher(model, load_device=device, offload_device=mm.unet_offload_device())
     loaded.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, "show1", reported)
     if (most := identity.schedule.threshold_max) is not None:  # part of the model, so that core samplers apply it too

@@ -23,9 +23,10 @@ from .patches import patches_of
 from .report import REPORT, Report
 from .run_memory import RunMemory
 from .text_over_time import Placed, seen_texts
-from .weights import state_of, what_happens_to, with_weights
+from .weights import Weights, state_of, what_happens_to, with_weights
 
 VARIANCE = "show1_variance"  # among the transformer options: who wants the learned variance
+SPLIT = "multigpu_thread_device"  # there, too: which card computes this half of guidance, beside others in other threads
 
 
 class HostUNet(UNet):
@@ -90,7 +91,7 @@ class HostUNet(UNet):
             sample, timestep, level = one_half(halves, x, timesteps, noise_level)
             unet = super().forward if patches is None else partial(super().forward, patches=patches)
             over_time = any(one.text is not None for one in placed)
-            if self.replays and patches is None and not over_time and x.is_cuda and all(reason is None for _, reason in state):
+            if self.replays and patches is None and not over_time and replayable(x.is_cuda, state, transformer_options):
                 whole = report.whole_calls(self.trials)
                 whole.renew(state)
                 unet = partial(whole, unet)
@@ -110,6 +111,11 @@ class HostUNet(UNet):
             variance.store(out[:, channels:], transformer_options["cond_or_uncond"])
         out = out[:, :channels]
         return rearrange(out, "halves c f h w -> (halves f) c h w") if pictures else out
+
+
+def replayable(on_gpu: bool, state: Weights, options: dict[str, Any]) -> bool:
+    """Whether calls can become a graph: no weight is streamed or patched, and no other thread is at work while it is made."""
+    return on_gpu and SPLIT not in options and all(reason is None for _, reason in state)
 
 
 def one_half(halves: int, *inputs: Tensor | None) -> tuple[Any, ...]:

@@ -26,7 +26,7 @@ class Report:
     calls: int = 0
     texts: int = 1  # under which a sample was seen in one call
     shape: tuple[int, ...] = ()
-    selection: Selection | None = None  # of kernels
+    selections: dict[Trials, Selection] = field(default_factory=dict)  # of kernels, by network: a run may be split over cards
     whole: WholeCalls | None = None
     began: float = field(default_factory=time.monotonic)
     told: list[str] = field(default_factory=list)
@@ -36,10 +36,10 @@ class Report:
         self.calls, self.shape, self.texts = self.calls + 1, shape, texts
 
     def selected_by(self, trials: Trials) -> Selection:
-        """The run's choices of kernels; trials are the model's."""
-        if self.selection is None or self.selection.trials is not trials:
-            self.selection = Selection(trials)
-        return self.selection
+        """A network's choices of kernels in this run; trials are the network's own."""
+        if trials not in self.selections:
+            self.selections[trials] = Selection(trials)
+        return self.selections[trials]
 
     def whole_calls(self, trials: Trials) -> WholeCalls:
         """The run's graphs of whole calls."""
@@ -59,7 +59,7 @@ class Report:
         size = f"{self.shape[-1]}x{self.shape[-2]}" if self.shape else "nothing"
         frames = self.shape[2] if len(self.shape) == 5 else 1
         halves = "none" if guidance == 1.0 else "joined" if self.texts > 1 else "split"
-        kernels = "" if self.selection is None else self.selection.summary()
+        kernels = "; ".join(dict.fromkeys(one.summary() for one in self.selections.values()))
         logging.info("Show-1: %s, %s, %d frames, %s; weights %s; kernels: %s; guidance %s; %d calls, %.1f s, %s.", stage, size,
                      frames, str(dtype).removeprefix("torch."), where(model), kernels or "none", halves, self.calls,
                      time.monotonic() - self.began, peak(model.load_device))

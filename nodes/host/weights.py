@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from torch import nn
 
+Weights = tuple[tuple[int, str | None], ...]  # of each layer: where its weight lies, and what happens to it on the way
+
 
 def what_happens_to(layer: nn.Module) -> str | None:
     """What the host does to these weights inside the layer's forward, in words; None when they lie ready."""
@@ -21,7 +23,7 @@ def with_weights(network: nn.Module) -> tuple[nn.Module, ...]:
     return tuple(layer for layer in network.modules() if layer._parameters.get("weight") is not None)
 
 
-def state_of(layers: Iterable[nn.Module]) -> tuple[tuple[int, str | None], ...]:
+def state_of(layers: Iterable[nn.Module]) -> Weights:
     """Where weights lie and what happens to them: the same as long as nothing is moved, patched or cast in another way."""
     weights = ((layer, layer._parameters["weight"]) for layer in layers)
     return tuple((weight.data_ptr(), what_happens_to(layer)) for layer, weight in weights if weight is not None)

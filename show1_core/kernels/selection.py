@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -166,7 +167,7 @@ def read(file: Path, machine: str) -> dict[str, Choice]:
 
 def write(file: Path, machine: str, choices: dict[str, Choice]) -> None:
     """Put the choices into a file, whole or not at all; where it cannot be written they are made again next time."""
-    part = file.with_name(f"{file.name}.{os.getpid()}")
+    part = file.with_name(f"{file.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps({"machine": machine, "choices": {key: asdict(choice) for key, choice in choices.items()}},

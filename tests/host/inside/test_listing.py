@@ -172,7 +172,7 @@ def test_a_wrong_sampler_is_one_error_before_anything_runs(place, nodes_of_the_h
 @pytest.mark.parametrize("name", ["dtype", "kernels", "compile"])
 @pytest.mark.parametrize("value", ["no_such_choice", None, "x" * 9999])
 def test_other_wrong_choices_are_refused_before_a_file_is_read(pack, monkeypatch, name, value):
-    monkeypatch.setattr(pack("nodes.loaders"), "read_checkpoint", lambda *_: pytest.fail("a file was opened"))
+    monkeypatch.setattr(pack("nodes.host.from_file"), "read_checkpoint", lambda *_: pytest.fail("a file was opened"))
     with pytest.raises(ValueError, match=f"^{name} .* is unknown here; expected one of") as refused:
         pack("nodes.loaders").Show1ModelLoader.execute("show1-mini/sr1", **{**LOADER, name: value})
     assert len(str(refused.value)) < 500

@@ -1,0 +1,107 @@
+"""Guided steps of another commit beside this one's, in CPU seconds: is any stage slower than it was?
+
+    git worktree add DIR COMMIT
+    python benchmarks/before.py DIR [--size mini quarter] [--stage sr1 ...] [--times 3]
+
+Each commit's library runs in a process of its own, one thread each, in turns, over the same sizes, weights and inputs: those
+of this commit. CPU seconds, the least of a few, so that other work on the machine falls on neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+STAGES = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
+HEAD = "| size | step of | before | now | ratio |\n|---|---|---|---|---|"
+
+
+def serve(root: str, size: str, stage: str) -> None:
+    """The process of one commit: a guided step, and its seconds, for every line that comes in."""
+    sys.path.insert(0, root)
+    importlib.import_module("show1_core.models.unet")  # before `cases`, which would take this commit's
+    sys.path.insert(0, str(REPO / "benchmarks"))
+    import torch
+    from cases import SIZES, case
+    from cases import STAGES as STAGES_HERE
+
+    torch.set_num_threads(1)
+    one = case(SIZES[size], next(here for here in STAGES_HERE if here.name == stage), "cpu", torch.float32)
+    if importlib.util.find_spec("show1_core.models.layout"):
+        importlib.import_module("show1_core.models.layout").lay_out(one.unet, "cpu")
+    kernels = importlib.import_module("show1_core.kernels")
+    selecting = kernels.chosen_by(kernels.Selection()) if hasattr(kernels, "Selection") else contextlib.nullcontext()
+    with torch.inference_mode(), selecting:
+        step = one.ours()
+        step()
+        print("ready", flush=True)
+        for _ in sys.stdin:
+            began = time.process_time()
+            step()
+            print(time.process_time() - began, flush=True)
+
+
+class Commit:
+    """A commit's process."""
+
+    def __init__(self, root: Path, size: str, stage: str) -> None:
+        self.process = subprocess.Popen([sys.executable, __file__, str(root), "--serve", size, stage], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.said() != "ready":
+            raise SystemExit(f"{root} does not run a step of {stage}; give a checkout of this repository.")
+
+    def said(self) -> str:
+        """Its next line; nothing where it has ended."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def step(self) -> float:
+        """CPU seconds of a step."""
+        assert self.process.stdin is not None
+        print(file=self.process.stdin, flush=True)
+        return float(self.said())
+
+    def end(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def compare(root: Path, size: str, stage: str, times: int) -> str:
+    """A row of the table."""
+    before, now = (Commit(one, size, stage) for one in (root, REPO))
+    taken = [(before.step(), now.step()) for _ in range(times)]
+    before.end()
+    now.end()
+    old, new = (min(seconds) for seconds in zip(*taken))
+    return f"| {size} | {stage} | {old:.3g} s | {new:.3g} s | {old / new:.2f} |"
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkout", type=Path, help="another commit of this repository")
+    parser.add_argument("--size", nargs="+", choices=("mini", "quarter"), default=["mini", "quarter"])
+    parser.add_argument("--stage", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.serve:
+        serve(str(chosen.checkout.resolve()), *chosen.serve)
+        return 0
+    print(HEAD)
+    for size in chosen.size:
+        for stage in chosen.stage:
+            print(compare(chosen.checkout.resolve(), size, stage, chosen.times), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

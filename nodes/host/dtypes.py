@@ -1,0 +1,33 @@
+"""The type that a MODEL's weights are kept in, and the one that its network computes in."""
+
+from __future__ import annotations
+
+import logging
+
+import comfy.model_management as mm
+import torch
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
+FAST_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # what PyTorch knows of CPUs; older ones know less
+SLOW_BF16 = ("dtype is bf16, for which this CPU has no instructions: weights are kept in bf16, which halves their memory, and "
+             "the network computes in float32.")
+
+
+def types_of(dtype: str, device: torch.device, supported: list[torch.dtype], parameters: int,
+             found: torch.dtype) -> tuple[torch.dtype, torch.dtype | None]:
+    """(kept in, computed in; None where that is the same) for a `dtype` of the loader, auto or one of DTYPES.
+
+    found: what the file has. The host never computes in bf16 on a CPU; where the CPU can, asking for it is enough.
+    """
+    kept = mm.unet_dtype(device, parameters, supported, found) if dtype == "auto" else DTYPES[dtype]
+    computed = mm.unet_manual_cast(kept, device, supported)
+    if dtype == "bf16" and mm.is_device_cpu(device):
+        if cpu_has_bf16():
+            return kept, None
+        logging.warning("Show-1: %s", SLOW_BF16)
+    return kept, computed
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 itself (AVX512-BF16 or AMX), as far as PyTorch can tell."""
+    return any(getattr(torch.cpu, name, bool)() for name in FAST_BF16)
