@@ -93,6 +93,7 @@ def test_a_chunk_has_as_many_rows_as_fit(most, rows):
     assert max(seen) == rows and sum(seen) == 8
 
 
+@pytest.mark.slow  # ten seconds
 def test_the_official_way_through_all_pairs_equals_the_recording(models, texts, golden, recipe):
     checkpoint, made = read_checkpoint(models / "show-1-interpolation"), recipe["interpolate"]
     unet = OfficialUNet.of(load_unet(models / "show-1-interpolation"))

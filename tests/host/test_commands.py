@@ -29,6 +29,7 @@ def test_run_prints_a_line_for_each_file(host: Host, keyframes: Json, tmp_path: 
     assert processes_naming(str(tmp_path)) == []
 
 
+@pytest.mark.slow  # a host is started
 def test_run_takes_ui_format(host: Host, tmp_path: Path) -> None:
     done = run(UI_WORKFLOW, tmp_path, "--set", "A picture.batch_size=3")
     assert done.returncode == 0, done.stderr
@@ -58,6 +59,7 @@ def test_a_failing_node_gives_its_message_and_no_traceback(
     assert processes_naming(str(tmp_path)) == []
 
 
+@pytest.mark.slow  # a host is started
 def test_a_refused_workflow_names_the_node(host: Host, keyframes: Json, tmp_path: Path) -> None:
     done = run(keyframes, tmp_path, "--set", "Show1ModelLoader.model=not-there")
     assert done.returncode == 1
@@ -65,6 +67,7 @@ def test_a_refused_workflow_names_the_node(host: Host, keyframes: Json, tmp_path
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow  # a host is started
 def test_an_unknown_setting_lists_what_there_is(host: Host, keyframes: Json, tmp_path: Path) -> None:
     done = run(keyframes, tmp_path, "--set", "Keyframes.speed=2")
     assert done.returncode == 1
