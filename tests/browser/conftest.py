@@ -25,7 +25,7 @@ FRONTENDS: dict[str, tuple[tuple[str, ...], dict[str, bool]]] = {
     "own": (OWN, {}), "newer": (NEWER, {"Comfy.VueNodes.Enabled": False}), "newer, new nodes": (NEWER, NEW_NODES)}
 
 
-@pytest.fixture(scope="session", params=["own", pytest.param("newer", marks=pytest.mark.slow)])
+@pytest.fixture(scope="session", params=["own", *(pytest.param(name, marks=pytest.mark.slow) for name in [*FRONTENDS][1:])])
 def frontend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frontend]:
     """The host with the miniature models, its settings in a scratch folder."""
     browser = find_browser()
