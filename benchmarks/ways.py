@@ -101,6 +101,7 @@ class WaySampler(StageSampler):
     def of(cls, sampler: StageSampler, way: Way) -> WaySampler:
         """The same stage, text and guidance in another way; the network is cast to the way's type."""
         network = sampler.unet.to(way.dtype)
+        network.dtype = way.dtype
         return cls(**{**vars(sampler), "unet": network, "steps": way.steps, "denoise": way.denoise}, way=way)
 
     @torch.no_grad()
