@@ -22,16 +22,19 @@ def _other(rng: np.random.Generator, words: tuple[str, ...], *taken: str) -> str
 
 
 def colours_exchanged(rng: np.random.Generator, kind: Kind) -> Kind:
+    """Each solid in the other's colour."""
     other = kind.other
     return kind if other is None else replace(kind, colour=other.colour, other=replace(other, colour=kind.colour))
 
 
 def solids_exchanged(rng: np.random.Generator, kind: Kind) -> Kind:
+    """Each colour on the other's solid."""
     other = kind.other
     return kind if other is None else replace(kind, solid=other.solid, other=replace(other, solid=kind.solid))
 
 
 def relation_reversed(rng: np.random.Generator, kind: Kind) -> Kind:
+    """The first on the other side of the second."""
     return kind if kind.other is None else replace(kind, other=replace(kind.other, relation=OPPOSITE[kind.other.relation]))
 
 
@@ -45,6 +48,7 @@ def roles_exchanged(rng: np.random.Generator, kind: Kind) -> Kind:
 
 
 def one_alone(rng: np.random.Generator, kind: Kind) -> Kind:
+    """The first solid alone."""
     return replace(kind, other=None)
 
 
@@ -54,6 +58,7 @@ def one_colour(rng: np.random.Generator, kind: Kind) -> Kind:
 
 
 def another_colour(rng: np.random.Generator, kind: Kind) -> Kind:
+    """One solid in a colour that is not there."""
     other = kind.other
     if other is None:
         return replace(kind, colour=_other(rng, COLOURS, kind.colour))
@@ -62,6 +67,7 @@ def another_colour(rng: np.random.Generator, kind: Kind) -> Kind:
 
 
 def another_solid(rng: np.random.Generator, kind: Kind) -> Kind:
+    """One solid of another form."""
     other, solids = kind.other, tuple(SOLIDS)
     if other is None or rng.uniform() < 0.5:
         return replace(kind, solid=_other(rng, solids, kind.solid))
@@ -69,10 +75,12 @@ def another_solid(rng: np.random.Generator, kind: Kind) -> Kind:
 
 
 def another_place(rng: np.random.Generator, kind: Kind) -> Kind:
+    """The same somewhere else."""
     return replace(kind, place=_other(rng, tuple(PLACES), kind.place))
 
 
 def another_motion(rng: np.random.Generator, kind: Kind) -> Kind:
+    """The first solid moves in another way that leaves room for the second."""
     allowed = tuple(MOTIONS) if kind.other is None else next(some for some in PAIR_MOTIONS if kind.motion in some)
     return replace(kind, motion=_other(rng, allowed, kind.motion))
 

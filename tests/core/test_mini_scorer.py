@@ -32,10 +32,10 @@ CHANGED = {
     "another motion": "a red ball moving left above a blue cube at night",
 }
 CLIPS = 48
-# The shares that it reached on 256 such clips, less what 48 may differ by. What moves where shows on no frame alone.
-LEAST = {"colours exchanged": 0.95, "solids exchanged": 0.88, "relation reversed": 0.9, "roles exchanged": 0.88,
-         "one alone": 0.95, "one colour": 0.95, "another colour": 0.95, "another solid": 0.88, "another place": 0.95,
-         "another motion": 0.55}
+# The shares that it reached on 256 such clips, less what 48 may differ by. Which way a solid moves shows in no frame alone.
+LEAST = {"colours exchanged": 0.97, "solids exchanged": 0.95, "relation reversed": 0.97, "roles exchanged": 0.95,
+         "one alone": 0.97, "one colour": 0.97, "another colour": 0.97, "another solid": 0.95, "another place": 0.97,
+         "another motion": 0.75}
 
 
 @pytest.fixture(scope="module")
