@@ -58,9 +58,9 @@ def change(before: dict[str, float], now: dict[str, float]) -> Change:
 
 
 def weights_digest() -> str:
-    """One SHA-256 for all weights of the mini."""
+    """One SHA-256 for all weights of the mini that draw, which the scorer's do not."""
     digest = hashlib.sha256()
-    for file in sorted(MINI.rglob("*.safetensors")):
+    for file in sorted(file for file in MINI.rglob("*.safetensors") if file.parent.name != "scorer"):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 

@@ -23,6 +23,7 @@ CONTENTS: dict[str, str] = {
     "first-frame": "the first frame, four times as large; predicts its variance too",
     "sr1": f"all frames, four times as large ({MIDDLE[1]}x{MIDDLE[0]}); started from the image model's spatial weights",
     "sr2": f"the expert for the last 900 timesteps, in the latent space of `sr2/vae`, for {HIGH[1]}x{HIGH[0]}",
+    "scorer": "a small CLIP, which ranks takes by how well they follow a prompt; frames are squeezed to a square, not cut",
 }
 
 TRAINING = """With `python -m mini.train` on a CPU (plain PyTorch, bfloat16 autocast, Muon for matrices and AdamW for all else,
@@ -48,6 +49,7 @@ COMMANDS = """    python -m mini.train --stage images --tokenizer DIR
     python -m mini.train --stage keyframes --tokenizer DIR
     python -m mini.train --stage vae --tokenizer DIR
     python -m mini.train --stage interpolation --tokenizer DIR      # then first-frame, sr1, sr2
+    python -m mini.train --stage scorer --tokenizer DIR
     python -m mini.evaluate models/show1-mini --tokenizer DIR --figures models/show1-mini/judged.json
     python -m mini.export models/show1-mini --tokenizer DIR
 

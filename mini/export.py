@@ -35,6 +35,9 @@ from .recipes import (
     unet_config,
     vae_config,
 )
+from .scorer import SCORER_RECIPE, Scorer, preprocessing
+from .scorer import config_of as scorer_config
+from .scorer_words import write_tokenizer
 from .settings import recipe
 from .t5 import config_of
 from .tasks import build_unet
@@ -116,6 +119,16 @@ def export_vae(shop: Workshop, target: Path) -> None:
     write_weights(folder / WEIGHTS, shop.autoencoder())
 
 
+def export_scorer(shop: Workshop, target: Path) -> None:
+    """scorer: config, weights, tokenizer and preprocessing as transformers' CLIPModel and its processor read them."""
+    folder, scorer = target / "scorer", Scorer(SCORER_RECIPE)
+    load(scorer, shop.average("scorer"))
+    write_json(folder / "config.json", scorer_config(SCORER_RECIPE).to_diff_dict())
+    write_json(folder / "preprocessor_config.json", preprocessing(SCORER_RECIPE))
+    write_tokenizer(folder)
+    write_weights(folder / "model.safetensors", scorer.clip)
+
+
 def summary(shop: Workshop) -> dict[str, Any]:
     """What was trained how far: plan, steps, seconds and smoothed loss of every stage."""
     found = {}
@@ -141,6 +154,8 @@ def main() -> None:
         export_text_encoder(shop, arguments.target)
     if "vae" in done:
         export_vae(shop, arguments.target)
+    if "scorer" in done:
+        export_scorer(shop, arguments.target)
     told = arguments.target / "training.json"  # stages that were exported before stay
     write_json(told, (json.loads(told.read_text(encoding="utf-8")) if told.is_file() else {}) | summary(shop))
     write_json(arguments.target / "recipe.json", asdict(recipe()))

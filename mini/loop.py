@@ -73,7 +73,8 @@ def is_matrix(name: str, parameter: Tensor) -> bool:
 
     The first and the last layer, norms, biases and word vectors are AdamW's. Most words occur in few captions or in none.
     """
-    return parameter.ndim > 1 and parameter.shape[0] < 4096 and not name.endswith(("conv_in.weight", "conv_out.weight"))
+    outer = ("conv_in.weight", "conv_out.weight", "embedding.weight")
+    return parameter.ndim > 1 and parameter.shape[0] < 4096 and not name.endswith(outer)
 
 
 def optimizers(parameters: Mapping[str, Tensor], plan: Plan) -> list[torch.optim.Optimizer]:

@@ -21,6 +21,7 @@ from show1_core.checkpoints import load_unet
 from .export import UNETS, WEIGHTS
 from .loop import Trainer
 from .recipes import PLANS
+from .scorer import SCORER_RECIPE, Scorer
 from .t5 import TextEncoder, Tokenizer, text_recipe
 from .train import load
 
@@ -70,6 +71,11 @@ def restore(source: Path, folder: Path, tokenizer: Path) -> list[str]:
         load(vae, read(source / "sr2" / "vae" / WEIGHTS))
         keep("vae", {"vae": vae}, folder)
         done.append("vae")
+    if (source / "scorer").is_dir() and not (folder / "scorer" / "state.pt").exists():
+        scorer = Scorer(SCORER_RECIPE)
+        load(scorer.clip, read(source / "scorer" / "model.safetensors"))
+        keep("scorer", {"clip": scorer.clip}, folder)
+        done.append("scorer")
     return done
 
 

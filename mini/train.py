@@ -4,7 +4,7 @@
 
 DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: images, keyframes, vae, then interpolation,
 first-frame, sr1 and sr2, which take the text encoder (and some their first weights) from the stages before: from --folder,
-or else from what ships in `models/show1-mini/`.
+or else from what ships in `models/show1-mini/`. The scorer, which ranks takes, needs none of them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from .recipes import (
     T5_RECIPE,
     VAE_RECIPE,
 )
+from .scorer import SCORER_RECIPE, Scorer
 from .start import inherit
 from .t5 import TextEncoder, Tokenizer
 from .tasks import FirstFrame, Images, Interpolation, Keyframes, PixelSR
@@ -135,6 +136,7 @@ TASKS: dict[str, Callable[[Workshop], nn.Module]] = {
     "vae": lambda shop: Autoencoder(VAE_RECIPE),
     "sr2": lambda shop: LatentSR(LATENT_SR_UNET, shop.text(), shop.bank()),
     "sr2-full": lambda shop: LatentSR(LATENT_SR_UNET, shop.text(), shop.bank(), last=1000),
+    "scorer": lambda shop: Scorer(SCORER_RECIPE),
 }
 
 

@@ -37,7 +37,8 @@ class Show1RankDrafts(io.ComfyNode):
                 io.String.Input("prompt", multiline=True,
                                 tooltip="What the takes are compared with: the prompt they were drawn from."),
                 io.Combo.Input("clip", options=list(clips()),
-                               tooltip="A folder with CLIP in models/clip_vision or models/clip, such as clip-vit-base-patch32."),
+                               tooltip="A folder with CLIP in models/clip_vision or models/clip, such as clip-vit-base-patch32. "
+                                       "For Show-1 mini its own: show1-mini/scorer."),
             ],
             outputs=[io.Image.Output(display_name="images"), io.Image.Output(display_name="sheet"),
                      io.Int.Output(display_name="best_take"), io.Float.Output(display_name="best_score")],
@@ -55,7 +56,7 @@ class Show1RankDrafts(io.ComfyNode):
         scores = scored(takes, prompt, ClipScorer.from_folder(files.one_of("clip", clip, clips(), PLACE)))
         order = sorted(range(len(takes)), key=lambda take: -scores[take])  # equal scores stay in the order they were drawn
         ranked = [takes[take] for take in order]
-        labels = [f"take {take + 1}   score {scores[take]:.4f}" for take in order]
+        labels = [f"{place}   take {take + 1}   score {scores[take]:.4f}" for place, take in enumerate(order, start=1)]
         return io.NodeOutput(torch.cat(ranked), sheet_of(ranked, labels), order[0] + 1, scores[order[0]])
 
 

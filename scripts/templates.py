@@ -23,10 +23,12 @@ from templating.notes import (
     LARGER_READ_ME,
     MINI_MOTION_READ_ME,
     MINI_OTHER_READ_ME,
+    MINI_RANK_READ_ME,
     MINI_READ_ME,
     MINI_STYLE_READ_ME,
     MOTION_READ_ME,
     OTHER_READ_ME,
+    RANK_READ_ME,
     READ_ME,
     SMOOTHER_READ_ME,
     STYLE_READ_ME,
@@ -52,6 +54,9 @@ from templating.parts import (
     t5_links,
     t5_text,
 )
+from templating.ranked import MINI as MINI_RANKING
+from templating.ranked import PUBLISHED as PUBLISHED_RANKING
+from templating.ranked import ranked
 from templating.steered import STEERED
 from templating.subgraph import Subgraph, Template, blueprint, to_ui
 from templating.tuning import MINI as MINI_EDITION
@@ -111,6 +116,9 @@ DRAFTS = Template(Graph("Show-1 drafts, pick, then upscale", (
      muted(saved(link("Finish", "video"), "video/show-1", 330))),
 )), (FINISH,))
 
+RANKED = ranked(PUBLISHED_RANKING, LAMBORGHINI, (RANK_READ_ME, 640))
+MINI_RANKED = ranked(MINI_RANKING, "a red ball moving right above a blue cube", (MINI_RANK_READ_ME, 460))
+
 CORE_SAMPLERS = Template(Graph("Show-1 keyframes through core samplers", (
     (start(LAMBORGHINI, CORE_READ_ME, 440),),
     (t5_text(), Group("Size", GREY, (Node("Eight small frames", "Show1EmptyPixelLatent"),), 290)),
@@ -136,8 +144,8 @@ MINI_STYLE = Template(*style(MINI_EDITION, MINI_STYLE_READ_ME, "a green cube", "
 
 def templates() -> list[Template]:
     """Everything in the template browser, the flagship first."""
-    return [TEXT_TO_VIDEO, FEW, KEYFRAMES_ONLY, DRAFTS, CORE_SAMPLERS, SMOOTHER, LARGER, *STEERED, MOTION, OTHER, STYLE,
-            MINI, MINI_MOTION, MINI_OTHER, MINI_STYLE]
+    return [TEXT_TO_VIDEO, FEW, KEYFRAMES_ONLY, DRAFTS, RANKED, CORE_SAMPLERS, SMOOTHER, LARGER, *STEERED, MOTION, OTHER, STYLE,
+            MINI, MINI_RANKED, MINI_MOTION, MINI_OTHER, MINI_STYLE]
 
 
 def blueprints() -> list[Subgraph]:

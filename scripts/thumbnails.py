@@ -48,6 +48,8 @@ RUNS = {
     "Show-1 keyframes only": Take("a purple cube moving left by day", "Keyframes", motifs.pixels),
     "Show-1 keyframes through core samplers": Take("a green cone growing at sunset", "Decode", motifs.pixels),
     "Show-1 drafts, pick, then upscale": Take("a red cube bouncing at sunset", "Drafts", motifs.takes, values=FOUR_TAKES),
+    "Draw 16, keep the best": Take("a green ball moving up left of a pink cube", "Rank", motifs.ranked_takes, values=FOUR_TAKES),
+    "Draw 16, keep the best, mini (CPU)": Take("a red ball moving right above a blue cube", "Rank", motifs.best_of_many),
     "Make any video smoother": Take("a blue ball moving up at sunset", "Interpolation", motifs.between),
     "Make any video larger": Take("a green cone moving left by day", "Refine", motifs.before_and_after),
     "Longer video": Take("a red ball moving right", "Keyframes", motifs.film, values={"Keyframes": {"frames": 24}}),

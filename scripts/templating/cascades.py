@@ -106,6 +106,25 @@ def finish() -> Subgraph:
         "Keyframes to a video: the motion between them, and two enlargements.")
 
 
+def mini_finish() -> Subgraph:
+    """The same with the models that ship with the pack."""
+    values = settings()
+    interpolation, first_frame, sr1, sr2 = (f"show1-mini/{part}" for part in ("interpolation", "first-frame", "sr1", "sr2"))
+    graph = Graph("Finish the Keyframes (Show-1 mini)", (
+        (Group("Text for all stages", GREEN, (encode(),), 290),),
+        (interpolation_group(interpolation, {}, values["interpolate"]),),
+        (first_frame_group(first_frame, link("Interpolation", "images"), values["first_frame"]),),
+        (upscale_group(sr1, link("Interpolation", "images"), values["upscale"]),),
+        (final_group(sr2, {**t5_links(), "images": link("Upscale", "images")}, values["refine"]),),
+        (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}),),
+    ))
+    return Subgraph(graph, {
+        "clip": (("Encode the prompt", "clip"),), "images": (("Interpolation", "images"),),
+        "fps": (("Interpolation", "fps"),), "prompt": TEXT[:1], "seed": seeds(*STAGES[1:]),
+    }, {"video": link("Video", "VIDEO"), "images": link("Refine", "images")},
+        "Keyframes of Show-1 mini to a video: the motion between them, and two enlargements.")
+
+
 def smoother_video() -> Subgraph:
     """Three new frames between every two of a video."""
     graph = Graph("Smooth Video x4 (Show-1)", (
@@ -163,5 +182,5 @@ def larger_video() -> Subgraph:
 
 
 TAKEN, FRAMES = {"video": (("Take it apart", "video"),)}, {"frames": (("Frames", "length"),)}
-FINISH, MINI_CASCADE = finish(), mini_cascade()
+FINISH, MINI_CASCADE, MINI_FINISH = finish(), mini_cascade(), mini_finish()
 SMOOTHER_VIDEO, UPSCALED_VIDEO, LARGER_VIDEO = smoother_video(), upscaled_video(), larger_video()

@@ -44,9 +44,35 @@ def pixels(frames: list[Image]) -> Image:
 
 def takes(frames: list[Image]) -> Image:
     """Four takes, a row each, three frames of each; the second is picked."""
+    return take_rows(frames, 1)
+
+
+def ranked_takes(frames: list[Image]) -> Image:
+    """The same in order, so that the first is picked."""
+    return take_rows(frames, 0)
+
+
+def take_rows(frames: list[Image], picked: int) -> Image:
+    """Four takes, a row each, three frames of each, one row framed."""
     rows = [spread(frames[start:start + TAKE_FRAMES], 3) for start in range(0, TAKES * TAKE_FRAMES, TAKE_FRAMES)]
     shown = [magnified(frame) for row in rows for frame in row]
-    return tiled(shown, 3, framed=(3, 4, 5))
+    return tiled(shown, 3, framed=tuple(range(3 * picked, 3 * picked + 3)))
+
+
+def best_of_many(frames: list[Image]) -> Image:
+    """A frame of the first take, large and framed, above one of each of fifteen others."""
+    from PIL import Image as Images
+    from PIL import ImageOps
+
+    first, *others = [magnified(frame) for frame in frames[TAKE_FRAMES // 2::TAKE_FRAMES]]
+    card, columns, line = Images.new("RGB", (SIDE, SIDE), DARK), 5, 4
+    top = SIDE * 5 // 8  # which leaves the others their own shape
+    card.paste(ImageOps.expand(cropped(first, (SIDE - 2 * line, top - 2 * line)), line, LIGHT), (0, 0))
+    width, height = (SIDE - (columns - 1) * GAP) // columns, (SIDE - top) // 3 - GAP
+    for place, frame in enumerate(others[:3 * columns]):
+        left, down = place % columns * (width + GAP), top + GAP + place // columns * (height + GAP)
+        card.paste(cropped(frame, (width, height)), (left, down))
+    return card
 
 
 def between(frames: list[Image]) -> Image:

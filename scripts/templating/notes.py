@@ -61,6 +61,24 @@ What the keyframes show decides the whole video, and they are quick to draw.
 
 """ + models(*CASCADE)
 
+RANK = """## Draw 16, keep the best
+
+What the keyframes show decides the whole video, and they are quick to draw. Sixteen takes are drawn, a scorer says how well \
+each follows the prompt, and the best one alone is finished.
+
+*All takes* shows them with their scores, the best first. You like the second row better? Set *take* of *Pick* to 2 and run: \
+the takes are not drawn again. Like none? Change the seed of *Drafts*.
+
+The scorer looks at single frames: it knows what is seen and where, and little of how it moves.
+
+"""
+RANK_READ_ME = RANK + """**Scorer.** All files of [openai/clip-vit-base-patch32]\
+(https://huggingface.co/openai/clip-vit-base-patch32), 0.6 GB, in `models/clip_vision/clip-vit-base-patch32`.
+
+""" + models(*CASCADE)
+MINI_RANK_READ_ME = RANK + """With Show-1 mini and its own small scorer, on a CPU; nothing to download. Of two solids the mini \
+often mixes up which has which colour, so it is worth choosing: *a red ball moving right above a blue cube*."""
+
 CORE_READ_ME = """## Show-1: keyframes through core samplers
 
 The keyframe model is a native MODEL: LoRA loaders, guiders, samplers and schedulers of ComfyUI work with it. Its \

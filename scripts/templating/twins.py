@@ -18,6 +18,7 @@ MODELS = {
     "show-1-base/text_encoder": "show1-mini/keyframes/text_encoder",
     "show-1-sr2/text_encoder": "show1-mini/keyframes/text_encoder",
     "show-1-sr2/vae": "show1-mini/sr2/vae",
+    "clip-vit-base-patch32": "show1-mini/scorer",
 }
 USERS_OWN = {"LoadVideo": "file", "LoadImage": "image", "CreateHookLora": "lora_name"}  # files that no template can know
 NAMES = {"guidance": "cfg", "strength": "denoise"}  # what a node calls a setting of recipe.json

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class ClipScorer:
         self.side: int = model.config.vision_config.image_size
         self._model, self._tokenizer = model, tokenizer
         self._length: int = model.config.text_config.max_position_embeddings
+        self._fit = fit_of(preprocessing)
         self._mean = torch.tensor(preprocessing.get("image_mean", OPENAI_MEAN))
         self._std = torch.tensor(preprocessing.get("image_std", OPENAI_STD))
 
@@ -80,21 +81,47 @@ class ClipScorer:
 
     def prepared(self, frames: Tensor) -> Tensor:
         """Frames as this CLIP was trained on them, (F, 3, S, S)."""
-        return prepared(frames, self.side, self._mean, self._std)
+        return normalised(self._fit(frames, self.side), self._mean, self._std)
 
     def _image_features(self, pixels: Tensor) -> Tensor:
         with torch.no_grad():
             return self._model.visual_projection(self._model.vision_model(pixel_values=pixels).pooler_output)
 
 
+def fit_of(preprocessing: dict[str, Any]) -> Callable[[Tensor, int], Tensor]:
+    """How frames become squares: cut as for the published CLIPs, unless a preprocessor_config.json gives a height and a width."""
+    size = preprocessing.get("size")
+    return squeezed if isinstance(size, dict) and {"height", "width"} <= size.keys() else cut
+
+
 def prepared(frames: Tensor, side: int, mean: Tensor, std: Tensor) -> Tensor:
-    """Frames (F, H, W, 3) in 0..1 as CLIP was trained on them, (F, 3, S, S): shorter side to S (bicubic), centre cut, 8 bits."""
-    pixels = frames.float().clamp(0, 1).permute(0, 3, 1, 2)
-    height, width = pixels.shape[-2:]
+    """Frames (F, H, W, 3) in 0..1 as CLIP was trained on them, (F, 3, S, S)."""
+    return normalised(cut(frames, side), mean, std)
+
+
+def cut(frames: Tensor, side: int) -> Tensor:
+    """Frames (F, H, W, 3) in 0..1 -> (F, 3, S, S): the shorter side to S, and the middle of the longer one."""
+    height, width = frames.shape[1:3]
     scale = side / min(height, width)
-    size = (max(side, int(height * scale)), max(side, int(width * scale)))
-    if size != (height, width):
-        pixels = F.interpolate(pixels, size=size, mode="bicubic", antialias=True, align_corners=False)
-    top, left = ((whole - side) // 2 for whole in size)
-    cut = pixels[..., top:top + side, left:left + side].clamp(0, 1).mul(255).round().div(255)
-    return (cut - mean.to(cut.device).view(3, 1, 1)) / std.to(cut.device).view(3, 1, 1)
+    pixels = resized(frames, (max(side, int(height * scale)), max(side, int(width * scale))))
+    top, left = ((whole - side) // 2 for whole in pixels.shape[-2:])
+    return pixels[..., top:top + side, left:left + side]
+
+
+def squeezed(frames: Tensor, side: int) -> Tensor:
+    """Frames (F, H, W, 3) in 0..1 -> (F, 3, S, S): all of them, whatever their shape."""
+    return resized(frames, (side, side))
+
+
+def resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Frames (F, H, W, 3) in 0..1 -> (F, 3, *size), bicubic."""
+    pixels = frames.float().clamp(0, 1).permute(0, 3, 1, 2)
+    if size == pixels.shape[-2:]:
+        return pixels
+    return F.interpolate(pixels, size=size, mode="bicubic", antialias=True, align_corners=False)
+
+
+def normalised(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Pixels (F, 3, S, S), about 0..1, on 8 bits, and then less the mean of their colours in units of the spread."""
+    levels = pixels.clamp(0, 1).mul(255).round().div(255)
+    return (levels - mean.to(levels.device).view(3, 1, 1)) / std.to(levels.device).view(3, 1, 1)

@@ -26,7 +26,7 @@ SHORT = {"steps": 60, "count": 2, "width": 32, "height": 16}  # what makes it qu
 READABLE = 0.55  # of its full size, below which the words are too small
 OUTPUTS = ("SaveVideo", "PreviewImage")
 BLUEPRINTS = {title for title in SEARCHED.values() if title.endswith("(Show-1)")}
-OTHER = {"other_model", "other_text_encoder", "other_vae"}  # files of another video model, which the user has or not
+OTHER = {"other_model", "other_text_encoder", "other_vae", "clip"}  # files of other models, which the user has or not
 # Not the title: one that equals its type's own is dropped.
 KEPT = ("id", "type", "pos", "size", "order", "mode", "properties")
 

@@ -14,7 +14,9 @@ from mini.t5 import TextEncoder
 from mini.train import part
 
 MINI = Path(__file__).resolve().parents[2] / "models" / "show1-mini"
-STAGES = ["keyframes", "interpolation", "first-frame", "sr1", "sr2", "vae"]
+STAGES = ["keyframes", "interpolation", "first-frame", "sr1", "sr2", "vae", "scorer"]
+# By stage: the file that ships, and what its weights are called in front while they are trained.
+FILES = {"vae": ("sr2/vae/diffusion_pytorch_model.safetensors", "vae."), "scorer": ("scorer/model.safetensors", "clip.")}
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +35,9 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_weights_are_the_shipped_ones(folder, stage):
     average = torch.load(folder / stage / "state.pt", weights_only=True)["average"]
-    file = MINI / ("sr2/vae" if stage == "vae" else f"{stage}/unet") / "diffusion_pytorch_model.safetensors"
-    shipped = load_file(file)
-    found = part(average, "vae." if stage == "vae" else "unet.")
+    file, prefix = FILES.get(stage, (f"{stage}/unet/diffusion_pytorch_model.safetensors", "unet."))
+    shipped = load_file(MINI / file)
+    found = part(average, prefix)
     assert found.keys() == shipped.keys()
     assert all(torch.equal(found[name], tensor.float()) for name, tensor in shipped.items())
 

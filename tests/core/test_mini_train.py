@@ -17,7 +17,7 @@ MINI = Path(__file__).parents[2] / "models" / "show1-mini"
 
 def test_all_weights_together_are_small():
     files = sorted(MINI.rglob("*.safetensors"))
-    assert len(files) == 7
+    assert len(files) == 8
     assert sum(file.stat().st_size for file in files) <= 24_000_000
 
 
@@ -42,7 +42,7 @@ def test_every_stage_is_recognised(stage):
 
 def test_the_card_says_how_far_each_stage_was_trained():
     told = json.loads((MINI / "training.json").read_text())
-    assert set(RECIPES) | {"vae"} <= set(told)
+    assert set(RECIPES) | {"vae", "scorer"} <= set(told)
     for stage, run in told.items():
         assert run["seconds"] > 0 and run["plan"] == asdict(PLANS[stage]) and run["steps"] == PLANS[stage].steps
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_clip import write_clip
 
-from show1_core.evaluation.clip import ClipScorer, clip_folders, is_clip
+from show1_core.evaluation.clip import ClipScorer, clip_folders, cut, fit_of, is_clip, squeezed
 from show1_core.evaluation.networks import MissingNetwork
 from show1_core.evaluation.scores import SPLIT_SEED, consistency, inception_score, mean_score, similarity
 
@@ -124,6 +124,16 @@ def test_frames_of_any_size_are_cut_to_clips_own(scorer, height, width):
     pixels = scorer.prepared(flat.expand(2, height, width, 3))
     assert pixels.shape == (2, 3, 32, 32)
     assert torch.allclose(pixels, ((flat - 0.5) / 0.25).view(3, 1, 1).expand_as(pixels), atol=1e-5)
+
+
+@pytest.mark.parametrize("said, fit", [
+    ({}, cut), ({"size": 32}, cut), ({"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}, cut),
+    ({"size": {"height": 32, "width": 32}, "do_center_crop": False}, squeezed)])
+def test_the_folder_says_whether_a_wide_frame_is_cut_or_squeezed(said, fit):
+    assert fit_of(said) is fit
+    wide = torch.zeros(1, 40, 64, 3)
+    wide[:, :, :8] = 1  # an eighth at the left edge, which the square in the middle does not reach
+    assert fit(wide, 32)[0, 0].mean() == pytest.approx(0.125 if fit is squeezed else 0.0, abs=0.01)
 
 
 def test_resizing_is_pillows(scorer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -18,8 +19,10 @@ from hosting.hosts import BASE, MODELS, PACK_FOLDER, REPO, Host
 from hosting.server import Server
 from PIL import Image
 from safetensors.torch import save_file
+from templating.ranked import CLIP
 from templating.steered import WAN
 from templating.twins import USERS_OWN
+from tiny_clip import write_clip
 from workflows import workflow
 
 from show1_core.stages import STAGES
@@ -63,6 +66,10 @@ SHORT: dict[str, list[str]] = {
     "Prompts over time": [*CASCADE, "Prompt.value=0: a red ball | 1: a blue ball"],
     "Draft here, finish anywhere": ["*.steps=2", "Drafts.count=2", "Drafts.width=16", "Drafts.height=8"],
     "Show-1 drafts, pick, then upscale": ["*.steps=2", "Drafts.count=2", "Drafts.width=16", "Drafts.height=8"],
+    "Draw 16, keep the best": ["*.steps=2", "Drafts.count=2", "Drafts.frames=3", "Drafts.width=16", "Drafts.height=8",
+                               "Refine.width=64", "Refine.height=64"],
+    "Draw 16, keep the best, mini (CPU)": ["*.steps=4", "Refine.denoise=0.3", "Drafts.count=2", "Drafts.frames=3",
+                                           "Refine.width=64", "Refine.height=64"],
     "Show-1 keyframes through core samplers": ["*.steps=2", "*.width=16", "*.height=8"],
     "Show-1 keyframes only": ["*.steps=2", "Keyframes.width=16", "Keyframes.height=8"],
     "Learn a motion from a clip": ["*.steps=2", "Frames.length=3"],
@@ -88,7 +95,16 @@ SMALL_SCREEN = (1270, 620)  # pixels that 1366x768 leave for the graph
 
 
 @pytest.fixture(scope="module")
-def object_info(server: Server) -> Json:
+def own_clip(host: Host) -> Iterator[None]:
+    """A CLIP under the name that the templates know it by."""
+    folder = MODELS / "clip_vision" / CLIP
+    write_clip(folder)
+    yield
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def object_info(server: Server, own_clip: None) -> Json:
     return Driver(server.url).object_info()
 
 

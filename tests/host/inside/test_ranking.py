@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import folder_paths
+import numpy as np
 import pytest
 import torch
 from tiny_clip import write_clip
+
+from mini.grammar import Kind, Other
+from mini.near_misses import near_misses
+from mini.recipes import LOW
+from mini.render import render_scene
+from mini.world import keyframe_times, scene_of
+
+PAIR = Kind("red", "ball", "moving right", "sunset", Other("above", "blue", "cube"))
 
 
 @pytest.fixture
@@ -53,6 +62,16 @@ def test_another_prompt_gives_other_scores(node):
     images = takes(6, 1)
     scores = {node.execute(images, 1, prompt, "tiny").args[3] for prompt in (PROMPT, "a blue square on white", "up up up")}
     assert len(scores) == 3
+
+
+def test_the_scorer_that_ships_puts_the_take_of_the_prompt_first(node, pack):
+    """Rendered takes of the mini's size: of another prompt each but for the third."""
+    seen = [PAIR, *near_misses(np.random.default_rng(0), PAIR).values()]
+    takes = [torch.from_numpy(render_scene(scene_of(np.random.default_rng(5), kind), keyframe_times(), LOW)) for kind in seen]
+    takes.insert(2, takes.pop(0))
+    ranked, sheet, best, score = node.execute(torch.cat(takes), 8, PAIR.caption, "show1-mini/scorer").args
+    assert best == 3 and torch.equal(ranked[:8], takes[2]) and 0 < score <= 1
+    assert sheet.shape[1:3] == ((LOW[0] + pack("nodes.sheets").LABEL_HEIGHT) * len(takes), 8 * LOW[1])
 
 
 @pytest.mark.parametrize("changed, sentence", [

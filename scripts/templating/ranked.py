@@ -1,0 +1,54 @@
+"""The templates that draw many takes and finish the one which follows the prompt best; for the published models and the mini."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .cascades import FINISH, MINI_FINISH
+from .description import Graph, Group, Node, Value
+from .parts import BLUE, GREEN, GREY, SEED, about, encode, link, loading, model, prompt, saved, t5, t5_links
+from .subgraph import Subgraph, Template
+from .twins import settings
+
+TAKES = 16
+CLIP = "clip-vit-base-patch32"
+PASSING = (300, 180)  # pixels above drafts and choice, for the links of prompt and T5
+
+
+@dataclass(frozen=True)
+class Edition:
+    """Which models a template is for: what draws, what scores, and what finishes the best take."""
+
+    ending: str
+    model: str
+    text_encoder: str
+    scorer: str
+    finish: Subgraph
+    drawn: Mapping[str, Value] = field(default_factory=dict)
+
+
+PUBLISHED = Edition("", "show-1-base", "show-1-base/text_encoder", CLIP, FINISH)
+MINI = Edition(", mini (CPU)", "show1-mini/keyframes", "show1-mini/keyframes/text_encoder", "show1-mini/scorer", MINI_FINISH,
+               settings()["keyframes"])
+
+
+def ranked(edition: Edition, text: str, note: tuple[str, int]) -> Template:
+    """Takes, their order, and the first of them to its end."""
+    drafts = Node("Drafts", "Show1KeyframeDrafts", {"model": link(loading(edition.model), "MODEL"), **t5_links()},
+                  {"seed": SEED, "count": TAKES, **edition.drawn}, room=60)
+    rank = Node("Rank", "Show1RankDrafts", {
+        "images": link("Drafts", "images"), "frames": link("Drafts", "frames"), "prompt": link("Prompt", "STRING")},
+        {"clip": edition.scorer}, height=190)
+    best = (rank, Node("All takes", "PreviewImage", {"images": link("Rank", "sheet")}, height=300),
+            Node("Pick", "Show1PickDraft", {"images": link("Rank", "images"), "frames": link("Drafts", "frames")}, {"take": 1}))
+    finish = edition.finish.node("Finish", {
+        "clip": link("Load T5", "CLIP"), "images": link("Pick", "images"), "fps": link("Pick", "fps"),
+        "prompt": link("Prompt", "STRING")}, 60)
+    return Template(Graph(f"Draw 16, keep the best{edition.ending}", (
+        (about(*note),),
+        (Group("Start here", GREY, (prompt(text), t5(edition.text_encoder), encode()), 290),),
+        (Group("Drafts", BLUE, (model(edition.model), drafts), top=PASSING[0]),),
+        (Group("Keep the best", BLUE, best, 340, PASSING[1]),),
+        (Group("Then finish it", GREEN, (finish,)), saved(link("Finish", "video"), "video/show-1", 330)),
+    )), (edition.finish,))
