@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 REPO = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPO), str(REPO / "benchmarks")]
@@ -201,7 +202,8 @@ def main() -> int:
             rows = bench.table(names[name])
             if chosen.save:
                 chosen.save.mkdir(parents=True, exist_ok=True)
-                np.savez(chosen.save / f"{name}.npz", **{row.way: np.stack(row.clips) for row in rows})
+                arrays: dict[str, Any] = {row.way: np.stack(row.clips) for row in rows}
+                np.savez(chosen.save / f"{name}.npz", **arrays)
     return 0
 
 
