@@ -27,11 +27,12 @@ from motion import Bench  # noqa: E402
 from show1_core import cascade  # noqa: E402
 from show1_core.tuning import adapters, motion  # noqa: E402
 
-PLAN = motion.Plan(steps=300, learning_rate=2e-3, rank=32, train=adapters.SPATIAL_LAYERS, loss="noise")
+PLAN = motion.Plan(steps=120, learning_rate=5e-4, rank=32, train=adapters.SPATIAL_ATTENTION, loss="noise")
 WAYS: dict[str, motion.Plan | None] = {
     "no training": None,
-    "spatial layers, rank 32": PLAN,
-    "spatial attention, rank 32": replace(PLAN, train=adapters.SPATIAL_ATTENTION),
+    "spatial attention, rank 32": PLAN,
+    "spatial attention for half the steps, rank 32": replace(PLAN, steps=PLAN.steps // 2),
+    "spatial layers, rank 32": replace(PLAN, train=adapters.SPATIAL_LAYERS),
     "temporal layers, whole (Show-1, section 3.7)": replace(PLAN, train=adapters.TEMPORAL_LAYERS, rank=0, learning_rate=1e-3),
 }
 

@@ -33,7 +33,7 @@ class Show1TrainMotion(io.ComfyNode):
                 io.Conditioning.Input("positive", tooltip="What the clip shows and does, encoded, without place and colours, "
                                                           "such as: a cat is roaring."),
                 io.Image.Input("images", tooltip="The clip: 2 frames or more. Of more than 8, 8 are taken, evenly spread."),
-                io.Int.Input("steps", default=400, min=1, max=100000, tooltip="VMC: 400. The mini needs more."),
+                io.Int.Input("steps", default=400, min=1, max=100000, tooltip="VMC: 400. The mini: 100."),
                 io.Float.Input("learning_rate", default=1e-4, min=1e-6, max=1.0, step=1e-6, round=False,
                                tooltip="VMC: 0.0001, for whole matrices. A LoRA bears 0.0005."),
                 io.Int.Input("rank", default=32, min=0, max=512, tooltip="Size of the LoRA; 0 trains whole matrices."),

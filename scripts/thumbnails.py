@@ -38,7 +38,8 @@ class Take:
     values: Json = field(default_factory=dict)  # what else differs, by the title of a node
 
 
-LONGER_LESSON: dict[str, Json] = {"Learn": {"steps": 600, "learning_rate": 1e-3, "rank": 0}}
+MINI_LESSON: dict[str, Json] = {"Learn": {"steps": 100, "learning_rate": 7e-4, "rank": 0}}
+MINI_STYLE_LESSON: dict[str, Json] = {"Learn": {"steps": 120}}
 FOUR_TAKES = {"Drafts": {"count": motifs.TAKES}}
 TURN = "0: a red ball moving right by day | 4: a red ball moving left by day"
 RUNS = {
@@ -62,9 +63,9 @@ RUNS = {
     "Learn a motion from a clip, mini (CPU)": Take("a red ball", "Keyframes", motifs.trail),
     "Same motion, other subject, mini (CPU)": Take("a blue cone", "Keyframes", motifs.trail),
     "Same motion, other subject": Take("a yellow ball", "Keyframes", motifs.trail),
-    "Learn a motion from a clip": Take("a purple ball moving left", "Keyframes", motifs.trail, values=LONGER_LESSON),
+    "Learn a motion from a clip": Take("a purple ball moving left", "Keyframes", motifs.trail, values=MINI_LESSON),
     "Learn a style, mini (CPU)": Take("a red ball moving right", "Keyframes", motifs.pixels),
-    "Learn a style": Take("a blue ball moving up", "Keyframes", motifs.pixels, values=LONGER_LESSON),
+    "Learn a style": Take("a blue ball moving up", "Keyframes", motifs.pixels, values=MINI_STYLE_LESSON),
 }
 
 

@@ -38,9 +38,9 @@ PUBLISHED = Edition("", "", "show-1-base", "show-1-base/text_encoder", {}, {"lea
                     {"learning_rate": 5e-4, "train": "spatial attention", "loss": "noise"}, 0.5)
 MINI = Edition(", mini (CPU)", " mini", "show1-mini/keyframes", "show1-mini/keyframes/text_encoder",
                MINI_DRAWN,
-               {"steps": 600, "learning_rate": 1e-3, "rank": 0, "train": "temporal attention and convolutions",
+               {"steps": 100, "learning_rate": 7e-4, "rank": 0, "train": "temporal attention and convolutions",
                 "loss": "frame error"},
-               {"steps": 300, "learning_rate": 2e-3, "train": "spatial attention and convolutions", "loss": "noise"}, 0.5)
+               {"steps": 120, "learning_rate": 5e-4, "train": "spatial attention", "loss": "noise"}, 0.5)
 
 
 def square() -> Subgraph:
