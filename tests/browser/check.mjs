@@ -151,18 +151,20 @@ async function lay(page, types) {
   }, types)
   await page.waitForTimeout(2 * SETTLE)
   await page.screenshot({ path: join(task.screenshots, 'nodes.png') })
-  return page.evaluate(() =>
-    window.app.graph._nodes.map(({ id, type, title, widgets, inputs, outputs }) => {
+  return page.evaluate(() => {
+    // what follows a seed is a button on it, and what is advanced is hidden until it is asked for
+    const isField = ({ name, hidden, advanced }) => !hidden && !advanced && name !== 'control_after_generate'
+    return window.app.graph._nodes.map(({ id, type, title, widgets, inputs, outputs }) => {
       const drawn = document.querySelector(`[data-node-id="${id}"]`)
       return {
         type,
         title,
-        fields: widgets?.filter(({ hidden, advanced }) => !hidden && !advanced).map(({ label, name }) => label || name) ?? [],
+        fields: widgets?.filter(isField).map(({ label, name }) => label || name) ?? [],
         sockets: [...inputs.filter(({ widget }) => !widget), ...outputs].map(({ label, localized_name, name }) => label || localized_name || name),
         text: drawn?.innerText
       }
     })
-  )
+  })
 }
 
 /** Run a workflow to its end; how many pictures stood on each of its nodes at most, and how much room they took then. */
