@@ -39,7 +39,7 @@ def ranked(edition: Edition, text: str, note: tuple[str, int]) -> Template:
                   {"seed": SEED, "count": TAKES, **edition.drawn}, room=60)
     rank = Node("Rank", "Show1RankDrafts", {
         "images": link("Drafts", "images"), "frames": link("Drafts", "frames"), "prompt": link("Prompt", "STRING")},
-        {"clip": edition.scorer}, height=190)
+        {"clip": edition.scorer}, height=196)
     best = (rank, Node("All takes", "PreviewImage", {"images": link("Rank", "sheet")}, height=300),
             Node("Pick", "Show1PickDraft", {"images": link("Rank", "images"), "frames": link("Drafts", "frames")}, {"take": 1}))
     finish = edition.finish.node("Finish", {

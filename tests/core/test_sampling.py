@@ -16,7 +16,8 @@ SHAPE = (2, 3, 2, 6, 8)
 class Oracle(torch.nn.Module):
     """A network whose noise guess is simple and depends on everything it is told."""
 
-    dtype, config = torch.float32, type("Config", (), {"temporal": True, "block_out_channels": (1,), "peak_elements": 1})()
+    dtype = torch.float32
+    config = type("Config", (), {"temporal": True, "block_out_channels": (1,), "peak_elements": 1, "takes_windows": False})()
 
     def prepare(self, text):
         return sampling.PreparedText(text.shape, text)
