@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ sys.path[:0] = [str(REPO), str(REPO / "benchmarks")]
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from few_steps import psnr as psnr_of_one  # noqa: E402
 from judge import claim_of, judge  # noqa: E402
 from judge_frames import Verdict  # noqa: E402
 from torch import Tensor  # noqa: E402
@@ -30,10 +32,11 @@ from ways import Way, WaySampler  # noqa: E402
 from mini.evaluate import Mini, to_bytes  # noqa: E402
 from mini.grammar import kinds  # noqa: E402
 from mini.recipes import HIGH, LOW, MIDDLE  # noqa: E402
-from mini.render import render_scene  # noqa: E402
 from mini.settings import SETTINGS  # noqa: E402
+from mini.tasks import clips as rendered  # noqa: E402
 from mini.world import Scene, frame_times, keyframe_times, scene_of  # noqa: E402
 from show1_core import cascade  # noqa: E402
+from show1_core.pipeline import encoded  # noqa: E402
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, STAGES, Stage  # noqa: E402
 
 SEED = 3
@@ -69,8 +72,7 @@ class Row:
 
 def psnr(clips: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> float:
     """Median over clips of levels 0..255 of the peak signal-to-noise ratio, in dB."""
-    return float(np.median([10 * np.log10(255**2 / max(np.mean((one.astype(np.float64) - other) ** 2), 1e-9))
-                            for one, other in zip(clips, others, strict=True)]))
+    return float(np.median([psnr_of_one(one, other) for one, other in zip(clips, others, strict=True)]))
 
 
 def right(clip: np.ndarray, prompt: str) -> bool:
@@ -88,11 +90,6 @@ def scenes(count: int) -> list[Scene]:
     return [scene_of(rng, pool[index]) for index in rng.permutation(len(pool))[:count]]
 
 
-def rendered(scene: Scene, times: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """(1, 3, F, H, W) in -1..1."""
-    return cascade.to_clip(torch.from_numpy(render_scene(scene, times, size)))
-
-
 class Bench:
     """Runs ways of a stage on so many scenes; super-resolution on the first `frames` of a clip."""
 
@@ -103,7 +100,7 @@ class Bench:
     def given(self, stage: Stage, scene: Scene) -> Tensor:
         """What a stage begins with, (1, 3, F, H, W)."""
         times = keyframe_times() if stage is INTERPOLATION else self.times(stage)
-        return rendered(scene, times, MIDDLE if stage is LATENT_SR else LOW)
+        return rendered([scene], times, MIDDLE if stage is LATENT_SR else LOW)
 
     def times(self, stage: Stage) -> np.ndarray:
         """When a stage's frames are."""
@@ -112,7 +109,7 @@ class Bench:
     def truth(self, stage: Stage, scene: Scene) -> np.ndarray:
         """What a perfect stage would make of it."""
         size = {INTERPOLATION: LOW, LATENT_SR: HIGH}.get(stage, MIDDLE)
-        return to_bytes(cascade.to_images(rendered(scene, self.times(stage), size)))
+        return to_bytes(cascade.to_images(rendered([scene], self.times(stage), size)))
 
     def nothing(self, stage: Stage, scene: Scene) -> np.ndarray:
         """The input, blended or enlarged as the stage itself does it before it begins."""
@@ -131,15 +128,10 @@ class Bench:
         if stage is FIRST_FRAME:
             return cascade.first_frame(sampler, clip, stage.schedule, setting.noise_level, SEED, redraw)
         if stage is PIXEL_SR:
-            first = rendered(scene, frame_times()[:1], MIDDLE)
+            first = rendered([scene], frame_times()[:1], MIDDLE)
             return cascade.upscale(sampler, clip, first, stage.schedule, setting.noise_level, SEED, redraw)
-        return cascade.refine(replace(sampler, latent_scale=self.vae.config.scaling_factor), self.encode, cascade.to_images(clip),
-                              HIGH, SEED)
-
-    def encode(self, images: Tensor) -> cascade.Encoded:
-        """The posterior of frames (F, H, W, 3) in 0..1."""
-        posterior = self.vae.encode(images.movedim(-1, 1) * 2 - 1).latent_dist
-        return cascade.Encoded(posterior.mean, posterior.std)
+        return cascade.refine(replace(sampler, latent_scale=self.vae.config.scaling_factor),
+                              partial(encoded, self.vae), cascade.to_images(clip), HIGH, SEED)
 
     def seen(self, stage: Stage, clip: Tensor) -> np.ndarray:
         """What is seen of a stage's clip."""

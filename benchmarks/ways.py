@@ -14,9 +14,8 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from show1_core.cascade import Condition  # noqa: E402
-from show1_core.sampling import Denoise, NetworkDenoiser, StageSampler, dpm_solver  # noqa: E402
+from show1_core.sampling import Denoise, NetworkDenoiser, StageSampler, dpm_solver, thresholded  # noqa: E402
 from show1_core.schedule import (  # noqa: E402
-    dynamic_threshold,
     ends_first_order,
     published_sigmas,
     sigma_table,
@@ -118,12 +117,13 @@ class WaySampler(StageSampler):
             return super().__call__(noise, condition, start, generator)
         least = float(sigma_table(self.schedule)[0])  # these solvers cannot end on 0
         sigmas = SPACINGS[self.way.spacing](published_sigmas(self.schedule, self.steps, self.denoise).clamp(min=least)).tolist()
-        x = noise / signal_scale(sigmas[0]) if start is None else start * self.latent_scale + sigmas[0] * noise
+        x = self.begun(noise, start, sigmas[0])
         solver = SOLVERS["dpmpp_2m" if self.way.solver == "published" else self.way.solver]
-        return solver(self.denoiser(len(noise), condition), x, sigmas) * signal_scale(sigmas[-1]) / self.latent_scale
+        denoise = thresholded(self.denoiser(len(noise), condition), self.schedule)
+        return solver(denoise, x, sigmas) * signal_scale(sigmas[-1]) / self.latent_scale
 
     def denoiser(self, samples: int, condition: Condition) -> Denoise:
-        """The clip x0 that the network guesses, guided where the way says so, and thresholded."""
+        """The clip x0 that the network guesses, guided where the way says so."""
         along = NetworkDenoiser(self.unet, self.schedule, replace(self, guidance=1.0).texts(samples), condition, 1.0)
         both = NetworkDenoiser(self.unet, self.schedule, self.texts(samples), condition, self.guidance)
         low, high = self.way.guided
@@ -131,8 +131,5 @@ class WaySampler(StageSampler):
         def denoise(x: Tensor, sigma: float) -> Tensor:
             chosen = both if low <= sigma <= high else along
             self.passes.append(chosen.text.rows // samples)
-            clip = chosen(x, sigma)
-            if self.schedule.threshold_max is None:
-                return clip
-            return dynamic_threshold(clip, self.schedule.threshold_ratio, self.schedule.threshold_max)
+            return chosen(x, sigma)
         return denoise

@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from show1_core import cascade
 from show1_core.checkpoints import load_unet
+from show1_core.pipeline import encoded
 from show1_core.sampling import StageSampler
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, Stage
 
@@ -101,12 +103,8 @@ class Mini:
         vae = self.vae()
         run = replace(self.run(LATENT_SR, [prompt]), latent_scale=vae.config.scaling_factor)
 
-        def encode(images: Tensor) -> cascade.Encoded:
-            posterior = vae.encode(images.movedim(-1, 1) * 2 - 1).latent_dist
-            return cascade.Encoded(posterior.mean, posterior.std)
-
         with torch.no_grad():
-            latent = cascade.refine(run, encode, cascade.to_images(clip), HIGH, seed)
+            latent = cascade.refine(run, partial(encoded, vae), cascade.to_images(clip), HIGH, seed)
             frames = vae.decode(latent[0].transpose(0, 1)).sample  # (F, 3, H, W)
         return (frames * 0.5 + 0.5).movedim(1, -1)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from show1_core import cascade
+from show1_core.pipeline import encoded
 from show1_core.sampling import StageSampler
 from show1_core.stages import LATENT_SR
 from show1_core.tuning.objectives import psnr
@@ -76,10 +78,6 @@ class Bench:
             self.unets[stage] = build_unet(LATENT_SR_UNET, seed=0)
             load(self.unets[stage], part(shop.average(stage), "unet."))
 
-    def encode(self, images: Tensor) -> cascade.Encoded:
-        posterior = self.vae.encode(images.movedim(-1, 1) * 2 - 1).latent_dist
-        return cascade.Encoded(posterior.mean, posterior.std)
-
     def decode(self, latent: Tensor) -> Tensor:
         """Latent (F, 4, h, w), unscaled, as frames (F, H, W, 3) in 0..1."""
         return (self.vae.decode(latent).sample * 0.5 + 0.5).clamp(0, 1).movedim(1, -1)
@@ -89,7 +87,7 @@ class Bench:
         states = self.text(["", sample.caption])
         run = StageSampler(self.unets[stage], LATENT_SR.schedule, states[1:], states[:1], STEPS, 1.0, denoise,
                            VAE_RECIPE.scaling_factor)
-        latent = cascade.refine(run, self.encode, sample.middle, HIGH, SEED)
+        latent = cascade.refine(run, partial(encoded, self.vae), sample.middle, HIGH, SEED)
         return self.decode(latent[0].transpose(0, 1))
 
 
@@ -104,7 +102,7 @@ def figures(results: Sequence[Tensor], samples: Sequence[Sample]) -> str:
 def compare(bench: Bench, samples: Sequence[Sample]) -> dict[str, list[Tensor]]:
     """Frames of every sample by every way, in the order they are told."""
     ways = {"bicubic": [enlarged(sample.middle) for sample in samples],
-            "the originals through the autoencoder": [bench.decode(bench.encode(sample.high).mean) for sample in samples]}
+            "the originals through the autoencoder": [bench.decode(encoded(bench.vae, sample.high).mean) for sample in samples]}
     for denoise in DENOISE:
         for stage in bench.unets:
             ways[f"{stage}, denoise {denoise}"] = [bench.refined(stage, sample, denoise) for sample in samples]

@@ -49,12 +49,17 @@ def keep(stage: str, parts: dict[str, nn.Module], folder: Path) -> None:
     Trainer(Weights(parts), PLANS[stage], folder / stage).save()
 
 
+def lacking(stage: str, folder: Path, exported: Path) -> bool:
+    """Whether a stage has been exported, and has no state in the folder."""
+    return exported.is_dir() and not (folder / stage / "state.pt").exists()
+
+
 @torch.no_grad()
 def restore(source: Path, folder: Path, tokenizer: Path) -> list[str]:
     """Every stage that `source` has and `folder` has not; their names."""
     done = []
     for stage in UNETS:
-        if (folder / stage / "state.pt").exists() or not (source / stage / "unet").is_dir():
+        if not lacking(stage, folder, source / stage / "unet"):
             continue
         unet = load_unet(source / stage).requires_grad_(True)
         parts: dict[str, nn.Module] = {"unet": unet}
@@ -66,12 +71,12 @@ def restore(source: Path, folder: Path, tokenizer: Path) -> list[str]:
         done.append(stage)
     from diffusers import AutoencoderKL
 
-    if (source / "sr2" / "vae").is_dir() and not (folder / "vae" / "state.pt").exists():
+    if lacking("vae", folder, source / "sr2" / "vae"):
         vae: Any = AutoencoderKL.from_config(json.loads((source / "sr2" / "vae" / "config.json").read_text(encoding="utf-8")))
         load(vae, read(source / "sr2" / "vae" / WEIGHTS))
         keep("vae", {"vae": vae}, folder)
         done.append("vae")
-    if (source / "scorer").is_dir() and not (folder / "scorer" / "state.pt").exists():
+    if lacking("scorer", folder, source / "scorer"):
         scorer = Scorer(SCORER_RECIPE)
         load(scorer.clip, read(source / "scorer" / "model.safetensors"))
         keep("scorer", {"clip": scorer.clip}, folder)

@@ -19,12 +19,13 @@ from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from show1_core.evaluation.clip import normalised, squeezed
+from show1_core.texts import load_tokenizer
 
 from .grammar import Kind, caption, is_held_out, kinds
 from .near_misses import near_misses
 from .recipes import LOW
 from .render import render
-from .scorer_words import END, START, TOKENS, read_tokenizer, vocabulary, write_tokenizer
+from .scorer_words import END, START, TOKENS, vocabulary, write_tokenizer
 from .world import scene_of
 
 FAMILY = 4  # kinds that are nearly the same, in a batch
@@ -117,7 +118,7 @@ class Scorer(nn.Module):
             torch.manual_seed(seed)
             self.clip = CLIPModel(config_of(recipe))
             write_tokenizer(Path(folder))
-            self._tokenizer = read_tokenizer(Path(folder))
+            self._tokenizer = load_tokenizer(Path(folder))
 
     mean: Tensor
     spread: Tensor

@@ -7,7 +7,6 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from .grammar import every_phrase
 
@@ -60,10 +59,3 @@ def write_tokenizer(folder: Path) -> None:
     for name, text in (("vocab.json", json.dumps(vocabulary(), indent=0)), ("merges.txt", "\n".join(lines)),
                        ("tokenizer_config.json", json.dumps(config, indent=2, sort_keys=True))):
         (folder / name).write_text(text + "\n", encoding="utf-8", newline="\n")
-
-
-def read_tokenizer(folder: Path) -> Any:
-    """The tokenizer as whoever uses the scorer reads it."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)

@@ -20,6 +20,7 @@ from hosting.install import ensure
 from templating import motifs
 from templating.description import Json
 from templating.motifs import Motif
+from templating.tuning import MINI
 from templating.twins import mini_twin
 from terminal import Failure, guarded, say
 
@@ -38,8 +39,9 @@ class Take:
     values: Json = field(default_factory=dict)  # what else differs, by the title of a node
 
 
-MINI_LESSON: dict[str, Json] = {"Learn": {"steps": 100, "learning_rate": 7e-4, "rank": 0}}
-MINI_STYLE_LESSON: dict[str, Json] = {"Learn": {"steps": 120}}
+# How long the mini has to learn, also in the templates for the published models.
+MINI_LESSON: dict[str, Json] = {"Learn": {name: MINI.motion[name] for name in ("steps", "learning_rate", "rank")}}
+MINI_STYLE_LESSON: dict[str, Json] = {"Learn": {"steps": MINI.style["steps"]}}
 FOUR_TAKES = {"Drafts": {"count": motifs.TAKES}}
 TURN = "0: a red ball moving right by day | 4: a red ball moving left by day"
 RUNS = {

@@ -89,6 +89,13 @@ def ddpm(denoise: Denoise, x: Tensor, schedule: Schedule, steps: int, timesteps:
     return x
 
 
+def thresholded(denoise: Denoise, schedule: Schedule) -> Denoise:
+    """The clip x0 with the schedule's dynamic threshold, where it has one (numerics 2.8)."""
+    if (most := schedule.threshold_max) is None:
+        return denoise
+    return lambda x, sigma: dynamic_threshold(denoise(x, sigma), schedule.threshold_ratio, most)
+
+
 @dataclass
 class NetworkDenoiser:
     """`denoise(x, sigma)` by a UNet: the guided clip x0, and `variance`, the prompt's other channels, of the last call.
@@ -152,25 +159,19 @@ class StageSampler:
 
     @torch.no_grad()
     def __call__(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
-        device = self.positive.device
         timesteps = published_timesteps(self.schedule, self.steps, self.denoise)
         sigmas = published_sigmas(self.schedule, self.steps, self.denoise).tolist()
-        noise = noise.to(device)
-        x = noise / signal_scale(sigmas[0])
-        if start is not None:
-            x = start.to(device) * self.latent_scale + sigmas[0] * noise
+        x = self.begun(noise, start, sigmas[0])
         denoise = NetworkDenoiser(self.unet, self.schedule, self.texts(len(noise)), condition, self.guidance)
         if self.schedule.solver == "ddpm":
             return ddpm(denoise, x, self.schedule, self.steps, timesteps, lambda: denoise.variance, generator, self.progress)
-
-        def thresholded(x: Tensor, sigma: float) -> Tensor:
-            clip = denoise(x, sigma)
-            if self.schedule.threshold_max is None:
-                return clip
-            return dynamic_threshold(clip, self.schedule.threshold_ratio, self.schedule.threshold_max)
-
-        x = dpm_solver(thresholded, x, sigmas, ends_first_order(self.steps), self.progress)
+        x = dpm_solver(thresholded(denoise, self.schedule), x, sigmas, ends_first_order(self.steps), self.progress)
         return x * signal_scale(sigmas[-1]) / self.latent_scale
+
+    def begun(self, noise: Tensor, start: Tensor | None, sigma: float) -> Tensor:
+        """What sampling begins with: noise alone, or a clip with so much noise."""
+        noise = noise.to(self.positive.device)
+        return noise / signal_scale(sigma) if start is None else start.to(noise.device) * self.latent_scale + sigma * noise
 
     def texts(self, samples: int) -> PreparedText:
         """The negative's and the prompts' states for so many samples."""

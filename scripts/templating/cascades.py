@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from .description import Graph, Group, Node
+from collections.abc import Sequence
+
+from .description import Graph, Group, Links, Node
 from .parts import (
     BLUE,
     GREEN,
     VIOLET,
+    Values,
     clip_group,
     clip_links,
     encode,
@@ -26,27 +29,25 @@ from .parts import (
     video,
 )
 from .subgraph import Subgraph
-from .twins import settings
+from .twins import MODELS, settings
 
 WORDS = ("t2v", "text2video", "generate video", "pixel diffusion", "show-1", "show1")
 KEYFRAMES_TO = {"images": link("Keyframes", "images"), "fps": link("Keyframes", "fps")}
 TEXT = (("Encode the prompt", "prompt"), ("Prompt for the last stage", "text"))
 T5, CLIP, VAE = (("Load T5", "text_encoder"),), (("Load CLIP", "text_encoder"),), (("Load VAE", "vae"),)
 STAGES = ("Keyframes", "Interpolation", "First frame", "Upscale", "Refine")
+LATER = ("show-1-interpolation", "IF-II-L-v1.0", "show-1-sr1", "show-1-sr2")  # models of the stages after the first
+MINI_LATER, MINI_SET = tuple(MODELS[name] for name in LATER), ("interpolate", "first_frame", "upscale", "refine")
 MINI_TITLE = "Text to Video (Show-1 mini)"
 
 
 def cascade(steps: tuple[int, ...] = ()) -> Subgraph:
     """Text to video with the published models; `steps` are those of each stage where not the published ones."""
-    keyframes, interpolation, first_frame, upscale, refined = [{"steps": count} for count in steps] or [{}] * len(STAGES)
+    keyframes, *later = [{"steps": count} for count in steps] or [{}] * len(STAGES)
     graph = Graph("Text to Video (Show-1)", (
         (t5_text(), clip_group()),
         (keyframes_group("show-1-base", keyframes),),
-        (interpolation_group("show-1-interpolation", KEYFRAMES_TO, interpolation),),
-        (first_frame_group("IF-II-L-v1.0", link("Interpolation", "images"), first_frame),),
-        (upscale_group("show-1-sr1", link("Interpolation", "images"), upscale),),
-        (final_group("show-1-sr2", {**clip_links(), "images": link("Upscale", "images")}, refined),),
-        (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}),),
+        *to_video(LATER, KEYFRAMES_TO, later, clip_links()),
     ))
     how = " in few steps" if steps else ""
     return Subgraph(graph, {
@@ -56,6 +57,20 @@ def cascade(steps: tuple[int, ...] = ()) -> Subgraph:
         "t5": T5, "clip": CLIP, "vae": VAE,
     }, {"video": link("Video", "VIDEO"), "images": link("Refine", "images")},
         f"A video of 29 frames, 576x320, from a prompt{how}: keyframes, the motion between them, and two enlargements.", WORDS)
+
+
+def to_video(models: Sequence[str], keyframes: Links, values: Sequence[Values],
+             text: Links) -> tuple[tuple[Group, ...], ...]:
+    """The columns from keyframes to a video: a model and its settings for each stage, and the text of the last."""
+    between, first, larger, last = zip(models, values, strict=True)
+    small = link("Interpolation", "images")
+    return (
+        (interpolation_group(between[0], keyframes, between[1]),),
+        (first_frame_group(first[0], small, first[1]),),
+        (upscale_group(larger[0], small, larger[1]),),
+        (final_group(last[0], {**text, "images": link("Upscale", "images")}, last[1]),),
+        (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}),),
+    )
 
 
 def seeds(*titles: str) -> tuple[tuple[str, str], ...]:
@@ -69,16 +84,10 @@ def loader(name: str) -> tuple[tuple[str, str], ...]:
 def mini_cascade() -> Subgraph:
     """Text to video with the models that ship with the pack."""
     values = settings()
-    keyframes, interpolation, first_frame, sr1, sr2 = (
-        f"show1-mini/{part}" for part in ("keyframes", "interpolation", "first-frame", "sr1", "sr2"))
     graph = Graph(MINI_TITLE, (
-        (t5_text(f"{keyframes}/text_encoder"),),
-        (keyframes_group(keyframes, values["keyframes"]),),
-        (interpolation_group(interpolation, KEYFRAMES_TO, values["interpolate"]),),
-        (first_frame_group(first_frame, link("Interpolation", "images"), values["first_frame"]),),
-        (upscale_group(sr1, link("Interpolation", "images"), values["upscale"]),),
-        (final_group(sr2, {**t5_links(), "images": link("Upscale", "images")}, values["refine"]),),
-        (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}),),
+        (t5_text(MODELS["show-1-base/text_encoder"]),),
+        (keyframes_group(MODELS["show-1-base"], values["keyframes"]),),
+        *to_video(MINI_LATER, KEYFRAMES_TO, [values[stage] for stage in MINI_SET], t5_links()),
     ))
     return Subgraph(graph, {"prompt": TEXT[:1], "seed": seeds(*STAGES)},
                     {"video": link("Video", "VIDEO"), "images": link("Refine", "images")},
@@ -90,11 +99,7 @@ def finish() -> Subgraph:
     """Keyframes to video: the cascade without its first stage."""
     graph = Graph("Finish the Keyframes (Show-1)", (
         (Group("Text for the pixel stages", GREEN, (encode(),), 290), clip_group()),
-        (interpolation_group("show-1-interpolation", {}),),
-        (first_frame_group("IF-II-L-v1.0", link("Interpolation", "images")),),
-        (upscale_group("show-1-sr1", link("Interpolation", "images")),),
-        (final_group("show-1-sr2", {**clip_links(), "images": link("Upscale", "images")}),),
-        (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}),),
+        *to_video(LATER, {}, [{}] * len(LATER), clip_links()),
     ))
     later = STAGES[1:]
     return Subgraph(graph, {
@@ -109,14 +114,9 @@ def finish() -> Subgraph:
 def mini_finish() -> Subgraph:
     """The same with the models that ship with the pack."""
     values = settings()
-    interpolation, first_frame, sr1, sr2 = (f"show1-mini/{part}" for part in ("interpolation", "first-frame", "sr1", "sr2"))
     graph = Graph("Finish the Keyframes (Show-1 mini)", (
         (Group("Text for all stages", GREEN, (encode(),), 290),),
-        (interpolation_group(interpolation, {}, values["interpolate"]),),
-        (first_frame_group(first_frame, link("Interpolation", "images"), values["first_frame"]),),
-        (upscale_group(sr1, link("Interpolation", "images"), values["upscale"]),),
-        (final_group(sr2, {**t5_links(), "images": link("Upscale", "images")}, values["refine"]),),
-        (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}),),
+        *to_video(MINI_LATER, {}, [values[stage] for stage in MINI_SET], t5_links()),
     ))
     return Subgraph(graph, {
         "clip": (("Encode the prompt", "clip"),), "images": (("Interpolation", "images"),),

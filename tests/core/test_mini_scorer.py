@@ -14,10 +14,11 @@ from mini.near_misses import CHANGES, near_misses
 from mini.recipes import LOW
 from mini.render import render_scene
 from mini.scorer import SCORER_RECIPE, Scorer, ScorerRecipe, contrastive, families, preprocessing
-from mini.scorer_words import TOKENS, UNKNOWN, read_tokenizer, vocabulary, words, write_tokenizer
+from mini.scorer_words import TOKENS, UNKNOWN, vocabulary, words, write_tokenizer
 from mini.world import draw, keyframe_times, scene_of
 from show1_core.evaluation.clip import ClipScorer
 from show1_core.evaluation.scores import similarity
+from show1_core.texts import load_tokenizer
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "show1-mini" / "scorer"
 PAIR = Kind("red", "ball", "moving right", "night", Other("above", "blue", "cube"))
@@ -42,7 +43,7 @@ LEAST = {"colours exchanged": 0.97, "solids exchanged": 0.95, "relation reversed
 def tokenizer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("words")
     write_tokenizer(folder)
-    return read_tokenizer(folder)
+    return load_tokenizer(folder)
 
 
 @pytest.fixture(scope="module")
