@@ -5,15 +5,13 @@ What the mini learns from is put together inside its graphs, so that nothing has
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .description import Graph, Group, Links, Node, Value
-from .parts import BLUE, GREEN, GREY, PROMPT_COLOURS, SEED, VIOLET, about, link, loading, model, t5, take_apart
+from .description import Graph, Group, Links, Node
+from .parts import BLUE, GREEN, GREY, PROMPT_COLOURS, SEED, VIOLET, Values, about, link, loading, model, t5, take_apart
 from .subgraph import Subgraph
 from .twins import settings
 
-Values = Mapping[str, Value]
 ZIGZAG = ((1, 6), (5, 10), (9, 12), (12, 6), (15, 1), (17, 6), (21, 11), (24, 6))  # left and top of the square, frame by frame
 SQUARE = 8  # pixels
 MINI_DRAWN = settings()["keyframes"]
