@@ -101,14 +101,19 @@ def _said(rng: np.random.Generator, ways: tuple[str, ...]) -> str:
     return ways[0] if rng.uniform() < USUAL else ways[rng.integers(len(ways))]
 
 
-def caption(rng: np.random.Generator, kind: Kind) -> str:
-    """A sentence that says what this kind is; a second solid comes after the motion, the place at the end."""
-    words = [f"a {kind.colour} {_said(rng, SOLIDS[kind.solid])} {_said(rng, MOTIONS[kind.motion])}"]
+def phrases(rng: np.random.Generator, kind: Kind) -> list[str]:
+    """What a caption says, in order: the solid, its motion, a relation and the second solid if there is one, the place."""
+    words = [f"a {kind.colour} {_said(rng, SOLIDS[kind.solid])}", _said(rng, MOTIONS[kind.motion])]
     if kind.other is not None:
-        words.append(f"{kind.other.relation} a {kind.other.colour} {_said(rng, SOLIDS[kind.other.solid])}")
+        words += [kind.other.relation, f"a {kind.other.colour} {_said(rng, SOLIDS[kind.other.solid])}"]
     if kind.place != DEFAULT_PLACE or rng.uniform() >= UNSAID:
         words.append(_said(rng, PLACES[kind.place]))
-    return " ".join(words)
+    return words
+
+
+def caption(rng: np.random.Generator, kind: Kind) -> str:
+    """A sentence that says what this kind is."""
+    return " ".join(phrases(rng, kind))
 
 
 def every_phrase() -> list[str]:

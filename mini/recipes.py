@@ -126,6 +126,8 @@ VAE_RECIPE = VaeRecipe()
 PLANS: dict[str, Plan] = {
     "images": Plan(steps=2400, batch=48, learning_rate=2.5e-3, decay=0.5),
     "keyframes": Plan(steps=1500, batch=8, learning_rate=8e-4, decay=0.6),
+    "image-pairs": Plan(steps=1400, batch=48, learning_rate=1.5e-3, decay=0.5),
+    "keyframe-pairs": Plan(steps=1500, batch=8, learning_rate=8e-4, decay=0.6),
     "interpolation": Plan(steps=750, batch=8, learning_rate=1.5e-3, decay=0.5),
     "first-frame": Plan(steps=2000, batch=12, learning_rate=1.5e-3, decay=0.5),
     "sr1": Plan(steps=2200, batch=2, learning_rate=1e-3, decay=0.5),

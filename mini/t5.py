@@ -89,6 +89,11 @@ class TextEncoder(nn.Module):
         table.zero_()
         table[used] = torch.randn((len(used), table.shape[1]), generator=torch.Generator().manual_seed(seed))
 
+    @property
+    def width(self) -> int:
+        """Numbers in a state."""
+        return self.t5.config.d_model
+
     def _tokens(self, prompt: str) -> tuple[Tensor, Tensor]:
         """ids and mask (77,) of a prompt; the same sentences come again and again."""
         if prompt not in self._known:

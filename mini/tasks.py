@@ -16,6 +16,7 @@ from show1_core.stages import FIRST_FRAME, LATENT_SR, PIXEL_SR
 from show1_core.tuning import objectives as goal
 
 from . import operations
+from .binding import Binding
 from .grammar import caption
 from .recipes import LOW, MIDDLE, UNetRecipe, unet_config
 from .render import render
@@ -24,6 +25,8 @@ from .t5 import TextEncoder
 from .world import FRAMES, KEYFRAMES, Scene, draw, frame_times, keyframe_times
 
 PAIRS = 0.25  # of the clips show two solids
+MANY_PAIRS = 0.65  # where two solids are learnt to be told apart
+BINDING_WEIGHT = 0.02
 TEXT_DROPPED = 0.1  # of the samples learn without text, for classifier-free guidance
 FIRST_DROPPED = 0.3  # of the super-resolution samples learn without a clean first frame
 NOISE_LEVELS = 100  # conditions of super-resolution are noised to a random level below
@@ -109,6 +112,7 @@ class TextToFrames(DiffusionTask):
     """What the image and the keyframe model share: frames from noise and a caption. The text encoder learns along."""
 
     late = 0.5  # share of the timesteps from the last tenth
+    pairs = PAIRS
 
     def __init__(self, recipe: UNetRecipe, text: TextEncoder, seed: int = 0) -> None:
         super().__init__(recipe, text, seed)
@@ -130,7 +134,7 @@ class Images(TextToFrames):
     """
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
-        scenes = draw(data, batch, pairs=PAIRS)
+        scenes = draw(data, batch, pairs=self.pairs)
         clean = clips(scenes, data.uniform(size=(batch, 1)), LOW)[:, :, 0].to(self.device)  # (B, 3, H, W)
         return self.error(clean, scenes, data, noise)
 
@@ -139,8 +143,30 @@ class Keyframes(TextToFrames):
     """Stage 1: eight frames."""
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
-        scenes = draw(data, batch, pairs=PAIRS)
+        scenes = draw(data, batch, pairs=self.pairs)
         return self.error(clips(scenes, keyframe_times(), LOW).to(self.device), scenes, data, noise)
+
+
+class TwoSolids(TextToFrames):
+    """Goes on from a finished stage: mostly two solids, and the text encoder is asked which words belong together."""
+
+    pairs = MANY_PAIRS
+
+    def __init__(self, recipe: UNetRecipe, text: TextEncoder, seed: int = 0) -> None:
+        super().__init__(recipe, text, seed)
+        self.binding = Binding(text)
+
+    def error(self, clean: Tensor, scenes: Sequence[Scene], data: np.random.Generator, noise: torch.Generator) -> Tensor:
+        binding = self.binding.loss(self.text, [scene.kind for scene in scenes], data)
+        return super().error(clean, scenes, data, noise) + BINDING_WEIGHT * binding
+
+
+class ImagePairs(TwoSolids, Images):
+    """The image stage with two solids told apart."""
+
+
+class KeyframePairs(TwoSolids, Keyframes):
+    """The keyframe stage with two solids told apart."""
 
 
 class Interpolation(DiffusionTask):

@@ -35,7 +35,7 @@ from .recipes import (
 from .scorer import SCORER_RECIPE, Scorer
 from .start import inherit
 from .t5 import TextEncoder, Tokenizer
-from .tasks import FirstFrame, Images, Interpolation, Keyframes, PixelSR
+from .tasks import FirstFrame, ImagePairs, Images, Interpolation, KeyframePairs, Keyframes, PixelSR
 
 FINISHED = Path(__file__).resolve().parents[1] / "models" / "show1-mini"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -113,6 +113,29 @@ def keyframes(shop: Workshop) -> nn.Module:
     return task
 
 
+def image_pairs(shop: Workshop) -> nn.Module:
+    """Goes on from the image model."""
+    start = shop.average("images")
+    text = shop.text(trained=False)
+    load(text, part(start, "text."))
+    task = ImagePairs(IMAGES_UNET, text)
+    inherit(task.unet, part(start, "unet."))
+    return task
+
+
+def keyframe_pairs(shop: Workshop) -> nn.Module:
+    """Goes on from the keyframe model, moved by what the image model learnt of pairs: single frames are cheaper to learn from."""
+    before, after = shop.average("images"), shop.average("image-pairs")
+    start = {name: value + after[name] - before[name] if name in before else value
+             for name, value in shop.average("keyframes").items()}
+    text = shop.text(trained=False)
+    load(text, part(start, "text."))
+    task = KeyframePairs(KEYFRAMES_UNET, text)
+    load(task.unet, part(start, "unet."))
+    load(task.binding, part(after, "binding."))
+    return task
+
+
 def interpolation(shop: Workshop) -> nn.Module:
     """Starts from the keyframe weights (paper section 3.2)."""
     task = Interpolation(INTERPOLATION_UNET, shop.text())
@@ -130,6 +153,8 @@ def pixel_sr(shop: Workshop) -> nn.Module:
 TASKS: dict[str, Callable[[Workshop], nn.Module]] = {
     "images": lambda shop: Images(IMAGES_UNET, shop.text(trained=False)),
     "keyframes": keyframes,
+    "image-pairs": image_pairs,
+    "keyframe-pairs": keyframe_pairs,
     "interpolation": interpolation,
     "first-frame": lambda shop: FirstFrame(FIRST_FRAME_UNET, shop.text()),
     "sr1": pixel_sr,
