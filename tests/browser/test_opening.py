@@ -36,14 +36,14 @@ KEPT = ("id", "type", "pos", "size", "order", "mode", "properties")
 @pytest.fixture(scope="module")
 def opened(frontend: Frontend, request: pytest.FixtureRequest) -> dict[str, Json]:
     """Those that a test asks for opened, and one that must be complained about."""
-    asked = {value for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-             for name, value in item.callspec.params.items() if name in ("title", "words")}
+    ours = [item for item in request.session.items if isinstance(item, pytest.Function) and item.module is request.module]
+    asked = {value for item in ours for name, value in item.callspec.params.items() if name in ("title", "words")}
     broken = copy.deepcopy(TEMPLATES["Show-1 keyframes only"])
     broken["nodes"][-1]["type"] = UNKNOWN
-    ours = sorted(kind for kind in frontend.get("object_info") if kind.startswith("Show1"))
+    kinds = sorted(kind for kind in frontend.get("object_info") if kind.startswith("Show1"))
     chosen = {title: template for title, template in TEMPLATES.items() if title in asked | {BROWSED}}
     words = [words for words in SEARCHED if words in asked]
-    return frontend.open({**chosen, UNKNOWN: broken}, browse=BROWSED, search=words, nodes=ours,
+    return frontend.open({**chosen, UNKNOWN: broken}, browse=BROWSED, search=words, nodes=kinds,
                          run={"workflow": TEMPLATES[RUN], "values": SHORT})
 
 
