@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from terminal import Failure, say
 from workflows import workflow
@@ -142,13 +141,14 @@ async def _driven(driver: Driver, opened: dict[str, Json]) -> None:
     loop = asyncio.get_running_loop()
     presses = 0
 
-    def pressed(_number: int, _frame: Any) -> None:
+    def answer() -> None:
         nonlocal presses
         presses += 1
         say("finishing what runs; Ctrl-C again stops at once" if presses == 1 else "stopping")
-        loop.call_soon_threadsafe(driver.finish if presses == 1 else driver.stop)
+        (driver.finish if presses == 1 else driver.stop)()
 
-    before = signal.signal(signal.SIGINT, pressed)
+    # Answered by the loop: a press that came while another's words are printed would break them off.
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: loop.call_soon_threadsafe(answer))
     try:
         await driver.run(opened)
     finally:

@@ -25,6 +25,7 @@ def guarded(command: Callable[[list[str]], int]) -> None:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr, flush=True)
         code = 130
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is over: a late Ctrl-C must not change how it ended
     sys.exit(code)
 
 

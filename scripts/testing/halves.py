@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-ON_A_HOST, OTHERS = ("tests/host", "tests/browser"), ("tests/core", "tests/install", "tests/batches")
+ON_A_HOST, OTHERS = ("tests/host",), ("tests/browser", "tests/core", "tests/install", "tests/batches")
 NOTHING_CHOSEN = 5  # pytest's exit code where no test was selected
 
 

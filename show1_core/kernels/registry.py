@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from .requirements import Requirement, within
+from .requirements import On, Requirement, within
 
 if TYPE_CHECKING:
     from .selection import Selection
@@ -51,12 +53,19 @@ class NoBackend(ValueError):
 class Function:
     """A function and its backends, the preferred one first, eager last; eager has no requirements.
 
-    Choices are remembered by layer, and by shapes and strides of the first input and strides of others.
+    Choices are remembered by layer, and by shapes and strides of the first input and strides of others; on devices for which
+    there is eager alone, by device.
     """
 
     name: str
     parameters: tuple[str, ...]
     backends: tuple[Backend, ...]
+
+    @cached_property
+    def devices(self) -> frozenset[str] | None:
+        """The kinds of devices for which there is more than eager; None: all."""
+        kinds = [[one.kinds for one in backend.requirements if isinstance(one, On)] for backend in self.backends[:-1]]
+        return frozenset(chain(*chain(*kinds))) if all(kinds) else None
 
     def __call__(self, *inputs: Any) -> Any:
         if torch.compiler.is_compiling():  # the compiler fuses the reference itself; a choice would break its graph
@@ -64,8 +73,10 @@ class Function:
         selection, x = _selection.get(), inputs[0]
         if selection is None:
             return self.choose(inputs).run(*inputs)
-        key = (self.name, _wanted.get(), torch.is_grad_enabled(), x.shape, x.stride(), x.dtype,
-               *[value.stride() if value.__class__ in TENSORS else value for value in inputs[1:]])
+        key: tuple[Any, ...] = (self.name, _wanted.get(), x.device.type)
+        if self.devices is None or x.device.type in self.devices:
+            key = (*key, torch.is_grad_enabled(), x.shape, x.stride(), x.dtype,
+                   *[value.stride() if value.__class__ in TENSORS else value for value in inputs[1:]])
         run = selection.known.get(key)
         if run is None:
             run = selection.known[key] = selection.choose(self, inputs).run

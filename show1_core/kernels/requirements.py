@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -38,23 +39,28 @@ def weights_looked_at(by: Look) -> AbstractContextManager[None]:
     return within(_lookers, (*_lookers.get(), by))
 
 
-def on(*kinds: str) -> Requirement:
+@dataclass(frozen=True)
+class On:
     """All tensors on one device, of one of these kinds. On `meta`, without memory, the costs of a GPU are counted."""
 
-    def reason_against(inputs: Inputs) -> str | None:
+    kinds: tuple[str, ...]
+
+    def __call__(self, inputs: Inputs) -> str | None:
         devices = sorted({str(value.device) for value in inputs.values() if isinstance(value, Tensor)})
         if len(devices) > 1:
             return f"the tensors are spread over {', '.join(devices)}"
-        return None if devices[0].split(":")[0] in kinds else f"the tensors are on {devices[0]}, not on a GPU"
-    return reason_against
+        return None if devices[0].split(":")[0] in self.kinds else f"the tensors are on {devices[0]}, not on a GPU"
 
 
-def on_triton(*dtypes: torch.dtype) -> Requirement:
+@dataclass(frozen=True)
+class OnTriton(On):
     """All tensors in one of these types on one GPU that Triton 3 compiles for, no gradient, and sizes that kernels count to."""
 
-    def reason_against(inputs: Inputs) -> str | None:
+    dtypes: tuple[torch.dtype, ...]
+
+    def __call__(self, inputs: Inputs) -> str | None:
         values = {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
-        if (elsewhere := on(*DEVICES, "meta")(inputs)) is not None:
+        if (elsewhere := super().__call__(inputs)) is not None:
             return elsewhere
         device = next(iter(values.values())).device
         if device.type != "meta" and OBSTACLE is not None:
@@ -64,13 +70,23 @@ def on_triton(*dtypes: torch.dtype) -> Requirement:
         if torch.is_grad_enabled():
             return "gradients are recorded, and the kernel has no backward"
         found = {value.dtype for value in values.values()}
-        if len(found) > 1 or not found <= set(dtypes):
-            return f"{', '.join(values)}: {', '.join(sorted(map(str, found)))}, not all {' or all '.join(map(str, dtypes))}"
+        if len(found) > 1 or not found <= set(self.dtypes):
+            wanted = " or all ".join(map(str, self.dtypes))
+            return f"{', '.join(values)}: {', '.join(sorted(map(str, found)))}, not all {wanted}"
         for name, x in values.items():
             if x.numel() == 0 or span(x) >= COUNTABLE:
                 return f"{name} has shape {tuple(x.shape)} over {span(x)} elements of memory"
         return None
-    return reason_against
+
+
+def on(*kinds: str) -> On:
+    """See `On`."""
+    return On(kinds)
+
+
+def on_triton(*dtypes: torch.dtype) -> OnTriton:
+    """See `OnTriton`."""
+    return OnTriton((*DEVICES, "meta"), dtypes)
 
 
 def resident(layer: str) -> Requirement:

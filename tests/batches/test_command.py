@@ -78,15 +78,17 @@ def test_row_that_kills(bench: Bench) -> None:
 def test_interrupt(bench: Bench, presses: int) -> None:
     """Once: what runs is finished and put away. Twice: nothing is. Neither leaves anything half made or on the server."""
     bench.write_table([("2.prompt",), *((f"prompt {number}",) for number in range(5))])
-    server = bench.serve(FAKE_SECONDS="1.5" if presses == 1 else "5")  # the second press comes while it still runs
+    server = bench.serve(FAKE_SECONDS="1.5" if presses == 1 else "600")  # twice must not wait for what runs
     driver = bench.start("--servers", server.url)
     wait_until(lambda: len(bench.lines("start")) == 2)
-    for _ in range(presses):
+    for answer in ("finishing what runs", "\nstopping")[:presses]:
         driver.send_signal(signal.SIGINT)
-        wait_until(lambda: "stop" in bench.said())
+        wait_until(lambda answer=answer: answer in bench.said())
     assert driver.wait(timeout=20) == 1
     assert len(bench.results()) == (1 if presses == 1 else 0)
     assert not list(bench.output.glob(".part-*"))
+    server.kill()
+    server = bench.serve()
     ran = bench.run("--servers", server.url)
     assert ran.returncode == 0, ran.stderr
     check_complete(bench, [f"prompt {number}" for number in range(5)])

@@ -23,6 +23,8 @@ SEARCHED = {"text to video": "Text to Video (Show-1)", "upscale video": "Upscale
             "smooth video": "Smooth Video x4 (Show-1)", "show-1 keyframes": "Show-1 Keyframes"}
 RUN = "Show-1 drafts, pick, then upscale"
 SHORT = {"steps": 25, "count": 2, "width": 16, "height": 8}  # what makes it quick, and lasts long enough to be looked at
+OPENED_FIRST = {BROWSED, "Show-1 mini text to video (CPU)", "Longer video", "Draw 16, keep the best"}  # without --all
+TITLES = [title if title in OPENED_FIRST else pytest.param(title, marks=pytest.mark.slow) for title in TEMPLATES]
 READABLE = 0.55  # of its full size, below which the words are too small
 OUTPUTS = ("SaveVideo", "PreviewImage")
 BLUEPRINTS = {title for title in SEARCHED.values() if title.endswith("(Show-1)")}
@@ -32,12 +34,16 @@ KEPT = ("id", "type", "pos", "size", "order", "mode", "properties")
 
 
 @pytest.fixture(scope="module")
-def opened(frontend: Frontend) -> dict[str, Json]:
-    """All of them opened, and one that must be complained about."""
+def opened(frontend: Frontend, request: pytest.FixtureRequest) -> dict[str, Json]:
+    """Those that a test asks for opened, and one that must be complained about."""
+    ours = [item for item in request.session.items if isinstance(item, pytest.Function) and item.module is request.module]
+    asked = {value for item in ours for name, value in item.callspec.params.items() if name in ("title", "words")}
     broken = copy.deepcopy(TEMPLATES["Show-1 keyframes only"])
     broken["nodes"][-1]["type"] = UNKNOWN
-    ours = sorted(kind for kind in frontend.get("object_info") if kind.startswith("Show1"))
-    return frontend.open({**TEMPLATES, UNKNOWN: broken}, browse=BROWSED, search=[*SEARCHED], nodes=ours,
+    kinds = sorted(kind for kind in frontend.get("object_info") if kind.startswith("Show1"))
+    chosen = {title: template for title, template in TEMPLATES.items() if title in asked | {BROWSED}}
+    words = [words for words in SEARCHED if words in asked]
+    return frontend.open({**chosen, UNKNOWN: broken}, browse=BROWSED, search=words, nodes=kinds,
                          run={"workflow": TEMPLATES[RUN], "values": SHORT})
 
 
@@ -50,7 +56,7 @@ def test_a_missing_node_is_noticed(opened: dict[str, Json]) -> None:
     assert opened[UNKNOWN]["missing"]
 
 
-@pytest.mark.parametrize("title", TEMPLATES)
+@pytest.mark.parametrize("title", TITLES)
 def test_it_opens_without_a_complaint(title: str, opened: dict[str, Json]) -> None:
     found = opened[title]
     complaints = {name: found[name] for name in ("missing", "dialogs", "toasts", "errors")}
@@ -59,13 +65,13 @@ def test_it_opens_without_a_complaint(title: str, opened: dict[str, Json]) -> No
     assert set(bad) <= {*USERS_OWN.values(), *OTHER}, found["badCombos"]
 
 
-@pytest.mark.parametrize("title", [*TEMPLATES, "browse"])
+@pytest.mark.parametrize("title", [*TITLES, "browse"])
 def test_it_opens_readable_on_a_small_screen(title: str, opened: dict[str, Json]) -> None:
     """Also where the frontend chooses how much of it is seen."""
     assert opened[title]["scale"] >= READABLE
 
 
-@pytest.mark.parametrize("title", TEMPLATES)
+@pytest.mark.parametrize("title", TITLES)
 def test_it_asks_nothing_of_other_machines(title: str, opened: dict[str, Json]) -> None:
     assert opened[title]["outside"] == []
 
@@ -76,7 +82,7 @@ def test_it_is_found_among_the_templates(opened: dict[str, Json]) -> None:
     assert meaning_of(found["prompt"]) == meaning_of(opened[BROWSED]["prompt"])
 
 
-@pytest.mark.parametrize("title", TEMPLATES)
+@pytest.mark.parametrize("title", TITLES)
 def test_the_commands_read_it_as_the_frontend_does(title: str, opened: dict[str, Json], object_info: Json) -> None:
     read = workflow.to_api(copy.deepcopy(TEMPLATES[title]), object_info)
     assert meaning_of(read) == meaning_of(opened[title]["prompt"])
@@ -98,7 +104,7 @@ def without_own(kind: str, inputs: Json) -> Json:
     return {name: value for name, value in inputs.items() if name != USERS_OWN.get(kind)}
 
 
-@pytest.mark.parametrize("title", TEMPLATES)
+@pytest.mark.parametrize("title", TITLES)
 def test_saving_it_again_changes_nothing(title: str, opened: dict[str, Json]) -> None:
     saved, written = opened[title]["saved"], TEMPLATES[title]
     inside = {subgraph["id"] for subgraph in written.get("definitions", {}).get("subgraphs", [])}
@@ -116,13 +122,13 @@ def parts_of(node: Json) -> Json:
     return {**{key: node.get(key) for key in KEPT}, **slots, "widgets_values": values}
 
 
-@pytest.mark.parametrize("title", TEMPLATES)
+@pytest.mark.parametrize("title", TITLES)
 def test_every_node_has_the_room_it_needs(title: str, opened: dict[str, Json]) -> None:
     for box in opened[title]["boxes"]:
         assert all(size >= needed for size, needed in zip(box["size"], box["needed"])), box
 
 
-@pytest.mark.parametrize("title", TEMPLATES)
+@pytest.mark.parametrize("title", TITLES)
 def test_the_newer_renderer_draws_no_node_over_another(title: str, opened: dict[str, Json]) -> None:
     assert not overlapping(opened[title]["drawn"])
 
@@ -133,14 +139,15 @@ def overlapping(drawn: list[Json]) -> list[tuple[str, str]]:
             if all(one["box"][side] < other["box"][side + 2] and other["box"][side] < one["box"][side + 2] for side in (0, 1))]
 
 
-@pytest.mark.parametrize("title", TEMPLATES)
+@pytest.mark.parametrize("title", TITLES)
 def test_the_newer_renderer_draws_every_node(title: str, opened: dict[str, Json], frontend: Frontend) -> None:
     drawn = {drawn["id"] for drawn in opened[title]["drawn"]}
     expected = {str(node["id"]) for node in TEMPLATES[title]["nodes"]}
     assert drawn == (expected if frontend.settings.get("Comfy.VueNodes.Enabled") else set())
 
 
-@pytest.mark.parametrize("words", SEARCHED)
+@pytest.mark.parametrize("words", [pytest.param(words, marks=pytest.mark.slow) if number else words
+                                   for number, words in enumerate(SEARCHED)])
 def test_words_find_it(words: str, opened: dict[str, Json]) -> None:
     (found,) = opened["search"][words]
     assert found["title"] == SEARCHED[words]

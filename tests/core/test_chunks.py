@@ -26,6 +26,7 @@ def test_a_call_in_chunks_equals_the_recording(recorded, most):
         assert error(unet(*inputs), expected) <= 1e-5
 
 
+@pytest.mark.slow  # twenty seconds; the quick run has chunks against the recording
 def test_chunks_of_any_size_give_the_same_numbers(recorded):
     unet, inputs, _ = recorded
     outs = []

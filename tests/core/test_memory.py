@@ -40,6 +40,7 @@ def test_every_level_gives_the_recorded_numbers(recorded, level):
     assert error(call_of(unet, inputs).at(level), expected) <= 1e-5
 
 
+@pytest.mark.slow  # forty seconds; the quick run has every level against the recording
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 def test_every_level_gives_the_same_numbers_for_several_samples_under_two_texts(recorded, level):
     unet, inputs, _ = recorded
@@ -47,6 +48,7 @@ def test_every_level_gives_the_same_numbers_for_several_samples_under_two_texts(
     assert error(call.at(level), call.at(Level())) <= 1e-5
 
 
+@pytest.mark.slow  # ten seconds
 @pytest.mark.parametrize("level", [Level(1), Level(1, False, 16384)], ids=str)
 def test_channels_that_lie_last_are_no_obstacle(recorded, level):
     """Features laid out as a GPU likes them, whole and in chunks."""
@@ -61,6 +63,7 @@ def lay_last(unet):
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.slow  # ten seconds
 def test_the_prompt_is_projected_once_at_every_level(recorded):
     unet, inputs, _ = recorded
     layers = [module for name, module in unet.named_modules() if name.split(".")[-1] in ("add_k_proj", "attn2.to_k")]

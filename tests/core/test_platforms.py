@@ -225,3 +225,14 @@ def test_a_path_that_the_terminal_has_no_letters_for_is_printed_all_the_same() -
               "guarded(lambda _: print('C:\\\\späce \u7247.mp4') or 0)"
     done = subprocess.run([sys.executable, "-c", command], env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True)
     assert (done.returncode, done.stdout.strip()) == (0, b"C:\\sp\\xe4ce \\u7247.mp4"), done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process of Windows cannot press Ctrl-C on itself")
+def test_a_late_interrupt_changes_nothing() -> None:
+    """It comes when the command has ended and the process is about to leave."""
+    command = f"import sys; sys.path.append({str(REPO / 'scripts')!r}); from terminal import guarded\n" \
+              "import os, signal, threading, time\n" \
+              "threading.Thread(target=lambda: (time.sleep(1), os.kill(os.getpid(), signal.SIGINT), time.sleep(1))).start()\n" \
+              "guarded(lambda _: 3)"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True)
+    assert (done.returncode, done.stderr) == (3, b"")

@@ -93,6 +93,7 @@ def test_a_config_with_a_wrong_value_is_refused_in_a_sentence(config: dict, data
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow  # ten seconds; the quick run has the same of a config
 @TRIED
 @given(some.data())
 def test_a_schedule_with_a_wrong_value_is_refused_in_a_sentence(models: Path, config: dict, data: some.DataObject) -> None:

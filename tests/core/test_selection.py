@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import GroupNorm
 
 from show1_core.kernels import Backend, Function, Selection, Trials, chosen_by, use_backend
+from show1_core.kernels.requirements import on
 from show1_core.kernels.selection import Choice, machine
 
 X = torch.linspace(-1, 1, 24).reshape(2, 3, 4)
@@ -179,6 +180,17 @@ def test_what_is_sure_is_not_tried() -> None:
     assert not clock.asked
 
 
+@pytest.mark.parametrize(("kinds", "keys"), [(("cpu", "cuda"), 2), (("cuda",), 1)])
+def test_shapes_count_where_there_is_a_choice(kinds: tuple[str, ...], keys: int) -> None:
+    """On a device for which there is eager alone, one answer serves them all."""
+    function = Function("f", ("x",), (Backend("triton", torch.neg, (on(*kinds),)), Backend("eager", torch.abs)))
+    selection = Selection(Trials(timer=Clock()))
+    with chosen_by(selection):
+        for size in (2, 3):
+            assert torch.equal(function(torch.ones(size)), torch.ones(size)), "a kernel that is wrong does not serve"
+    assert len(selection.known) == keys and selection.served == {"f": {"eager"}}
+
+
 def test_weights_in_another_state_are_looked_at_anew() -> None:
     clock = Clock()
     selection = Selection(Trials(timer=clock))
@@ -198,7 +210,8 @@ def test_the_machine_is_told_apart_by_its_software() -> None:
 def test_a_remembered_call_costs_less_than_two_microseconds() -> None:
     """The best of many, because other work runs beside; allowed is a multiple of what a bare Python call costs here."""
     norm, x, affine, added = GroupNorm(1, 4), torch.ones(2, 4, 3, 3), torch.ones(2, 8), torch.ones(4)
-    function = Function("f", ("x", "norm", "act", "affine", "added"), (Backend("eager", lambda *inputs: None),))
+    function = Function("f", ("x", "norm", "act", "affine", "added"), (
+        Backend("flat", lambda *inputs: None, (lambda inputs: "not today",)), Backend("eager", lambda *inputs: None)))
 
     def best(call: Callable[[], object]) -> float:
         taken = []

@@ -150,6 +150,7 @@ def test_equal_texts_over_time_are_one_text(call, name: str) -> None:
     assert error(found, plain) <= 1e-6 and len(found) == len(SEEN)
 
 
+@pytest.mark.slow  # fifteen seconds
 @pytest.mark.parametrize("name", STAGES)
 @pytest.mark.parametrize("level", [Level(1), Level(1, False)])
 def test_parts_of_a_call_see_the_same_texts(call, name: str, level: Level) -> None:

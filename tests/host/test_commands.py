@@ -48,6 +48,7 @@ def test_the_demo_ends_in_the_path_of_a_video(host: Host, tmp_path: Path) -> Non
         assert "a red ball moving right" in container.metadata["prompt"]
 
 
+@pytest.mark.slow  # ten seconds: a host is started
 def test_a_failing_node_gives_its_message_and_no_traceback(
     host: Host, keyframes: Json, tmp_path: Path
 ) -> None:

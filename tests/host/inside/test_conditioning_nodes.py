@@ -87,6 +87,7 @@ def test_the_page_has_a_row_for_every_node_tried_here() -> None:
     assert set(ROW.findall(table)) == {*NODES, "SetLatentNoiseMask", "DifferentialDiffusion"}
 
 
+@pytest.mark.slow  # ten seconds
 @pytest.mark.parametrize("name", NODES)
 def test_a_row_of_the_page(draw, plain, t5, other, name) -> None:
     changes, same = NODES[name]

@@ -88,6 +88,7 @@ def test_a_lora_changes_the_model_and_leaves_no_trace(core, load, t5, clip, tmp_
     assert torch.equal(sample(model), before)
 
 
+@pytest.mark.slow  # seven seconds
 @pytest.mark.parametrize("seed, count", [(0, 1), (5, 3)])
 def test_a_draft_is_the_keyframes_of_its_seed(pack, load, t5, seed, count):
     drafts, model = pack("nodes.drafts"), load("show-1-base")

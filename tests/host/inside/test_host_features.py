@@ -107,11 +107,13 @@ def test_a_row_of_the_page(load, draw, plain, said, name: str) -> None:
         assert len(said()) == 1 and re.sub("(Node|DiTSimple|DiT|SD3)$", "", name) in said()[0]
 
 
+@pytest.mark.slow  # the quick run has the rows of the page
 @pytest.mark.parametrize("name", [name for name, (_, _, nothing) in NODES.items() if nothing is not None])
 def test_at_strength_zero_it_is_the_plain_run(load, draw, plain, name: str) -> None:
     assert error(draw(attached(name, load("show-1-base"), NODES[name][2] or ())), plain) <= 1e-4
 
 
+@pytest.mark.slow  # the quick run has the rows of the page
 @pytest.mark.parametrize("name", ["UNetTemporalAttentionMultiply", "FreeU", "EasyCacheNode", "PerturbedAttentionGuidance"])
 def test_it_leaves_no_trace(load, draw, name: str) -> None:
     """A plain run after one with it is the plain run before, to the bit: weights are those they were, and nothing is kept."""
@@ -188,6 +190,7 @@ def test_nothing_stands_in_for_learned_variance(pack, load, t5, said) -> None:
     assert len(said()) == 1 and "do nothing in the published sampler" in said()[0]
 
 
+@pytest.mark.slow  # the quick run has the rows of the page
 @pytest.mark.parametrize("name, size", [("show-1-base", (1, 3, 2, 8, 16)), ("show-1-sr2", (1, 4, 2, 8, 16))])
 def test_blocks_have_the_numbers_of_the_page(load, draw, t5, clip, name, size) -> None:
     """The same attention put in the place of every layer's is the plain run, with text among the keys or without."""
@@ -221,6 +224,7 @@ def test_what_attention_comes_to_can_be_changed(load, draw, plain) -> None:
     assert error(draw(model), plain) > 1e-3
 
 
+@pytest.mark.slow  # the quick run has the rows of the page
 def test_self_attention_guidance_takes_pictures_of_the_latent_stage(load, draw, clip) -> None:
     model, size = load("show-1-sr2"), (2, 4, 16, 16)
     assert error(draw(attached("SelfAttentionGuidance", model, (1.0, 2.0)), size, clip), draw(model, size, clip)) > 1e-3

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 PUBLISHED = ("published", "published")
+pytestmark = pytest.mark.slow  # sizes at the edge
 CHECKPOINTS = ("show-1-base", "show-1-interpolation", "IF-II-L-v1.0", "show-1-sr1", "show-1-sr2")
 
 

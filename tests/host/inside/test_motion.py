@@ -68,6 +68,7 @@ def test_what_is_learnt_in_any_dtype_is_loaded_by_core_nodes_in_any_other(pack, 
     assert len(tuned.patches) == len(layers) == 60, "every layer of the file is applied"
 
 
+@pytest.mark.slow  # together ten seconds
 @pytest.mark.parametrize("name", ["q k v", "k", "temporal attention", "temporal attention and convolutions", "spatial attention",
                                   "spatial attention and convolutions"])
 def test_every_set_of_layers_reaches_the_host(pack, fresh, train, name):
@@ -113,6 +114,7 @@ def test_saved_by_core_and_loaded_by_core_it_is_the_same(pack, fresh, train, dra
     assert (record.stage, record.train, record.loss, record.steps, record.rank) == ("keyframes", VMC, COSINE, 3, 4)
 
 
+@pytest.mark.slow  # together ten seconds
 def test_a_hook_does_what_the_loader_does_and_may_stop_after_some_steps(fresh, train, pack, t5):
     import comfy.hooks
     from comfy_extras.nodes_train import LoraModelLoader
@@ -134,6 +136,7 @@ def test_a_hook_does_what_the_loader_does_and_may_stop_after_some_steps(fresh, t
     assert error(first_half, loaded) > 1e-6 and error(first_half, plain) > 1e-6
 
 
+@pytest.mark.slow  # together ten seconds
 def test_two_add_up(fresh, train, draw):
     from comfy_extras.nodes_train import LoraModelLoader
 
@@ -250,6 +253,7 @@ def test_sampling_goes_on_as_before_after_a_training(fresh, train, draw):
     assert not any(p.requires_grad for p in model.model.parameters())
 
 
+@pytest.mark.slow  # together ten seconds
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 def test_inverted_noise_goes_into_the_keyframe_sampler(pack, fresh, draw, t5, dtype):
     invert, model = pack("nodes.motion").Show1Invert.execute, fresh(dtype)

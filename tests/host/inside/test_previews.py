@@ -57,6 +57,7 @@ def run(pack, load, t5, stage):
     return getattr(pack(f"nodes.{module}"), node).execute(load(model), *t5, *images, 1, STEPS, 3.0, *more, *PUBLISHED)
 
 
+@pytest.mark.slow  # five seconds: every stage is run
 @pytest.mark.parametrize("stage", PIXEL_STAGES)
 def test_one_bar_over_all_windows_with_every_frame_on_a_sheet(pack, load, t5, shown, wish, clock, stage):
     wish("auto")

@@ -11,6 +11,7 @@ import torch
 from recording import error
 
 PUBLISHED = ("published", "published")
+pytestmark = pytest.mark.slow  # the same runs again, in other ways
 CLOSE = 1e-3
 
 

@@ -138,6 +138,7 @@ def images(frames, height=8, width=8):
     return torch.rand(frames, height, width, 3, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.slow  # the published number of steps
 @pytest.mark.parametrize("checkpoint, node, arguments, calls", [
     ("show-1-base", "keyframes.Show1KeyframeSampler", (1, 75, 9.0, 8, 8, 8), 75),
     ("show-1-interpolation", "interpolation.Show1Interpolator", (images(8), 1, 75, 4.0), 75),

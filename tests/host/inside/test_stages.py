@@ -19,6 +19,7 @@ def images(pack):
     return pack("show1_core.cascade").to_images
 
 
+@pytest.mark.slow  # the quick run has this stage in ../test_cascade.py
 def test_keyframes(nodes, load, t5, golden, recipe, images):
     made = recipe["keyframes"]
     out, fps = nodes["keyframes"].Show1KeyframeSampler.execute(
@@ -27,6 +28,7 @@ def test_keyframes(nodes, load, t5, golden, recipe, images):
     assert error(out * 2 - 1, images(golden["cascade.keyframes"]) * 2 - 1) <= 3e-5 and fps == 2.0
 
 
+@pytest.mark.slow  # the quick run has this stage in ../test_cascade.py
 def test_interpolation(nodes, load, t5, golden, recipe, images):
     made = recipe["interpolate"]
     out, fps = nodes["interpolation"].Show1Interpolator.execute(
@@ -35,6 +37,7 @@ def test_interpolation(nodes, load, t5, golden, recipe, images):
     assert error(out * 2 - 1, images(golden["cascade.interpolated"]) * 2 - 1) <= 3e-5 and fps == 8.0
 
 
+@pytest.mark.slow  # the quick run has this stage in ../test_cascade.py
 def test_first_frame(nodes, load, t5, golden, recipe, images):
     made = recipe["first_frame"]
     out, = nodes["pixel_sr"].Show1FirstFrameSR.execute(
@@ -89,6 +92,7 @@ def test_other_runs_of_the_interpolation_equal_the_library(nodes, pack, load, t5
     assert error(cascade.to_clip(out), cascade.interpolate(sample, cascade.to_clip(keyframes), 3)) <= 3e-5
 
 
+@pytest.mark.slow  # the quick run has this stage in ../test_cascade.py
 @pytest.mark.parametrize("steps, denoise, frames, height, width", [
     (10, 0.5, 3, 72, 120), (25, 0.8, 1, 64, 72), (50, 0.1, 2, 88, 64)])
 def test_other_runs_of_the_latent_stage_equal_the_library(nodes, pack, load, clip, texts, vae, steps, denoise, frames, height,
@@ -117,6 +121,7 @@ def test_core_samplers_and_schedulers_run_every_pixel_stage(nodes, load, t5, sam
         assert out.shape == (1, 32, 32, 3) and bool(torch.isfinite(out).all())
 
 
+@pytest.mark.slow  # the quick run has this stage in ../test_cascade.py
 @pytest.mark.parametrize("denoise", [0.3, 0.7])
 def test_below_full_strength_what_came_in_is_kept(nodes, load, t5, denoise):
     flat = torch.full((2, 8, 8, 3), 0.8)

@@ -15,6 +15,7 @@ import pytest
 import torch
 from recording import error
 
+pytestmark = pytest.mark.slow  # ten seconds, and few have two cards
 PUBLISHED = ("published", "published")
 Play = Callable[[Callable[[int], torch.Tensor]], list[torch.Tensor]]
 
