@@ -29,7 +29,8 @@ CONTENTS: dict[str, str] = {
 TRAINING = """With `python -m mini.train` on a CPU (plain PyTorch, bfloat16 autocast, Muon for matrices and AdamW for all else,
 averaged weights; `--device cuda` for a GPU). Data: clips rendered afresh for every step from the seed (`mini/world.py`);
 one in nine combinations of colour, solid, motion and place is never shown. The keyframe model starts from an image model
-that learnt from single frames, as the published one does. `training.json` has every hyperparameter."""
+that learnt from single frames, as the published one does. Both go on (`image-pairs`, `keyframe-pairs`) with mostly two solids,
+and the text encoder is asked which words belong together (`mini/binding.py`). `training.json` has every hyperparameter."""
 
 INTRODUCTION = """# Show-1 mini
 
@@ -46,7 +47,7 @@ JUDGED = """A judge without any network names the place, and the colour, form an
 (`benchmarks/judge.py`)."""
 
 COMMANDS = """    python -m mini.train --stage images --tokenizer DIR
-    python -m mini.train --stage keyframes --tokenizer DIR
+    python -m mini.train --stage keyframes --tokenizer DIR          # then image-pairs, keyframe-pairs
     python -m mini.train --stage vae --tokenizer DIR
     python -m mini.train --stage interpolation --tokenizer DIR      # then first-frame, sr1, sr2
     python -m mini.train --stage scorer --tokenizer DIR

@@ -41,10 +41,10 @@ from .scorer_words import write_tokenizer
 from .settings import recipe
 from .t5 import config_of
 from .tasks import build_unet
-from .train import WEIGHTS, Workshop, load, part
+from .train import FOLDERS, WEIGHTS, Workshop, load, part
 
 UNETS: dict[str, UNetRecipe] = {
-    "keyframes": KEYFRAMES_UNET,
+    "keyframe-pairs": KEYFRAMES_UNET,
     "interpolation": INTERPOLATION_UNET,
     "first-frame": FIRST_FRAME_UNET,
     "sr1": PIXEL_SR_UNET,
@@ -95,14 +95,14 @@ def write_weights(path: Path, module: nn.Module) -> None:
 
 def export_unet(shop: Workshop, stage: str, target: Path) -> None:
     """unet/, scheduler/ and, where conditions are noised, image_noising_scheduler/ of a stage."""
-    recipe = UNETS[stage]
+    recipe, folder = UNETS[stage], target / FOLDERS[stage]
     unet = build_unet(recipe, seed=0)
     load(unet, part(shop.average(stage), "unet."))
-    write_json(target / stage / "unet" / "config.json", unet_config(recipe))
-    write_weights(target / stage / "unet" / WEIGHTS, unet)
-    write_json(target / stage / "scheduler" / "scheduler_config.json", scheduler_config(recipe.stage.schedule))
+    write_json(folder / "unet" / "config.json", unet_config(recipe))
+    write_weights(folder / "unet" / WEIGHTS, unet)
+    write_json(folder / "scheduler" / "scheduler_config.json", scheduler_config(recipe.stage.schedule))
     if recipe.stage in (FIRST_FRAME, PIXEL_SR):
-        write_json(target / stage / "image_noising_scheduler" / "scheduler_config.json", noising_config())
+        write_json(folder / "image_noising_scheduler" / "scheduler_config.json", noising_config())
 
 
 def export_text_encoder(shop: Workshop, target: Path) -> None:
@@ -150,7 +150,7 @@ def main() -> None:
     done = {path.parent.name for path in arguments.folder.glob("*/state.pt")}
     for stage in UNETS.keys() & done:
         export_unet(shop, stage, arguments.target)
-    if "keyframes" in done:
+    if "keyframe-pairs" in done:
         export_text_encoder(shop, arguments.target)
     if "vae" in done:
         export_vae(shop, arguments.target)

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from show1_core.checkpoints import load_unet
 
-from .export import UNETS, WEIGHTS
+from .binding import Binding
 from .loop import Trainer
 from .recipes import PLANS
 from .scorer import SCORER_RECIPE, Scorer
 from .t5 import TextEncoder, Tokenizer, text_recipe
-from .train import load
+from .train import FOLDERS, WEIGHTS, load
 
 
 class Weights(nn.Module):
@@ -58,15 +58,16 @@ def lacking(stage: str, folder: Path, exported: Path) -> bool:
 def restore(source: Path, folder: Path, tokenizer: Path) -> list[str]:
     """Every stage that `source` has and `folder` has not; their names."""
     done = []
-    for stage in UNETS:
-        if not lacking(stage, folder, source / stage / "unet"):
+    for stage, place in ((stage, source / published) for stage, published in FOLDERS.items()):
+        if not lacking(stage, folder, place / "unet"):
             continue
-        unet = load_unet(source / stage).requires_grad_(True)
+        unet = load_unet(place).requires_grad_(True)
         parts: dict[str, nn.Module] = {"unet": unet}
-        if stage == "keyframes":  # the text encoder learns with this stage
-            parts["text"] = TextEncoder(text_recipe(source / stage / "text_encoder"), Tokenizer(tokenizer))
-            weights = read(source / stage / "text_encoder" / "model.safetensors")
-            load(parts["text"], {f"t5.{name}": tensor for name, tensor in weights.items()})
+        if (place / "text_encoder").is_dir():  # the text encoder learns with this stage, and is asked questions
+            parts["text"] = text = TextEncoder(text_recipe(place / "text_encoder"), Tokenizer(tokenizer))
+            weights = read(place / "text_encoder" / "model.safetensors")
+            load(text, {f"t5.{name}": tensor for name, tensor in weights.items()})
+            parts["binding"] = Binding(text)
         keep(stage, parts, folder)
         done.append(stage)
     from diffusers import AutoencoderKL

@@ -2,9 +2,9 @@
 
     python -m mini.train --stage keyframes --tokenizer DIR
 
-DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: images, keyframes, vae, then interpolation,
-first-frame, sr1 and sr2, which take the text encoder (and some their first weights) from the stages before: from --folder,
-or else from what ships in `models/show1-mini/`. The scorer, which ranks takes, needs none of them.
+DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: images and keyframes, the same two with pairs of
+solids, vae, then interpolation, first-frame, sr1 and sr2, which take the text encoder (and some their first weights) from the
+stages before: from --folder, or else from what ships in `models/show1-mini/`. The scorer, which ranks takes, needs none of them.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from .start import inherit
 from .t5 import TextEncoder, Tokenizer
 from .tasks import FirstFrame, ImagePairs, Images, Interpolation, KeyframePairs, Keyframes, PixelSR
 
+# Where a stage's weights are published; what is not here is a step on the way.
+FOLDERS = {"keyframe-pairs": "keyframes", **{stage: stage for stage in ("interpolation", "first-frame", "sr1", "sr2")}}
 FINISHED = Path(__file__).resolve().parents[1] / "models" / "show1-mini"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -60,10 +62,10 @@ class Workshop:
         return weights
 
     def text(self, trained: bool = True) -> TextEncoder:
-        """The text encoder, by default as the keyframe stage left it."""
+        """The text encoder, by default as the keyframe model left it."""
         encoder = TextEncoder(T5_RECIPE, Tokenizer(self.tokenizer))
         if trained:
-            load(encoder, part(self.average("keyframes"), "text."))
+            load(encoder, part(self.average("keyframe-pairs"), "text."))
         return encoder
 
     def autoencoder(self) -> Any:
@@ -84,9 +86,13 @@ class Workshop:
 
 def exported(folder: Path, stage: str) -> dict[str, Tensor]:
     """Weights of a stage in the published layout, by the names that its task has for them; none where it is not there."""
-    files = {"unet.": folder / stage / "unet" / WEIGHTS, "text.t5.": folder / stage / "text_encoder" / "model.safetensors"}
     if stage == "vae":
         files = {"vae.": folder / "sr2" / "vae" / WEIGHTS}
+    elif stage in FOLDERS:
+        place = folder / FOLDERS[stage]
+        files = {"unet.": place / "unet" / WEIGHTS, "text.t5.": place / "text_encoder" / "model.safetensors"}
+    else:
+        return {}
     return {prefix + name: value.float() for prefix, file in files.items() if file.is_file()
             for name, value in load_file(file).items()}
 
@@ -139,7 +145,7 @@ def keyframe_pairs(shop: Workshop) -> nn.Module:
 def interpolation(shop: Workshop) -> nn.Module:
     """Starts from the keyframe weights (paper section 3.2)."""
     task = Interpolation(INTERPOLATION_UNET, shop.text())
-    inherit(task.unet, part(shop.average("keyframes"), "unet."))
+    inherit(task.unet, part(shop.average("keyframe-pairs"), "unet."))
     return task
 
 

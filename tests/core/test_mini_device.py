@@ -12,18 +12,23 @@ from torch import nn
 
 from mini import latent, recipes, tasks
 from mini.latent import Autoencoder, Bank, LatentSR
-from mini.tasks import FirstFrame, Images, Interpolation, Keyframes, PixelSR
+from mini.tasks import FirstFrame, ImagePairs, Images, Interpolation, KeyframePairs, Keyframes, PixelSR
 from show1_core.tuning.objectives import noise_prediction
 
 ELSEWHERE = torch.device("meta")
 
 
 class States(nn.Module):
-    """Stands for the text encoder: states from a table."""
+    """Stands for the text encoder: states from a table, a token a word."""
+
+    width = recipes.T5_RECIPE.d_model
 
     def __init__(self):
         super().__init__()
         self.table = nn.Parameter(torch.randn(1, 77, recipes.T5_RECIPE.d_model))
+
+    def tokenizer(self, prompts):
+        return None, torch.tensor([len(prompt.split()) + 1 for prompt in prompts])
 
     def forward(self, prompts):
         return self.table.expand(len(prompts), -1, -1)
@@ -36,6 +41,8 @@ def tiny(recipe):
 TASKS = {
     "images": lambda: Images(tiny(recipes.IMAGES_UNET), States()),
     "keyframes": lambda: Keyframes(tiny(recipes.KEYFRAMES_UNET), States()),
+    "image-pairs": lambda: ImagePairs(tiny(recipes.IMAGES_UNET), States()),
+    "keyframe-pairs": lambda: KeyframePairs(tiny(recipes.KEYFRAMES_UNET), States()),
     "interpolation": lambda: Interpolation(tiny(recipes.INTERPOLATION_UNET), States()),
     "first-frame": lambda: FirstFrame(recipes.FIRST_FRAME_UNET, States()),
     "sr1": lambda: PixelSR(recipes.PIXEL_SR_UNET, States()),

@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 from mini import restore
 from mini.loop import Plan, Trainer
 from mini.t5 import TextEncoder
-from mini.train import part
+from mini.train import FOLDERS, part
 
 MINI = Path(__file__).resolve().parents[2] / "models" / "show1-mini"
-STAGES = ["keyframes", "interpolation", "first-frame", "sr1", "sr2", "vae", "scorer"]
+STAGES = ["keyframe-pairs", "interpolation", "first-frame", "sr1", "sr2", "vae", "scorer"]
 # By stage: the file that ships, and what its weights are called in front while they are trained.
 FILES = {"vae": ("sr2/vae/diffusion_pytorch_model.safetensors", "vae."), "scorer": ("scorer/model.safetensors", "clip.")}
 
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_weights_are_the_shipped_ones(folder, stage):
     average = torch.load(folder / stage / "state.pt", weights_only=True)["average"]
-    file, prefix = FILES.get(stage, (f"{stage}/unet/diffusion_pytorch_model.safetensors", "unet."))
+    file, prefix = FILES.get(stage) or (f"{FOLDERS[stage]}/unet/diffusion_pytorch_model.safetensors", "unet.")
     shipped = load_file(MINI / file)
     found = part(average, prefix)
     assert found.keys() == shipped.keys()

@@ -10,6 +10,7 @@ from safetensors import safe_open
 from mini.export import UNETS as RECIPES
 from mini.recipes import PLANS, unet_config
 from mini.settings import recipe
+from mini.train import FOLDERS
 from show1_core import Recipe, load_unet, read_checkpoint
 
 MINI = Path(__file__).parents[2] / "models" / "show1-mini"
@@ -30,14 +31,14 @@ def test_weights_are_half_precision():
 
 @pytest.mark.parametrize("stage", RECIPES)
 def test_every_stage_loads_as_what_it_is(stage):
-    unet = load_unet(MINI / stage)
+    unet = load_unet(MINI / FOLDERS[stage])
     assert unet.config.in_channels == RECIPES[stage].in_channels
-    assert json.loads((MINI / stage / "unet" / "config.json").read_text()) == unet_config(RECIPES[stage])
+    assert json.loads((MINI / FOLDERS[stage] / "unet" / "config.json").read_text()) == unet_config(RECIPES[stage])
 
 
 @pytest.mark.parametrize("stage", RECIPES)
 def test_every_stage_is_recognised(stage):
-    assert read_checkpoint(MINI / stage).identity.stage == RECIPES[stage].stage
+    assert read_checkpoint(MINI / FOLDERS[stage]).identity.stage == RECIPES[stage].stage
 
 
 def test_the_card_says_how_far_each_stage_was_trained():
