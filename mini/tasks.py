@@ -13,6 +13,7 @@ from show1_core.models.config import UNetConfig
 from show1_core.models.unet import UNet
 from show1_core.schedule import signal_variance
 from show1_core.stages import FIRST_FRAME, LATENT_SR, PIXEL_SR
+from show1_core.stages import KEYFRAMES as KEYFRAME_STAGE
 from show1_core.tuning import objectives as goal
 
 from . import operations
@@ -47,7 +48,7 @@ def build_unet(recipe: UNetRecipe, seed: int) -> UNet:
     if recipe.stage in (FIRST_FRAME, PIXEL_SR):  # the condition is nearly the picture: what differs from it is the noise
         pass_noise_on(unet, channels=3, anchor=0.1, condition=3)
     else:
-        pass_noise_on(unet, channels=4 if recipe.stage is LATENT_SR else 3)
+        pass_noise_on(unet, channels=recipe.in_channels if recipe.stage in (KEYFRAME_STAGE, LATENT_SR) else 3)
     return unet
 
 
