@@ -1,11 +1,11 @@
 """Whether the take that the scorer ranks first is right more often than any take: Show-1 mini's keyframes of two solids.
 
-    python benchmarks/ranking.py --tokenizer DIR [--prompts 64] [--takes 8] [--output DIR]
+    python benchmarks/ranking.py --tokenizer DIR [--prompts 64] [--takes 8] [--steps 5] [--output DIR]
 
-DIR holds T5's tokenizer.json. Every prompt's takes are drawn, scored as Show-1 Rank Drafts scores them, and judged: `every`
-counts takes that show all that the prompt says and nothing else, `pair` those with both forms in their colours. The interval
-is of the difference, over prompts. Takes are kept in the output folder, so that the command goes on after a kill; the figures
-go to benchmarks/ranking.json.
+DIR holds T5's tokenizer.json. Takes are drawn in few steps: with all of them the mini is nearly always right. Every prompt's
+takes are drawn, scored as Show-1 Rank Drafts scores them, and judged: `every` counts takes that show all that the prompt says
+and nothing else, `pair` those with both forms in their colours. The interval is of the difference, over prompts. Takes are kept
+in the output folder, so that the command goes on after a kill; the figures go to benchmarks/ranking.json.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 BENCHMARKS = Path(__file__).resolve().parent
@@ -27,6 +27,7 @@ import torch  # noqa: E402
 
 from mini.evaluate import Mini, to_bytes  # noqa: E402
 from mini.grammar import judged_prompts  # noqa: E402
+from mini.settings import SETTINGS  # noqa: E402
 from show1_core import cascade  # noqa: E402
 from show1_core.evaluation.clip import ClipScorer  # noqa: E402
 from show1_core.evaluation.scores import similarity  # noqa: E402
@@ -104,17 +105,20 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", type=Path, required=True, help="folder with T5's tokenizer.json")
+    parser.add_argument("--models", type=Path, default=MINI, help="folder of the mini")
     parser.add_argument("--scorer", type=Path, default=MINI / "scorer", help="folder of the CLIP that ranks")
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--takes", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=5, help="of a take")
     parser.add_argument("--seed", type=int, default=11, help="which prompts, of all that there are")
     parser.add_argument("--output", type=Path, default=REPO / "output" / "ranking", help="where takes are kept")
     parser.add_argument("--figures", type=Path, default=BENCHMARKS / "ranking.json")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    folder = chosen.output / f"seed-{chosen.seed}"
+    folder = chosen.output / f"seed-{chosen.seed}-steps-{chosen.steps}"
     folder.mkdir(parents=True, exist_ok=True)
-    mini, scorer, found = Mini(MINI, chosen.tokenizer), ClipScorer.from_folder(chosen.scorer), []
+    quick = {**SETTINGS, "keyframes": replace(SETTINGS["keyframes"], steps=chosen.steps)}
+    mini, scorer, found = Mini(chosen.models, chosen.tokenizer, quick), ClipScorer.from_folder(chosen.scorer), []
     for number, prompt in enumerate(judged_prompts(chosen.prompts, seed=chosen.seed, two=True)):
         began = time.monotonic()
         takes = takes_of(mini, prompt, chosen.takes, folder / f"{number}.npy", number)
@@ -123,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
               f"{time.monotonic() - began:.0f} s", flush=True)
     scores = np.array([each.scores for each in found])
     results = {part: figures(scores, np.array([getattr(each, part) for each in found])) for part in ("every", "pair")}
-    lines = [f'"{part}": {json.dumps(asdict(result))}' for part, result in results.items()]
+    lines = [f'"steps": {chosen.steps}', *(f'"{part}": {json.dumps(asdict(result))}' for part, result in results.items())]
     rows = ",\n".join(json.dumps(asdict(each)) for each in found)
     chosen.figures.write_text("{\n" + ",\n".join([*lines, f'"prompts": [\n{rows}\n]']) + "\n}\n", encoding="utf-8")
     for part, result in results.items():

@@ -38,7 +38,7 @@ A complete, trained Show-1 in the folder layout of the published models. It know
 under a sky, and what a caption says of them."""
 
 SECOND = """A second solid may stand `above`, `below`, `left of` or `right of` the first: "a red ball moving right above a blue
-cube at sunset". It has seen such pairs, but mixes them up on the way: ask for one. A place that is not named is black."""
+cube at sunset". A place that is not named is black."""
 
 SAMPLED = """A guidance of 1 is none, and half the work: only the keyframes need it, the others are told nearly everything by
 their condition. The enlargements redraw the enlarged frames in part; from noise alone (`denoise` 1) dark scenes come out grey."""

@@ -12,6 +12,7 @@ import importlib
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, 
 from .export import WEIGHTS
 from .grammar import judged_prompts
 from .recipes import HIGH, LOW
-from .settings import SETTINGS
+from .settings import SETTINGS, Setting
 from .t5 import TextEncoder, Tokenizer, text_recipe
 
 STAGES = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
@@ -50,8 +51,8 @@ def judge_module() -> ModuleType:
 class Mini:
     """The exported mini cascade, sampled by plain loops."""
 
-    def __init__(self, folder: Path, tokenizer: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, tokenizer: Path, settings: Mapping[str, Setting] = SETTINGS) -> None:
+        self.folder, self.settings = folder, settings
         self.text = self._text(Tokenizer(tokenizer))
 
     def _text(self, tokenizer: Tokenizer) -> TextEncoder:
@@ -72,7 +73,7 @@ class Mini:
 
     def run(self, stage: Stage, prompts: list[str]) -> StageSampler:
         """A stage's sampling for some prompts."""
-        setting = SETTINGS[stage.name]
+        setting = self.settings[stage.name]
         states = self.text(["", *prompts])
         unet = load_unet(self.folder / stage.name)
         return StageSampler(unet, stage.schedule, states[1:], states[:1], setting.steps, setting.guidance, setting.denoise)
@@ -88,13 +89,13 @@ class Mini:
 
     def first_frame(self, clip: Tensor, prompt: str, seed: int) -> Tensor:
         """The first frame four times as large."""
-        setting = SETTINGS["first-frame"]
+        setting = self.settings["first-frame"]
         return cascade.first_frame(self.run(FIRST_FRAME, [prompt]), clip[:, :, :1], FIRST_FRAME.schedule, setting.noise_level,
                                    seed, redraw=setting.denoise < 1)
 
     def pixel_sr(self, clip: Tensor, first: Tensor | None, prompt: str, seed: int) -> Tensor:
         """All frames four times as large."""
-        setting = SETTINGS["sr1"]
+        setting = self.settings["sr1"]
         return cascade.upscale(self.run(PIXEL_SR, [prompt]), clip, first, PIXEL_SR.schedule, setting.noise_level, seed,
                                redraw=setting.denoise < 1)
 
