@@ -122,8 +122,9 @@ def test_a_loop_comes_back_to_where_it_began(plain, draw_around) -> None:
 
 def test_a_long_clip_turns_where_its_prompts_do(draw, mini) -> None:
     """The motion of one window goes on in the next, and each follows the prompt of its frames."""
-    clip = draw("0: a red ball moving right | 7: a red ball moving left", 14, windows_of(mini("keyframes"), 2), True)
-    assert [seen(part).motion for part in (clip[:LENGTH], clip[-LENGTH:])] == ["moving right", "moving left"]
+    turn = 7
+    clip = draw(f"0: a red ball moving right | {turn}: a red ball moving left", 2 * turn, windows_of(mini("keyframes"), 2), True)
+    assert [seen(part).motion for part in (clip[:turn], clip[turn:])] == ["moving right", "moving left"]
     steps = change(clip)
     assert steps.max() <= 2 * steps.mean(), "and jumps nowhere"
 
