@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from . import operations
 from .grammar import COLOURS, MOTIONS, SOLIDS, Kind, phrases
 from .t5 import TextEncoder
 
@@ -39,7 +40,7 @@ class Binding(nn.Module):
 
     def __init__(self, text: TextEncoder) -> None:
         super().__init__()
-        self.asked = nn.Linear(text.width, sum(QUESTIONS.values()))
+        self.asked = operations.Linear(text.width, sum(QUESTIONS.values()))
         self._lengths: dict[str, int] = {}
 
     def loss(self, text: TextEncoder, kinds: Sequence[Kind], data: np.random.Generator) -> Tensor:

@@ -106,7 +106,7 @@ async function browse(page, { folder, title }) {
 
 /** Add a node as users do, by a double click and some words; what stands on it, and what is inside of it. */
 async function search(page, words) {
-  for (let attempt = 1; attempt <= 3; attempt++) { // a busy machine may open the search too late for the words
+  for (let attempt = 1; attempt <= 5; attempt++) { // a busy machine may open the search too late for the words
     await add(page, words, attempt * SETTLE)
     if (await page.evaluate(() => window.app.graph._nodes.length)) break
   }
