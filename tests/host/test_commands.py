@@ -19,6 +19,7 @@ from hosting.hosts import REPO, Host
 Json = dict[str, Any]
 
 
+@pytest.mark.slow  # ten seconds: a host is started
 def test_run_prints_a_line_for_each_file(host: Host, keyframes: Json, tmp_path: Path) -> None:
     done = run(keyframes, tmp_path, "--set", "*.seed=7", "--set", "Keyframes.frames=4")
     assert done.returncode == 0, done.stderr
