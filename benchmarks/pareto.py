@@ -94,7 +94,7 @@ class Bench:
     """Runs ways of a stage on so many scenes; super-resolution on the first `frames` of a clip."""
 
     def __init__(self, mini: Mini, count: int, frames: int) -> None:
-        self.mini, self.scenes, self.frames, self.vae = mini, scenes(count), frames, mini.vae()
+        self.mini, self.scenes, self.frames, self.vae = mini, scenes(count), frames, mini.vae
         self.prompts = [scene.kind.caption for scene in self.scenes]
 
     def given(self, stage: Stage, scene: Scene) -> Tensor:

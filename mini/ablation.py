@@ -24,14 +24,11 @@ from torch import Tensor
 from show1_core import cascade
 from show1_core.evaluation.clip import ClipScorer
 from show1_core.evaluation.distances import frechet_distance
-from show1_core.pipeline import encoded
-from show1_core.stages import FIRST_FRAME, LATENT_SR
 
 from .evaluate import Mini, judge_module
 from .grammar import judged_prompts
 from .loop import Plan, Trainer
 from .recipes import HIGH, LOW, MIDDLE
-from .settings import SETTINGS
 from .stills import Bank, Space, Stills, banks, latents, pixels, sampled, shrunk, there_and_back
 from .tasks import clips
 from .train import FINISHED, set_up_torch
@@ -60,23 +57,20 @@ def trained(space: Space, bank: Bank, mini: Mini, seed: int, folder: Path) -> tu
     return task.unet.requires_grad_(False), trainer.seconds / trainer.step
 
 
-def by_pixels(mini: Mini, frames: Tensor, prompts: list[str]) -> Tensor:
-    """Made small, and enlarged by the mini's first stage of super-resolution: (P, 3, H, W)."""
-    setting, run = SETTINGS["first-frame"], mini.run(FIRST_FRAME, prompts)
-    large = cascade.first_frame(run, shrunk(frames, LOW)[:, :, None], FIRST_FRAME.schedule, setting.noise_level, 0, redraw=True)
-    return large[:, :, 0].clamp(-1, 1)
+def by_pixels(mini: Mini, small: Tensor, prompt: str) -> Tensor:
+    """A small frame enlarged by the mini's first stage of super-resolution: (1, 3, 1, h, w) -> (1, 3, 1, H, W)."""
+    return mini.first_frame(small, prompt, seed=0)
 
 
-@torch.no_grad()
-def by_latents(mini: Mini, vae: Any, frames: Tensor, prompts: list[str]) -> Tensor:
-    """Made small, enlarged without a network, and redrawn by the mini's latent expert: (P, 3, H, W)."""
-    small, made = shrunk(frames, LOW), []
-    for frame, prompt in zip(small, prompts, strict=True):
-        run = replace(mini.run(LATENT_SR, [prompt]), latent_scale=vae.config.scaling_factor)
-        image = cascade.to_images(cascade.enlarge(frame[None, :, None], 4))
-        latent = cascade.refine(run, partial(encoded, vae), image, MIDDLE, seed=0)
-        made.append(vae.decode(latent[0].transpose(0, 1)).sample)
-    return torch.cat(made).clamp(-1, 1)
+def by_latents(mini: Mini, small: Tensor, prompt: str) -> Tensor:
+    """A small frame enlarged without a network, and redrawn by the mini's latent expert: (1, 3, 1, h, w) -> (1, 3, 1, H, W)."""
+    return cascade.to_clip(mini.latent_sr(cascade.enlarge(small, 4), prompt, 0, MIDDLE))
+
+
+def enlarged(by: Callable[[Tensor, str], Tensor], frames: Tensor, prompts: list[str]) -> Tensor:
+    """Stills (P, 3, H, W) made small, and enlarged again one by one: many at once are slower on a CPU."""
+    made = [by(small[None, :, None], prompt) for small, prompt in zip(shrunk(frames, LOW), prompts, strict=True)]
+    return torch.cat(made)[:, :, 0].clamp(-1, 1)
 
 
 def as_seen(verdict: Any) -> tuple[str, tuple[tuple[str, str], ...], str]:
@@ -122,10 +116,10 @@ def bounds(spaces: Sequence[Space], rendered: tuple[Tensor, list[str]], measure:
 
 def compared(mini: Mini, seeds: int, folder: Path) -> Rows:
     """Figures of every way to draw a still, a row a seed."""
-    vae, prompts = mini.vae(), judged_prompts(PROMPTS) + judged_prompts(PROMPTS, two=True)
-    spaces = (pixels(), latents(vae))
-    ways: dict[str, Enlarge] = {"alone": lambda frames, _: frames, "then pixels": partial(by_pixels, mini),
-                                "then latents": partial(by_latents, mini, vae)}
+    prompts = judged_prompts(PROMPTS) + judged_prompts(PROMPTS, two=True)
+    spaces = (pixels(), latents(mini.vae))
+    ways: dict[str, Enlarge] = {"alone": lambda frames, _: frames, "then pixels": partial(enlarged, partial(by_pixels, mini)),
+                                "then latents": partial(enlarged, partial(by_latents, mini))}
     data, scorer = np.random.default_rng(77), ClipScorer.from_folder(FINISHED / "scorer")
     scenes = draw(data, 2 * RENDERED, pairs=0.5)
     rendered = clips(scenes, data.uniform(size=(len(scenes), 1)), HIGH)[:, :, 0]

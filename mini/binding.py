@@ -41,7 +41,6 @@ class Binding(nn.Module):
     def __init__(self, text: TextEncoder) -> None:
         super().__init__()
         self.asked = operations.Linear(text.width, sum(QUESTIONS.values()))
-        self._lengths: dict[str, int] = {}
 
     def loss(self, text: TextEncoder, kinds: Sequence[Kind], data: np.random.Generator) -> Tensor:
         """Mean cross entropy of the answers, over newly worded captions."""
@@ -55,17 +54,14 @@ class Binding(nn.Module):
         return torch.stack([cross_entropy(*pair) for pair in zip(found, of_question, strict=True)]).mean()
 
     def _label(self, right: Tensor, words: list[str], kind: Kind, text: TextEncoder) -> None:
-        """Write the answers (77, questions) beside the tokens of the solids' phrases: the first, and the one after a relation."""
+        """Write the answers (77, questions) beside the tokens of the solids' phrases: the first, and the one after a relation.
+
+        T5's pieces never reach across a space, so phrases are tokenised as their sentence is.
+        """
         first, second = answers(kind)
         at = 0
         for number, phrase in enumerate(words):
-            length = self._length(phrase, text)
+            length = text.length(phrase)
             if number == 0 or (second and number == 3):
                 right[at : at + length] = torch.tensor(second if number else first)
             at += length
-
-    def _length(self, phrase: str, text: TextEncoder) -> int:
-        """Tokens of a phrase. T5's pieces never reach across a space, so phrases are tokenised as their sentence is."""
-        if phrase not in self._lengths:
-            self._lengths[phrase] = int(text.tokenizer([phrase])[1].sum()) - 1  # without the end
-        return self._lengths[phrase]

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -62,6 +62,7 @@ class Mini:
         encoder.t5.load_state_dict(weights, strict=False)  # the embedding is stored once and shared
         return encoder.requires_grad_(False)
 
+    @cached_property
     def vae(self) -> Any:
         """The autoencoder of the last stage."""
         from diffusers import AutoencoderKL
@@ -99,13 +100,13 @@ class Mini:
         return cascade.upscale(self.run(PIXEL_SR, [prompt]), clip, first, PIXEL_SR.schedule, setting.noise_level, seed,
                                redraw=setting.denoise < 1)
 
-    def latent_sr(self, clip: Tensor, prompt: str, seed: int) -> Tensor:
-        """Frames (F, H, W, 3) in 0..1 at the final size."""
-        vae = self.vae()
+    def latent_sr(self, clip: Tensor, prompt: str, seed: int, size: tuple[int, int] = HIGH) -> Tensor:
+        """Frames (F, H, W, 3) in 0..1 at the final size, or at another."""
+        vae = self.vae
         run = replace(self.run(LATENT_SR, [prompt]), latent_scale=vae.config.scaling_factor)
 
         with torch.no_grad():
-            latent = cascade.refine(run, partial(encoded, vae), cascade.to_images(clip), HIGH, seed)
+            latent = cascade.refine(run, partial(encoded, vae), cascade.to_images(clip), size, seed)
             frames = vae.decode(latent[0].transpose(0, 1)).sample  # (F, 3, H, W)
         return (frames * 0.5 + 0.5).movedim(1, -1)
 

@@ -34,10 +34,6 @@ class Weights(nn.Module):
         for name, module in parts.items():
             self.add_module(name, module)
 
-    def loss(self, batch: int, data: object, noise: object) -> Tensor:
-        """These are kept, not trained."""
-        raise NotImplementedError
-
 
 def read(file: Path) -> dict[str, Tensor]:
     """Exported weights in float32."""

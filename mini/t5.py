@@ -101,6 +101,10 @@ class TextEncoder(nn.Module):
             self._known[prompt] = (ids[0], mask[0])
         return self._known[prompt]
 
+    def length(self, prompt: str) -> int:
+        """Tokens of a prompt, without the end."""
+        return int(self._tokens(prompt)[1].sum()) - 1
+
     def forward(self, prompts: Sequence[str]) -> Tensor:
         ids, mask = (torch.stack(rows).to(self.t5.device) for rows in zip(*map(self._tokens, prompts), strict=True))
         return self.t5(input_ids=ids, attention_mask=mask).last_hidden_state

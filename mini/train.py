@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -31,15 +31,17 @@ from .recipes import (
     PLANS,
     T5_RECIPE,
     VAE_RECIPE,
+    UNetRecipe,
 )
 from .scorer import SCORER_RECIPE, Scorer
 from .start import inherit
 from .t5 import TextEncoder, Tokenizer
-from .tasks import FirstFrame, ImagePairs, Images, Interpolation, KeyframePairs, Keyframes, PixelSR
+from .tasks import FirstFrame, ImagePairs, Images, Interpolation, KeyframePairs, Keyframes, PixelSR, TextToFrames
 
 # Where a stage's weights are published; what is not here is a step on the way.
 FOLDERS = {"keyframe-pairs": "keyframes", **{stage: stage for stage in ("interpolation", "first-frame", "sr1", "sr2")}}
 FINISHED = Path(__file__).resolve().parents[1] / "models" / "show1-mini"
+Stage = TypeVar("Stage", bound=TextToFrames)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -109,24 +111,18 @@ def load(module: nn.Module, weights: dict[str, Tensor]) -> None:
         parameter.copy_(weights[name])
 
 
-def keyframes(shop: Workshop) -> nn.Module:
+def started(task: type[Stage], recipe: UNetRecipe, shop: Workshop, start: dict[str, Tensor]) -> Stage:
+    """A stage with the text encoder of `start`, and those of its weights that the UNet has, too."""
+    text = shop.text(trained=False)
+    load(text, part(start, "text."))
+    made = task(recipe, text)
+    inherit(made.unet, part(start, "unet."))
+    return made
+
+
+def from_images(task: type[TextToFrames], recipe: UNetRecipe) -> Callable[[Workshop], nn.Module]:
     """Starts from the image model's spatial weights and its text encoder (paper section 3.2)."""
-    start = shop.average("images")
-    text = shop.text(trained=False)
-    load(text, part(start, "text."))
-    task = Keyframes(KEYFRAMES_UNET, text)
-    inherit(task.unet, part(start, "unet."))
-    return task
-
-
-def image_pairs(shop: Workshop) -> nn.Module:
-    """Goes on from the image model."""
-    start = shop.average("images")
-    text = shop.text(trained=False)
-    load(text, part(start, "text."))
-    task = ImagePairs(IMAGES_UNET, text)
-    inherit(task.unet, part(start, "unet."))
-    return task
+    return lambda shop: started(task, recipe, shop, shop.average("images"))
 
 
 def keyframe_pairs(shop: Workshop) -> nn.Module:
@@ -134,10 +130,7 @@ def keyframe_pairs(shop: Workshop) -> nn.Module:
     before, after = shop.average("images"), shop.average("image-pairs")
     start = {name: value + after[name] - before[name] if name in before else value
              for name, value in shop.average("keyframes").items()}
-    text = shop.text(trained=False)
-    load(text, part(start, "text."))
-    task = KeyframePairs(KEYFRAMES_UNET, text)
-    load(task.unet, part(start, "unet."))
+    task = started(KeyframePairs, KEYFRAMES_UNET, shop, start)
     load(task.binding, part(after, "binding."))
     return task
 
@@ -158,8 +151,8 @@ def pixel_sr(shop: Workshop) -> nn.Module:
 
 TASKS: dict[str, Callable[[Workshop], nn.Module]] = {
     "images": lambda shop: Images(IMAGES_UNET, shop.text(trained=False)),
-    "keyframes": keyframes,
-    "image-pairs": image_pairs,
+    "keyframes": from_images(Keyframes, KEYFRAMES_UNET),
+    "image-pairs": from_images(ImagePairs, IMAGES_UNET),
     "keyframe-pairs": keyframe_pairs,
     "interpolation": interpolation,
     "first-frame": lambda shop: FirstFrame(FIRST_FRAME_UNET, shop.text()),

@@ -26,10 +26,8 @@ class Words(nn.Module):
         super().__init__()
         self.states = nn.Parameter(torch.randn(1, 77, self.width))
 
-    def tokenizer(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        lengths = torch.tensor([len(prompt.split()) + 1 for prompt in prompts])
-        mask = torch.arange(77) < lengths[:, None]
-        return mask.long(), mask.long()
+    def length(self, prompt: str) -> int:
+        return len(prompt.split())
 
     def forward(self, prompts: Sequence[str]) -> Tensor:
         return self.states.expand(len(prompts), -1, -1)

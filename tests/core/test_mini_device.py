@@ -27,8 +27,8 @@ class States(nn.Module):
         super().__init__()
         self.table = nn.Parameter(torch.randn(1, 77, recipes.T5_RECIPE.d_model))
 
-    def tokenizer(self, prompts):
-        return None, torch.tensor([len(prompt.split()) + 1 for prompt in prompts])
+    def length(self, prompt):
+        return len(prompt.split())
 
     def forward(self, prompts):
         return self.table.expand(len(prompts), -1, -1)
