@@ -46,8 +46,8 @@ BF16 = torch.bfloat16
 # The first way of each is what the others are compared with: many steps. The second ships.
 WAYS: dict[Stage, tuple[Way, ...]] = {
     KEYFRAMES: (
-        Way(40), Way(25), Way(15), Way(10), Way(25, solver="euler"), Way(25, guided=(0.5, INFINITE)),
-        Way(25, guided=(3.0, INFINITE)), Way(25, guided=(0.0, 20.0)), Way(25, dtype=BF16)),
+        Way(40), Way(12), Way(25), Way(8), Way(5), Way(3), Way(12, solver="euler"), Way(12, guidance=2.0), Way(25, guidance=5.0),
+        Way(25, guidance=5.0, guided=(3.0, INFINITE)), Way(12, dtype=BF16)),
     INTERPOLATION: (
         Way(25), Way(8), Way(4), Way(2), Way(8, spacing="karras"), Way(10, 0.3), Way(10, 0.1), Way(8, dtype=BF16)),
     FIRST_FRAME: (

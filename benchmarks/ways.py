@@ -65,12 +65,13 @@ SPACINGS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Way:
-    """How a stage is sampled. `published` as a solver is the stage's own; guidance is computed where sigma lies in `guided`."""
+    """How a stage is sampled: its own solver as `published`, its own guidance as None, computed where sigma lies in `guided`."""
 
     steps: int
     denoise: float = 1.0
     solver: str = "published"
     spacing: str = "published"
+    guidance: float | None = None
     guided: tuple[float, float] = (0.0, float("inf"))
     dtype: torch.dtype = torch.float32
 
@@ -79,6 +80,7 @@ class Way:
         where = "" if self.guided == default else f", guided above sigma {low:g}" if high == default[1] else \
             f", guided from sigma {high:g} down to {low:g}"
         part = f", denoise {self.denoise:g}" if self.denoise < 1 else ""
+        part += "" if self.guidance is None else f", guidance {self.guidance:g}"
         names = (self.solver, self.spacing, "bf16" if self.dtype == torch.bfloat16 else "published")
         other = "".join(f", {name}" for name in names if name != "published")
         return f"{self.steps} steps{part}{other}{where}"
@@ -101,7 +103,9 @@ class WaySampler(StageSampler):
         """The same stage, text and guidance in another way; the network is cast to the way's type."""
         network = sampler.unet.to(way.dtype)
         network.dtype = way.dtype
-        return cls(**{**vars(sampler), "unet": network, "steps": way.steps, "denoise": way.denoise}, way=way)
+        guidance = sampler.guidance if way.guidance is None else way.guidance
+        changed = {"unet": network, "steps": way.steps, "denoise": way.denoise, "guidance": guidance}
+        return cls(**{**vars(sampler), **changed}, way=way)
 
     @torch.no_grad()
     def __call__(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:

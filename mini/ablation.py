@@ -34,7 +34,7 @@ from .tasks import clips
 from .train import FINISHED, set_up_torch
 from .world import draw
 
-PLAN = Plan(steps=1500, batch=48, learning_rate=2.5e-3, decay=0.5)
+PLAN = Plan(steps=1000, batch=48, learning_rate=2.5e-3, decay=0.5)
 STILLS = 3000
 PROMPTS = 48  # of one solid, and as many of two
 RENDERED = 256  # stills that features are compared with, and as many that are judged themselves

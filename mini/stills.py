@@ -21,12 +21,13 @@ from show1_core.sampling import StageSampler
 from show1_core.stages import KEYFRAMES
 
 from .recipes import HIGH, IMAGES_UNET, LOW, MIDDLE, UNetRecipe
-from .settings import SETTINGS
+from .settings import Setting
 from .t5 import TextEncoder
 from .tasks import TextToFrames, clips
 from .world import Scene, draw
 
 PAIRS = 0.5  # of the stills show two solids
+SAMPLING = Setting(steps=25, guidance=5.0)  # both networks learn little, and need the guidance that the finished ones do not
 AT_ONCE = 16  # stills through the VAE
 
 
@@ -103,8 +104,7 @@ def sampled(space: Space, unet: Any, text: TextEncoder, prompts: list[str], seed
     """A still a prompt at the middle size: (P, 3, H, W), -1..1. Latents have no threshold: they are not bounded."""
     states = text(["", *prompts])
     schedule = KEYFRAMES.schedule if space.name == "pixels" else replace(KEYFRAMES.schedule, threshold_max=None)
-    setting = SETTINGS["keyframes"]
-    run = StageSampler(unet, schedule, states[1:], states[:1], setting.steps, setting.guidance)
+    run = StageSampler(unet, schedule, states[1:], states[:1], SAMPLING.steps, SAMPLING.guidance)
     channels, height, width = space.size
     noise = torch.randn((len(prompts), channels, 1, height, width), generator=cascade.seeded(seed))
     found = run(noise, cascade.Condition(), None, cascade.seeded(seed)).squeeze(2)

@@ -68,6 +68,8 @@ def test_the_published_way_is_the_samplers_own(stage: Stage, steps: int, denoise
     (KEYFRAMES, Way(4), 1.0, [1, 1, 1, 1]),
     (KEYFRAMES, Way(4, guided=(0.0, 1.0)), 5.0, [1, 1, 1, 2]),
     (KEYFRAMES, Way(4, guided=(1.0, INFINITE)), 5.0, [2, 2, 2, 1]),
+    (KEYFRAMES, Way(4, guidance=1.0), 5.0, [1, 1, 1, 1]),
+    (KEYFRAMES, Way(4, guidance=5.0), 1.0, [2, 2, 2, 2]),
     (KEYFRAMES, Way(4, solver="heun"), 1.0, [1] * 7),
     (FIRST_FRAME, Way(10, 0.7), 1.0, [7]),
     (FIRST_FRAME, Way(10, 0.7, "dpmpp_2m"), 1.0, [1] * 7),
@@ -87,7 +89,7 @@ def test_guidance_outside_of_its_interval_is_not_felt() -> None:
 @pytest.mark.parametrize("way, words", [
     (Way(5), "5 steps"), (Way(5, 0.6, "euler"), "5 steps, denoise 0.6, euler"),
     (Way(9, spacing="karras", guided=(0.5, INFINITE)), "9 steps, karras, guided above sigma 0.5"),
-    (Way(9, dtype=torch.bfloat16), "9 steps, bf16"),
+    (Way(9, dtype=torch.bfloat16), "9 steps, bf16"), (Way(9, guidance=2.5), "9 steps, guidance 2.5"),
     (Way(9, guided=(0.5, 20.0)), "9 steps, guided from sigma 20 down to 0.5")])
 def test_what_a_way_is_called(way: Way, words: str) -> None:
     assert str(way) == words
