@@ -3,7 +3,7 @@
     python benchmarks/motion.py --tokenizer DIR [--only WAY ...] [--prompts 24] [--seeds 3]
 
 Every finished training is kept in motion.json, so the command goes on where it was stopped; motion.md is the table. Other
-weights of the mini begin a new one. What the world looks like and how large it is, is in motion_world.py.
+weights or guidance of the mini begin a new one. What the world looks like and how large it is, is in motion_world.py.
 """
 
 from __future__ import annotations
@@ -148,9 +148,9 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    weights = weights_digest()
+    made_by = {"weights": weights_digest(), "guidance": world.GUIDANCE}
     kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
-    results = [row for row in kept if row.get("weights") == weights]
+    results = [row for row in kept if made_by.items() <= row.items()]
     known = {(row["way"], row["motion"], row["seed"], row["prompts"]) for row in results}
     bench = Bench(chosen.tokenizer, [])
     for way in (way for way in WAYS if way.name in chosen.only):
@@ -159,8 +159,8 @@ def main() -> int:
             for name in way.motions:
                 if (way.name, name, seed, chosen.prompts) in known:
                     continue
-                row = tried(bench, way, name, seed) | {
-                    "prompts": chosen.prompts, "weights": weights, "date": date.today().isoformat()}
+                row = tried(bench, way, name, seed) | made_by | {
+                    "prompts": chosen.prompts, "date": date.today().isoformat()}
                 results.append(row)
                 RESULTS.write_text(json.dumps(results) + "\n", encoding="utf-8")
                 print(way.name, name, seed, motion_table.summary(row), flush=True)

@@ -1,9 +1,10 @@
 """Pixels against latents, in miniature: two networks of one size learn the same stills, one as pixels and one as latents.
 
-    python -m mini.ablation --tokenizer DIR [--seeds 3] [--figures benchmarks/ablation.json]
+    python -m mini.ablation --tokenizer DIR [--seeds 3] [--figures benchmarks/ablation.json] [--picture docs/ablation.jpg]
 
 Then both are enlarged by both of the mini's enlargers, pixel and latent, as the paper's four cascades are (tables 3 to 6), and a
-judge without a network says which solids, colours and places are seen. A model is trained once, and found again in `--folder`.
+judge without a network says which solids, colours and places are seen. What is trained, drawn and measured is kept in `--folder`,
+and the command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,36 +26,28 @@ from show1_core import cascade
 from show1_core.evaluation.clip import ClipScorer
 from show1_core.evaluation.distances import frechet_distance
 
-from .evaluate import Mini, judge_module
+from .evaluate import Mini, benchmark
 from .grammar import judged_prompts
 from .loop import Plan, Trainer
 from .recipes import HIGH, LOW, MIDDLE
 from .stills import Bank, Space, Stills, banks, latents, pixels, sampled, shrunk, there_and_back
+from .stills_seen import features, judged, levels, sheet, table
 from .tasks import clips
 from .train import FINISHED, set_up_torch
 from .world import draw
 
-PLAN = Plan(steps=1000, batch=48, learning_rate=2.5e-3, decay=0.5)
+PLAN = Plan(steps=800, batch=48, learning_rate=2.5e-3, decay=0.5)
 STILLS = 3000
 PROMPTS = 48  # of one solid, and as many of two
 RENDERED = 256  # stills that features are compared with, and as many that are judged themselves
-PARTS = ("colours", "solids", "place", "bound", "right")
-AXES = {"left of": "side by side", "right of": "side by side", "above": "stacked", "below": "stacked"}
+SHOWN = 4  # prompts of one solid in the picture, and as many of two
 Enlarge = Callable[[Tensor, list[str]], Tensor]
-Measure = Callable[[Tensor, list[str]], dict[str, float]]
-Rows = dict[str, list[dict[str, float]]]
+Row = dict[str, float]
 
 
-def trained(space: Space, bank: Bank, mini: Mini, seed: int, folder: Path) -> tuple[Any, float]:
-    """The averaged network of a seed, and the seconds a step took."""
-    task = Stills(space, mini.text, bank, seed)
-    trainer = Trainer(task, replace(PLAN, seed=seed), folder / f"{space.name}-{seed}")
-    trainer.resume()
-    with torch.enable_grad():
-        trainer.run()
-    for name, parameter in trainer.parameters.items():
-        parameter.data.copy_(trainer.average[name])
-    return task.unet.requires_grad_(False), trainer.seconds / trainer.step
+def alone(frames: Tensor, prompts: list[str]) -> Tensor:
+    """Stills as they are."""
+    return frames
 
 
 def by_pixels(mini: Mini, small: Tensor, prompt: str) -> Tensor:
@@ -73,88 +66,126 @@ def enlarged(by: Callable[[Tensor, str], Tensor], frames: Tensor, prompts: list[
     return torch.cat(made)[:, :, 0].clamp(-1, 1)
 
 
-def as_seen(verdict: Any) -> tuple[str, tuple[tuple[str, str], ...], str]:
-    """Place, solids with their colours from left to right or from above, and which of both: in a still nobody moves first."""
-    solids = [(one.colour, one.solid) for one in (verdict.first, verdict.second) if one is not None]
-    turned = verdict.relation in ("right of", "below")
-    return verdict.place, tuple(reversed(solids) if turned else solids), AXES.get(verdict.relation, "")
+def costed(make: Callable[[], Tensor], stills: int) -> tuple[Tensor, float]:
+    """What is made, and the CPU seconds of a still."""
+    began = time.process_time()
+    made = make()
+    return made, (time.process_time() - began) / stills
 
 
-def judged(frames: Tensor, prompts: Sequence[str]) -> dict[str, float]:
-    """Shares of stills (P, 3, H, W) that show what their prompt says; `bound`: of two solids, each in its own colour."""
-    judge = judge_module()
-    images = ((frames * 0.5 + 0.5).clamp(0, 1) * 255).to(torch.uint8).movedim(1, -1).numpy()
-    pairs = [(as_seen(judge.judge(image[None])), as_seen(judge.claim_of(prompt)))
-             for image, prompt in zip(images, prompts, strict=True)]
-    two = [(seen, asked) for seen, asked in pairs if len(asked[1]) == 2]
-    found = {
-        "colours": [sorted(c for c, _ in seen[1]) == sorted(c for c, _ in asked[1]) for seen, asked in pairs],
-        "solids": [sorted(s for _, s in seen[1]) == sorted(s for _, s in asked[1]) for seen, asked in pairs],
-        "place": [seen[0] == asked[0] for seen, asked in pairs],
-        "bound": [sorted(seen[1]) == sorted(asked[1]) for seen, asked in two],
-        "right": [seen == asked for seen, asked in pairs]}
-    return {part: float(np.mean(right)) for part, right in found.items() if right}
+def megabytes(make: Callable[[], Tensor]) -> float:
+    """The most features that live at once while something is made."""
+    with benchmark("measure").LiveBytes() as live:
+        make()
+    return live.peak / 1e6
 
 
-def features(scorer: ClipScorer, frames: Tensor) -> Tensor:
-    """What the mini's scorer sees in stills (P, 3, H, W)."""
-    return scorer.frames((frames * 0.5 + 0.5).clamp(0, 1).movedim(1, -1))
+@dataclass(frozen=True)
+class Bench:
+    """What all ways to draw a still have in common; made when it is first needed."""
+
+    mini: Mini
+    folder: Path
+
+    @cached_property
+    def prompts(self) -> list[str]:
+        """Of one solid, then of two."""
+        return judged_prompts(PROMPTS) + judged_prompts(PROMPTS, two=True)
+
+    @cached_property
+    def spaces(self) -> tuple[Space, Space]:
+        return pixels(), latents(self.mini.vae)
+
+    @cached_property
+    def banks(self) -> dict[str, Bank]:
+        """What is learnt, by the name of the space."""
+        return dict(zip((space.name for space in self.spaces), banks(self.spaces, STILLS), strict=True))
+
+    @cached_property
+    def ways(self) -> dict[str, Enlarge]:
+        """What is done with a still after it was drawn."""
+        return {"alone": alone, "then pixels": partial(enlarged, partial(by_pixels, self.mini)),
+                "then latents": partial(enlarged, partial(by_latents, self.mini))}
+
+    @cached_property
+    def rendered(self) -> tuple[Tensor, list[str]]:
+        """Stills of the world at the final size, and their captions."""
+        data = np.random.default_rng(77)
+        scenes = draw(data, 2 * RENDERED, pairs=0.5)
+        frames = clips(scenes, data.uniform(size=(len(scenes), 1)), HIGH)[:, :, 0]
+        return frames, [scene.kind.caption for scene in scenes]
+
+    @cached_property
+    def scorer(self) -> ClipScorer:
+        return ClipScorer.from_folder(FINISHED / "scorer")
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Features of one half of the rendered stills."""
+        return features(self.scorer, levels(shrunk(self.rendered[0][RENDERED:], MIDDLE)))
+
+    def measured(self, frames: Tensor, prompts: list[str]) -> Row:
+        """The judge's shares of stills (P, 3, H, W), and the Fréchet distance of their features from those of rendered ones."""
+        stills = levels(frames)
+        return judged(stills, prompts) | {"distance": frechet_distance(features(self.scorer, stills), self.real)}
+
+    @torch.no_grad()
+    def bounds(self) -> dict[str, Row]:
+        """The other half, and what the way into a space and back leaves of it: no model can be better."""
+        frames, said = self.rendered[0][:RENDERED], self.rendered[1][:RENDERED]
+        return {"rendered": self.measured(shrunk(frames, MIDDLE), said),
+                **{f"rendered, as {space.name}": self.measured(there_and_back(space, frames), said) for space in self.spaces}}
+
+    def trained(self, space: Space, seed: int) -> tuple[Any, float]:
+        """The averaged network of a seed, and the seconds a step took."""
+        task = Stills(space, self.mini.text, self.banks[space.name], seed)
+        trainer = Trainer(task, replace(PLAN, seed=seed), self.folder / f"{space.name}-{seed}")
+        trainer.resume()
+        with torch.enable_grad():
+            trainer.run()
+        for name, parameter in trainer.parameters.items():
+            parameter.data.copy_(trainer.average[name])
+        return task.unet.requires_grad_(False), trainer.seconds / trainer.step
+
+    def drawn(self, space: Space, seed: int) -> dict[str, Row]:
+        """Figures of a seed's network, a row a way; the stills of each way are kept."""
+        unet, training = self.trained(space, seed)
+        draw_stills = partial(sampled, space, unet, self.mini.text, seed=seed)
+        frames, sampling = costed(partial(draw_stills, self.prompts), len(self.prompts))
+        one, rows = self.prompts[:1], {}
+        for name, enlarge in self.ways.items():
+            made, enlarging = costed(partial(enlarge, frames, self.prompts), len(self.prompts))
+            np.save(self.folder / f"{space.name}-{seed}" / f"{name}.npy", levels(made))
+            rows[f"{space.name} {name}"] = self.measured(made, self.prompts) | {
+                "training": training, "seconds": sampling + enlarging,
+                "megabytes": megabytes(lambda way=enlarge: way(draw_stills(one), one))}
+        return rows
+
+    def compared(self, seeds: int) -> dict[str, list[Row]]:
+        """Figures of every way to draw a still, a row a seed."""
+        rows = {name: [row] for name, row in kept(self.folder / "bounds.json", self.bounds).items()}
+        for seed in range(seeds):
+            for space in self.spaces:
+                found = kept(self.folder / f"{space.name}-{seed}" / "rows.json", partial(self.drawn, space, seed))
+                for name, row in found.items():
+                    rows.setdefault(name, []).append(row)
+                    print(f"seed {seed}, {name}: {', '.join(f'{part} {value:.3f}' for part, value in row.items())}", flush=True)
+        return rows
+
+    def shown(self, seed: int = 0) -> dict[str, np.ndarray]:
+        """Stills of a seed for some of the prompts, by way."""
+        chosen = [*range(SHOWN), *range(PROMPTS, PROMPTS + SHOWN)]
+        return {f"{space.name} {way}": np.load(self.folder / f"{space.name}-{seed}" / f"{way}.npy")[chosen]
+                for space in self.spaces for way in self.ways}
 
 
-def measured(frames: Tensor, prompts: list[str], scorer: ClipScorer, real: Tensor) -> dict[str, float]:
-    """The judge's shares, and the Fréchet distance of features from those of rendered stills."""
-    return judged(frames, prompts) | {"distance": frechet_distance(features(scorer, frames), real)}
-
-
-def bounds(spaces: Sequence[Space], rendered: tuple[Tensor, list[str]], measure: Measure) -> Rows:
-    """Figures of rendered stills, and of what the way into a space and back leaves of them: no model can be better."""
-    frames, said = rendered
-    with torch.no_grad():
-        return {"rendered": [measure(shrunk(frames, MIDDLE), said)],
-                **{f"rendered, as {space.name}": [measure(there_and_back(space, frames), said)] for space in spaces}}
-
-
-def compared(mini: Mini, seeds: int, folder: Path) -> Rows:
-    """Figures of every way to draw a still, a row a seed."""
-    prompts = judged_prompts(PROMPTS) + judged_prompts(PROMPTS, two=True)
-    spaces = (pixels(), latents(mini.vae))
-    ways: dict[str, Enlarge] = {"alone": lambda frames, _: frames, "then pixels": partial(enlarged, partial(by_pixels, mini)),
-                                "then latents": partial(enlarged, partial(by_latents, mini))}
-    data, scorer = np.random.default_rng(77), ClipScorer.from_folder(FINISHED / "scorer")
-    scenes = draw(data, 2 * RENDERED, pairs=0.5)
-    rendered = clips(scenes, data.uniform(size=(len(scenes), 1)), HIGH)[:, :, 0]
-    measure = partial(measured, scorer=scorer, real=features(scorer, shrunk(rendered[RENDERED:], MIDDLE)))
-    rows = bounds(spaces, (rendered[:RENDERED], [scene.kind.caption for scene in scenes[:RENDERED]]), measure)
-    made = banks(spaces, STILLS)
-    for seed in range(seeds):
-        for space, bank in zip(spaces, made, strict=True):
-            unet, seconds = trained(space, bank, mini, seed, folder)
-            began = time.process_time()
-            frames = sampled(space, unet, mini.text, prompts, seed)
-            cost = {"training": seconds, "sampling": (time.process_time() - began) / len(prompts)}
-            for way, enlarge in ways.items():
-                row = measure(enlarge(frames, prompts), prompts) | (cost if way == "alone" else {})
-                rows.setdefault(f"{space.name} {way}", []).append(row)
-                told = ", ".join(f"{part} {value:.3f}" for part, value in row.items())
-                print(f"seed {seed}, {space.name} {way}: {told}", flush=True)
-    return rows
-
-
-def cell(values: Sequence[float], form: str) -> str:
-    """Mean and standard error; nothing where nothing was measured."""
-    if len(values) < 2:
-        return "".join(form.format(value) for value in values)
-    return f"{form.format(np.mean(values))} ± {form.format(np.std(values, ddof=1) / len(values) ** 0.5)}"
-
-
-def table(rows: Rows) -> str:
-    """A row a way to draw, in Markdown."""
-    forms = {**dict.fromkeys(PARTS, "{:.0%}"), "distance": "{:.3f}", "training": "{:.2f}", "sampling": "{:.2f}"}
-    lines = ["| drawn | " + " | ".join(forms) + " |", "|" + "---|" * (len(forms) + 1)]
-    for name, found in rows.items():
-        cells = [cell([row[part] for row in found if part in row], form) for part, form in forms.items()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def kept(file: Path, make: Callable[[], dict[str, Row]]) -> dict[str, Row]:
+    """Rows that a file holds; made and written where there is none."""
+    if not file.is_file():
+        made = make()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def main() -> None:
@@ -162,15 +193,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", type=Path, required=True, help="folder of the T5 tokenizer")
     parser.add_argument("--models", type=Path, default=FINISHED, help="the mini, whose text encoder and enlargers are used")
-    parser.add_argument("--folder", type=Path, default=Path(".training/ablation"), help="where checkpoints are kept")
+    parser.add_argument("--folder", type=Path, default=Path(".training/ablation"), help="where everything is kept")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--figures", type=Path, help="file for the figures")
+    parser.add_argument("--picture", type=Path, help="file for a picture of some stills of every way")
     arguments = parser.parse_args()
     set_up_torch(arguments.threads, torch.device("cpu"))
-    rows = compared(Mini(arguments.models, arguments.tokenizer), arguments.seeds, arguments.folder)
+    bench = Bench(Mini(arguments.models, arguments.tokenizer), arguments.folder)
+    rows = bench.compared(arguments.seeds)
     if arguments.figures:
         arguments.figures.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if arguments.picture:
+        sheet(bench.shown()).save(arguments.picture, quality=88)
     print(table(rows))
 
 

@@ -39,13 +39,13 @@ from .t5 import TextEncoder, Tokenizer, text_recipe
 STAGES = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
 
 
-def judge_module() -> ModuleType:
-    """benchmarks/judge.py, which is no part of the package."""
+def benchmark(name: str) -> ModuleType:
+    """A module of benchmarks/, such as the judge; they are no part of the package."""
     folder = Path(__file__).resolve().parents[1] / "benchmarks"
-    if not (folder / "judge.py").exists():
-        raise FileNotFoundError(f"{folder} has no judge.py: the judge comes with the repository, not with the package")
+    if not (folder / f"{name}.py").exists():
+        raise FileNotFoundError(f"{folder} has no {name}.py: it comes with the repository, not with the package")
     sys.path.insert(0, str(folder))
-    return importlib.import_module("judge")
+    return importlib.import_module(name)
 
 
 class Mini:
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="folder for the frames, one .npy a stage and prompt")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
-    judge = judge_module()
+    judge = benchmark("judge")
     prompts = judged_prompts(arguments.prompts, arguments.held_out, two=arguments.two)
     began, found = time.monotonic(), {}
     for stage, clips in all_stages(Mini(arguments.folder, arguments.tokenizer), prompts, arguments.seed, arguments.last).items():

@@ -28,7 +28,7 @@ from .world import Scene, draw
 
 PAIRS = 0.5  # of the stills show two solids
 SAMPLING = Setting(steps=25, guidance=5.0)  # both networks learn little, and need the guidance that the finished ones do not
-AT_ONCE = 16  # stills through the VAE
+AT_ONCE = 16  # stills through a network: of more the features leave a CPU's cache
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,10 @@ def sampled(space: Space, unet: Any, text: TextEncoder, prompts: list[str], seed
     """A still a prompt at the middle size: (P, 3, H, W), -1..1. Latents have no threshold: they are not bounded."""
     states = text(["", *prompts])
     schedule = KEYFRAMES.schedule if space.name == "pixels" else replace(KEYFRAMES.schedule, threshold_max=None)
-    run = StageSampler(unet, schedule, states[1:], states[:1], SAMPLING.steps, SAMPLING.guidance)
     channels, height, width = space.size
     noise = torch.randn((len(prompts), channels, 1, height, width), generator=cascade.seeded(seed))
-    found = run(noise, cascade.Condition(), None, cascade.seeded(seed)).squeeze(2)
-    return torch.cat([space.decode(part) for part in found.split(AT_ONCE)]).clamp(-1, 1)
+    made = []
+    for text_states, start in zip(states[1:].split(AT_ONCE), noise.split(AT_ONCE), strict=True):
+        run = StageSampler(unet, schedule, text_states, states[:1], SAMPLING.steps, SAMPLING.guidance)
+        made.append(space.decode(run(start, cascade.Condition(), None, cascade.seeded(seed)).squeeze(2)))
+    return torch.cat(made).clamp(-1, 1)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
 
-from mini import ablation
-from mini.recipes import HIGH, LOW, MIDDLE, VAE_RECIPE
+from mini import ablation, stills, stills_seen
+from mini.recipes import HIGH, LOW, MIDDLE, VAE_RECIPE, vae_config
+from mini.settings import Setting
 from mini.stills import Stills, banks, latents, pixels, shrunk
 from mini.tasks import build_unet, clips
 from mini.world import draw
+from show1_core.cascade import enlarge, to_images
 from show1_core.schedule import signal_variance
 from show1_core.stages import KEYFRAMES
 from show1_core.tuning.objectives import noised, velocity_weight
@@ -28,13 +35,14 @@ class Text(nn.Module):
         return self.states.expand(len(prompts), -1, -1)
 
 
+def autoencoder():
+    """The mini's, untrained."""
+    return AutoencoderKL.from_config(vae_config(VAE_RECIPE)).eval()
+
+
 @pytest.fixture(scope="module")
 def spaces():
-    from diffusers import AutoencoderKL
-
-    from mini.recipes import vae_config
-
-    return pixels(), latents(AutoencoderKL.from_config(vae_config(VAE_RECIPE)).eval())
+    return pixels(), latents(autoencoder())
 
 
 def test_both_networks_are_of_one_size_and_do_the_same_work(spaces) -> None:
@@ -78,15 +86,41 @@ def test_the_judge_is_right_about_rendered_stills(pairs: float) -> None:
     """In a still nobody moves first: the solids count by where they are. Told of other stills it is wrong."""
     data = np.random.default_rng(5)
     scenes = draw(data, 60, pairs=pairs)
-    frames = shrunk(clips(scenes, data.uniform(size=(60, 1)), HIGH)[:, :, 0], MIDDLE)
+    seen = stills_seen.levels(shrunk(clips(scenes, data.uniform(size=(60, 1)), HIGH)[:, :, 0], MIDDLE))
     captions = [scene.kind.caption for scene in scenes]
-    assert ablation.judged(frames, captions)["right"] >= 0.95
-    assert ablation.judged(frames, captions[1:] + captions[:1])["right"] <= 0.1
+    assert stills_seen.judged(seen, captions)["right"] >= 0.95
+    assert stills_seen.judged(seen, captions[1:] + captions[:1])["right"] <= 0.1
 
 
 def test_the_table_has_means_and_errors() -> None:
     rows = {"rendered": [{"right": 1.0, "distance": 0.1}],
             "pixels alone": [{"right": 0.5, "distance": 1.0}, {"right": 0.7, "distance": 2.0}]}
-    lines = ablation.table(rows).splitlines()
+    lines = stills_seen.table(rows).splitlines()
     assert "| rendered |" in lines[2] and " 100% |" in lines[2] and " ± " not in lines[2]
     assert " 60% ± 10% |" in lines[3] and " 1.500 ± 0.500 |" in lines[3]
+
+
+def test_every_way_is_trained_drawn_measured_and_found_again(tmp_path, monkeypatch) -> None:
+    """From nothing to the table and the picture; a second run does none of it again."""
+    for name, value in {"STILLS": 8, "PROMPTS": 2, "RENDERED": 4, "SHOWN": 1,
+                        "PLAN": replace(ablation.PLAN, steps=2, batch=4)}.items():
+        monkeypatch.setattr(ablation, name, value)
+    monkeypatch.setattr(stills, "SAMPLING", Setting(steps=2, guidance=2.0))
+
+    def first_frame(small: Tensor, prompt: str, seed: int) -> Tensor:
+        return enlarge(small, 4)
+
+    def latent_sr(clip: Tensor, prompt: str, seed: int, size: tuple[int, int]) -> Tensor:
+        return to_images(clip)
+
+    mini = SimpleNamespace(text=Text(), vae=autoencoder(), first_frame=first_frame, latent_sr=latent_sr)
+    for fresh in (True, False):
+        bench = ablation.Bench(mini, tmp_path)  # type: ignore[arg-type]
+        rows = bench.compared(seeds=2)
+        names = [f"{space} {way}" for space in ("pixels", "latents") for way in ("alone", "then pixels", "then latents")]
+        assert [*rows] == ["rendered", "rendered, as pixels", "rendered, as latents", *names]
+        assert all(len(rows[name]) == 2 and rows[name][0].keys() == stills_seen.FORMS.keys() for name in names)
+        assert ("banks" in vars(bench)) is fresh
+    assert rows["pixels then pixels"][0]["megabytes"] >= rows["pixels alone"][0]["megabytes"] > 0
+    assert stills_seen.sheet(bench.shown()).size == (2 * MIDDLE[1], 6 * (MIDDLE[0] + stills_seen.STRIP))
+    assert json.loads((tmp_path / "pixels-1" / "rows.json").read_text())["pixels alone"] == rows["pixels alone"][1]
