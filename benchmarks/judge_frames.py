@@ -134,6 +134,8 @@ def _fitted(outline: Sequence[tuple[float, float]]) -> tuple[float, float, float
 def _overlap(mask: np.ndarray, outline: Sequence[tuple[float, float]]) -> float:
     """How much of a mask (H, W) in 0..1 and of an outline laid over it, at its middle and of its area, they share."""
     (x0,), (y0,), (area,) = _middles(mask[None])
+    if not area:
+        return 0.0
     middle_x, middle_y, size = _fitted(outline)
     scale = np.sqrt(area / size)
     fine = 4 if mask.shape[0] < 80 else 1  # points a pixel, in each direction

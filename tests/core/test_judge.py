@@ -88,6 +88,14 @@ def test_a_clip_of_nothing_has_a_place_and_no_solid(judge):
     assert verdict == judge.Verdict(place="gray")
 
 
+@pytest.mark.parametrize("solid", ["ball", "cube", "cone"])
+def test_a_solid_that_is_seldom_seen_is_named(judge, solid):
+    """Frames without it say nothing of its form."""
+    frames = clip_of(Kind("red", solid, "moving left", "black"), times=np.array([0.4, 0.5]))
+    shown = judge.judge(np.concatenate([np.zeros((1, *MIDDLE, 3), np.uint8), frames, np.zeros((1, *MIDDLE, 3), np.uint8)]))
+    assert shown.first is not None and shown.first.solid == solid
+
+
 def test_a_solid_at_rest_has_no_motion(judge):
     still = np.repeat(clip_of(Kind("red", "ball", "moving left", "day"), times=np.array([0.5])), 8, axis=0)
     assert judge.judge(still).first == judge.Seen("red", "ball", judge.UNKNOWN)
