@@ -1,8 +1,9 @@
 """Does the mini learn a style from one clip? How much of it other prompts take on, and whether they are still obeyed.
 
-    python benchmarks/motion_style.py --tokenizer DIR [--prompts 24]
+    python benchmarks/motion_style.py --tokenizer DIR [--prompts 24] [--seeds 3]
 
-Prints a table: for each set of layers, the share of the reference's style (0 without it, 1 all of it) and the judge's shares.
+Prints a table: for each set of layers and each training seed, the share of the reference's style (0 without it, 1 all of it) and
+the judge's shares. The place is not judged: it is what the style changes.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,33 +24,55 @@ import judge  # noqa: E402
 import motion_world as world  # noqa: E402
 from motion import Bench  # noqa: E402
 
+from mini.evaluate import Mini, later_stages  # noqa: E402
 from show1_core import cascade  # noqa: E402
 from show1_core.tuning import adapters, motion  # noqa: E402
 
-PLAN = motion.Plan(steps=120, learning_rate=5e-4, rank=32, train=adapters.SPATIAL_ATTENTION, loss="noise")
+PLAN = motion.Plan(steps=80, learning_rate=5e-4, rank=32, train=adapters.SPATIAL_LAYERS, loss=motion.CLIP_ERROR)
+FOLLOWED = 4  # videos that are taken through the later stages
 WAYS: dict[str, motion.Plan | None] = {
     "no training": None,
-    "spatial attention, rank 32": PLAN,
-    "spatial attention for half the steps, rank 32": replace(PLAN, steps=PLAN.steps // 2),
-    "spatial layers, rank 32": replace(PLAN, train=adapters.SPATIAL_LAYERS),
-    "temporal layers, whole (Show-1, section 3.7)": replace(PLAN, train=adapters.TEMPORAL_LAYERS, rank=0, learning_rate=1e-3),
+    "spatial layers, rank 32": PLAN,
+    "spatial layers, rank 32, by noise": replace(PLAN, loss="noise"),
+    "spatial attention, rank 32": replace(PLAN, train=adapters.SPATIAL_ATTENTION),
+    "temporal layers, whole (Show-1, section 3.7)": replace(PLAN, train=adapters.TEMPORAL_LAYERS, rank=0),
 }
 
 
-def lines(bench: Bench, ways: list[str], clip: torch.Tensor, saved: Path | None) -> Iterator[str]:
-    """A line of the table for each way."""
-    for name in ways:
-        plan, began = WAYS[name], time.process_time()
-        made = bench.learnt(plan, clip, world.STYLE_PROMPT)[0] if plan else None
+@dataclass(frozen=True)
+class Styled:
+    """The bench, and the clip that is learnt from."""
+
+    bench: Bench
+    clip: torch.Tensor
+
+    def drawn(self, plan: motion.Plan | None) -> tuple[list[np.ndarray], float]:
+        """Keyframes of all prompts with what a plan learns, and its CPU seconds."""
+        began = time.process_time()
+        made = self.bench.learnt(plan, self.clip, world.STYLE_PROMPT)[0] if plan else None
         seconds = time.process_time() - began
-        videos = bench.drawn(made, bench.noise)
-        if saved is not None:
-            saved.mkdir(parents=True, exist_ok=True)
-            np.save(saved / f"style-{name.split(',')[0].replace(' ', '-')}.npy", np.stack(videos))
-        styles = [world.style_of(video) for video in videos]
-        score = judge.score([judge.judge(video) for video in videos], [prompt for prompt, _ in bench.prompts])
-        yield (f"| {name} | {np.mean(styles):.2f} ± {np.std(styles, ddof=1) / len(styles) ** 0.5:.2f} | {score.colour:.0%} | "
-               f"{score.solid:.0%} | {score.motion:.0%} | {seconds:.0f} s |")
+        return self.bench.drawn(made, self.bench.noise), seconds
+
+    def later(self, videos: list[np.ndarray], mini: Mini) -> dict[str, list[np.ndarray]]:
+        """The first videos after each of the other stages, none of which has learnt the style."""
+        found = [later_stages(mini, cascade.to_clip(torch.from_numpy(video).float() / 255), prompt, 0, "sr2")
+                 for video, (prompt, _) in zip(videos[:FOLLOWED], self.bench.prompts, strict=False)]
+        return {stage: [seen[stage] for seen in found] for stage in found[0]}
+
+
+def told(videos: list[np.ndarray], prompts: list[str]) -> str:
+    """Cells of a row: the style with its standard error, and the judge's shares."""
+    styles = [world.style_of(video) for video in videos]
+    score = judge.score([judge.judge(video) for video in videos], prompts[:len(videos)])
+    error = np.std(styles, ddof=1) / len(styles) ** 0.5
+    return f"{np.mean(styles):.2f} ± {error:.2f} | {score.colour:.0%} | {score.solid:.0%} | {score.motion:.0%}"
+
+
+def styled(tokenizer: Path, prompts: list[str]) -> Styled:
+    """The reference moves right on a ground that glows."""
+    asked = [(prompt, judge.claim_of(prompt).first.colour) for prompt in prompts]
+    moving = world.with_style(world.clip(np.stack([-0.05 + 0.5 * world.TIMES, 0 * world.TIMES], axis=1), *world.SUBJECT))
+    return Styled(Bench(tokenizer, asked), cascade.to_clip(torch.from_numpy(moving)))
 
 
 def main() -> int:
@@ -58,15 +80,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", type=Path, required=True, help="folder of the T5 tokenizer")
     parser.add_argument("--prompts", type=int, default=24)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=[*WAYS], metavar="WAY")
     parser.add_argument("--save", type=Path, help="folder for the videos")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    prompts = [(prompt, judge.claim_of(prompt).first.colour) for prompt in world.styled_prompts(chosen.prompts)]
-    moving = world.with_style(world.clip(np.stack([-0.05 + 0.5 * world.TIMES, 0 * world.TIMES], axis=1), *world.SUBJECT))
-    print("| way | style | colour | solid | motion | training |\n|---|---|---|---|---|---|", flush=True)
-    for line in lines(Bench(chosen.tokenizer, prompts), chosen.only, cascade.to_clip(torch.from_numpy(moving)), chosen.save):
-        print(line, flush=True)
+    prompts = world.styled_prompts(chosen.prompts)
+    made = styled(chosen.tokenizer, prompts)
+    print("| way | seed | style | colour | solid | motion | training |\n|---|---|---|---|---|---|---|", flush=True)
+    for name in chosen.only:
+        plan = WAYS[name]
+        for seed in range(chosen.seeds if plan else 1):
+            videos, seconds = made.drawn(plan and replace(plan, seed=seed))
+            print(f"| {name} | {seed} | {told(videos, prompts)} | {seconds:.0f} s |", flush=True)
+            if chosen.save is not None:
+                chosen.save.mkdir(parents=True, exist_ok=True)
+                np.save(chosen.save / f"style-{name.split(',')[0].replace(' ', '-')}-{seed}.npy", np.stack(videos))
+        if plan == PLAN:
+            for stage, later in made.later(videos, Mini(world.FOLDER, chosen.tokenizer)).items():
+                print(f"| the same, after {stage} | {seed} | {told(later, prompts)} | |", flush=True)
     return 0
 
 

@@ -38,7 +38,7 @@ from .world import draw
 
 PLAN = Plan(steps=800, batch=48, learning_rate=2.5e-3, decay=0.5)
 STILLS = 3000
-PROMPTS = 48  # of one solid, and as many of two
+PROMPTS = 24  # of one solid, and as many of two
 RENDERED = 256  # stills that features are compared with, and as many that are judged themselves
 SHOWN = 4  # prompts of one solid in the picture, and as many of two
 Enlarge = Callable[[Tensor, list[str]], Tensor]

@@ -116,23 +116,26 @@ def to_bytes(images: Tensor) -> np.ndarray:
     return (images.clamp(0, 1) * 255).to(torch.uint8).numpy()
 
 
+def later_stages(mini: Mini, clip: Tensor, prompt: str, seed: int, last: str) -> dict[str, np.ndarray]:
+    """Frames after each stage up to `last`, of keyframes (1, 3, 8, H, W)."""
+    seen = {"keyframes": to_bytes(cascade.to_images(clip))}
+    depth = STAGES.index(last)
+    if depth >= 1:
+        clip = mini.interpolation(clip, prompt, seed)
+        seen["interpolation"] = to_bytes(cascade.to_images(clip))
+    if depth >= 3:
+        clip = mini.pixel_sr(clip, mini.first_frame(clip, prompt, seed), prompt, seed)
+        seen["sr1"] = to_bytes(cascade.to_images(clip))
+    if depth >= 4:
+        seen["sr2"] = to_bytes(mini.latent_sr(clip, prompt, seed))
+    return seen
+
+
 def all_stages(mini: Mini, prompts: list[str], seed: int, last: str) -> dict[str, list[np.ndarray]]:
     """Frames of every prompt after each stage up to `last`."""
     clips = mini.keyframes(prompts, seed)
-    seen: dict[str, list[np.ndarray]] = {"keyframes": [to_bytes(cascade.to_images(clip[None])) for clip in clips]}
-    depth = STAGES.index(last)
-    for prompt, clip in zip(prompts, clips, strict=True):
-        if depth >= 1:
-            clip = mini.interpolation(clip[None], prompt, seed)
-            seen.setdefault("interpolation", []).append(to_bytes(cascade.to_images(clip)))
-        if depth >= 2:
-            first = mini.first_frame(clip, prompt, seed)
-        if depth >= 3:
-            clip = mini.pixel_sr(clip, first, prompt, seed)
-            seen.setdefault("sr1", []).append(to_bytes(cascade.to_images(clip)))
-        if depth >= 4:
-            seen.setdefault("sr2", []).append(to_bytes(mini.latent_sr(clip, prompt, seed)))
-    return seen
+    found = [later_stages(mini, clip[None], prompt, seed, last) for clip, prompt in zip(clips, prompts, strict=True)]
+    return {stage: [seen[stage] for seen in found] for stage in found[0]}
 
 
 def main() -> None:

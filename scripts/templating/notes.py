@@ -76,8 +76,9 @@ RANK_READ_ME = RANK + """**Scorer.** All files of [openai/clip-vit-base-patch32]
 (https://huggingface.co/openai/clip-vit-base-patch32), 0.6 GB, in `models/clip_vision/clip-vit-base-patch32`.
 
 """ + models(*CASCADE)
-MINI_RANK_READ_ME = RANK + """With Show-1 mini and its own small scorer, on a CPU; nothing to download. Takes are drawn in \
-8 steps instead of 25, in a third of the time, and some are wrong then: so there is something to choose. Ask for two solids: \
+MINI_RANK_READ_ME = RANK + """With Show-1 mini and its own small scorer, on a CPU; nothing to download. Takes are drawn \
+roughly, in 5 steps with too much guidance, and a good part of them is wrong then: as it ships the mini is always right, and there \
+would be nothing to choose. Ask for two solids: \
 *a red ball moving right above a blue cube*."""
 
 CORE_READ_ME = """## Show-1: keyframes through core samplers

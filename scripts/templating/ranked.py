@@ -12,7 +12,7 @@ from .subgraph import Subgraph, Template
 from .twins import settings
 
 TAKES = 16
-QUICK_STEPS = 8  # of a take of the mini: with all its steps it is nearly always right, and there is nothing to choose
+ROUGH = {"steps": 5, "guidance": 5.0}  # how the mini draws its takes: as it ships it is always right, and nothing is to choose
 CLIP = "clip-vit-base-patch32"
 PASSING = (300, 180)  # pixels above drafts and choice, for the links of prompt and T5
 
@@ -31,7 +31,7 @@ class Edition:
 
 PUBLISHED = Edition("", "show-1-base", "show-1-base/text_encoder", CLIP, FINISH)
 MINI = Edition(", mini (CPU)", "show1-mini/keyframes", "show1-mini/keyframes/text_encoder", "show1-mini/scorer", MINI_FINISH,
-               {**settings()["keyframes"], "steps": QUICK_STEPS})
+               {**settings()["keyframes"], **ROUGH})
 
 
 def ranked(edition: Edition, text: str, note: tuple[str, int]) -> Template:
