@@ -77,7 +77,7 @@ RANK_READ_ME = RANK + """**Scorer.** All files of [openai/clip-vit-base-patch32]
 
 """ + models(*CASCADE)
 MINI_RANK_READ_ME = RANK + """With Show-1 mini and its own small scorer, on a CPU; nothing to download. Takes are drawn \
-roughly, in 5 steps with too much guidance, and a good part of them is wrong then: as it ships the mini is always right, and there \
+roughly, in 5 steps with too much guidance, and many are wrong then: as it ships the mini is nearly always right, and there \
 would be nothing to choose. Ask for two solids: \
 *a red ball moving right above a blue cube*."""
 

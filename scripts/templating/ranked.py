@@ -12,7 +12,7 @@ from .subgraph import Subgraph, Template
 from .twins import settings
 
 TAKES = 16
-ROUGH = {"steps": 5, "guidance": 5.0}  # how the mini draws its takes: as it ships it is always right, and nothing is to choose
+ROUGH = {"steps": 5, "cfg": 5.0}  # how the mini draws its takes: as it ships it is always right, and nothing is to choose
 CLIP = "clip-vit-base-patch32"
 PASSING = (300, 180)  # pixels above drafts and choice, for the links of prompt and T5
 
