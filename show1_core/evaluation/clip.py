@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..library import config_in, folders_where
 from ..weights import read_json
-from .networks import WEIGHTS, MissingNetwork
+from .networks import WEIGHTS, MissingNetwork, load_folder, unreadable
 from .scores import unit
 
 TOKENIZERS = ("tokenizer.json", "merges.txt")
@@ -46,24 +46,18 @@ class ClipScorer:
     @classmethod
     def from_folder(cls, folder: Path) -> ClipScorer:
         """Read config.json, weights, tokenizer and preprocessor_config.json, from this folder alone. Raises MissingNetwork."""
-        from safetensors import SafetensorError
         from transformers import AutoTokenizer, CLIPModel
 
         if not is_clip(folder):
             raise MissingNetwork(f"{folder} is no whole CLIP; expected config.json with model_type clip, its weights and its "
                                  "tokenizer, as openai/clip-vit-base-patch32 is published.")
+        model = load_folder(CLIPModel, folder, "CLIP")
         try:
-            loaded: Any = CLIPModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-            model, about = loaded
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise MissingNetwork(f"the CLIP in {folder} cannot be read ({reason}); download the whole folder again.") from error
-        if about["missing_keys"]:  # which transformers would leave random
-            count = len(about["missing_keys"])
-            raise MissingNetwork(f"the CLIP in {folder} lacks {count} of its tensors; download the whole folder again.")
+        except (OSError, ValueError, RuntimeError) as error:
+            raise MissingNetwork(unreadable(folder, "CLIP", error)) from error
         beside = folder / "preprocessor_config.json"
-        return cls(model.float(), tokenizer, read_json(beside) if beside.is_file() else {})
+        return cls(model, tokenizer, read_json(beside) if beside.is_file() else {})
 
     def frames(self, frames: Tensor) -> Tensor:
         """The unit vector of every frame, (F, D) float64 on the CPU."""

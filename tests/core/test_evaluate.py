@@ -184,6 +184,29 @@ def test_a_real_set_is_measured_once(evaluate, sets, networks, tmp_path):
     assert figures(one_file, tmp_path / "out.json")["fvd"] == again["fvd"]
 
 
+def test_networks_are_named_one_by_one_and_before_those_of_the_folder(evaluate, sets, networks, tmp_path):
+    mine = tmp_path / "mine.pt"
+    mine.write_bytes((networks / "c3d_ucf101.pt").read_bytes())
+    common = {"generated": sets / "drawn", "output": tmp_path / "out.json", "work": tmp_path / "work"}
+    clip = ("--network", f"clip={networks / 'clip'}")
+    alone = figures(evaluate("is", "consistency", *clip, **common, network=f"c3d={mine}"), tmp_path / "out.json")
+    assert alone["is"]["network"]["file"] == "mine.pt" and alone["consistency"]["network"]["file"] == "clip"
+    beside = figures(evaluate("is", "consistency", **common, network=f"c3d={mine}", networks=networks), tmp_path / "out.json")
+    assert beside == alone
+    assert figures(evaluate("is", **common, networks=networks), tmp_path / "out.json")["is"]["network"]["file"] == "c3d_ucf101.pt"
+
+
+@pytest.mark.parametrize("option, sentence", [
+    ("i3d=somewhere", "--network i3d=somewhere names no network; expected NAME=PATH with a NAME of i3d-styleganv, i3d-tats"),
+    ("c3d", "--network c3d names no network"), ("c3d=", "--network c3d= names no network"),
+    ("c3d=absent.pt", "absent.pt is not there; expected C3D"),
+    ("clip={here}", "C3D for the Inception score of videos is not named; get it (linked in src/metrics/video_inception_score.py"),
+    ("c3d={here}", "is no TorchScript file")])
+def test_a_network_that_is_named_wrongly_is_a_sentence(evaluate, sets, option, sentence, tmp_path):
+    done = evaluate("is", generated=sets / "drawn", network=option.format(here=tmp_path), work=tmp_path / "work")
+    assert sentence in refused(done)
+
+
 REFUSALS = {
     "no network": ("fvd", {"networks": "empty"}, "i3d_torchscript.pt"),
     "no real videos": ("fvd", {"real": None}, "give --real a folder"),
