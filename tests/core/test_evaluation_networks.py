@@ -25,7 +25,8 @@ def write_picture_network(folder: Path) -> Path:
 
     with torch.random.fork_rng(), torch.inference_mode(False):
         torch.manual_seed(0)
-        ResNetModel(ResNetConfig(embedding_size=4, hidden_sizes=[4, 6], depths=[1, 1], layer_type="basic")).save_pretrained(folder)
+        config = ResNetConfig(embedding_size=4, hidden_sizes=[4, 6], depths=[1, 1], layer_type="basic")
+        ResNetModel(config).save_pretrained(folder)
     return folder
 
 
