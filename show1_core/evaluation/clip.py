@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,11 @@ class ClipScorer:
         with torch.no_grad():
             pooled = self._model.text_model(tokens["input_ids"], attention_mask=tokens["attention_mask"]).pooler_output
             return unit(self._model.text_projection(pooled).cpu())
+
+    def in_pieces(self, prompt: str) -> list[str]:
+        """The prompt's words of which the tokenizer makes several tokens, each once; CLIPs of few words know no others."""
+        words = dict.fromkeys(re.findall(r"\w+", prompt.lower()))
+        return [word for word in words if len(self._tokenizer(word, add_special_tokens=False)["input_ids"]) > 1]
 
     def prepared(self, frames: Tensor) -> Tensor:
         """Frames as this CLIP was trained on them, (F, 3, S, S)."""

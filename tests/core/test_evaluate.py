@@ -289,8 +289,8 @@ def test_a_large_folder_with_broken_clips_goes_on_after_a_kill_in_flat_memory(ev
     assert found["metrics"]["is"]["clips"] == MANY - len(broken) and len(found["left out"]["generated"]) == len(broken)
     runs, first = (killed, whole, skipping), killed.sizes[0]
     growth = max(max(run.sizes, default=0) for run in runs) - first
-    print(f"{MANY:,} clips, {len(broken)} broken: {' + '.join(f'{run.seconds:.0f}' for run in runs)} s; {first >> 20} MiB with the "
-          f"first 64 clips kept, at most {growth >> 20} MiB more, decoding process included")
+    print(f"{MANY:,} clips, {len(broken)} broken: {' + '.join(f'{run.seconds:.0f}' for run in runs)} s; {first >> 20} MiB with "
+          f"the first 64 clips kept, at most {growth >> 20} MiB more, decoding process included")
     assert growth <= MOST_GROWTH, [run.sizes for run in runs]
     fresh = evaluate("is", "--skip-broken", generated=generated, networks=networks, work=tmp_path / "fresh", output=output)
     assert found["metrics"] == figures(fresh, output)
