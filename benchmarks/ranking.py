@@ -1,16 +1,18 @@
 """Whether the take that the scorer ranks first is right more often than any take: Show-1 mini's keyframes of two solids.
 
-    python benchmarks/ranking.py --tokenizer DIR [--prompts 64] [--takes 8] [--steps 5] [--output DIR]
+    python benchmarks/ranking.py --tokenizer DIR [--prompts 64] [--takes 8] [--steps 5] [--guidance 1] [--output DIR]
 
 DIR holds T5's tokenizer.json. Takes are drawn in few steps: with all of them the mini is nearly always right. Every prompt's
 takes are drawn, scored as Show-1 Rank Drafts scores them, and judged: `every` counts takes that show all that the prompt says
 and nothing else, `pair` those with both forms in their colours. The interval is of the difference, over prompts. Takes are kept
-in the output folder, so that the command goes on after a kill; the figures go to benchmarks/ranking.json.
+in the output folder, those of other weights, steps or guidance apart, so that the command goes on after a kill; the figures go
+to benchmarks/ranking.json, with what they are of.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
@@ -30,6 +32,7 @@ from mini.grammar import judged_prompts  # noqa: E402
 from mini.settings import SETTINGS  # noqa: E402
 from show1_core import cascade  # noqa: E402
 from show1_core.evaluation.clip import ClipScorer  # noqa: E402
+from show1_core.evaluation.networks import digest  # noqa: E402
 from show1_core.evaluation.scores import similarity  # noqa: E402
 
 MINI = REPO / "models" / "show1-mini"
@@ -80,6 +83,26 @@ def figures(scores: np.ndarray, right: np.ndarray, seed: int = 0) -> Figures:
                    gain_from=float(low), gain_to=float(high), possible=float(right.any(axis=1).mean()))
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What takes depend on: which prompts and noises, how they are sampled, and the SHA-256 of the weights that draw."""
+
+    seed: int
+    steps: int
+    guidance: float
+    weights: str
+
+    @property
+    def folder(self) -> str:
+        return f"seed-{self.seed}-steps-{self.steps}-guidance-{self.guidance:g}-weights-{self.weights[:12]}"
+
+
+def weights_of(models: Path) -> str:
+    """One SHA-256 for the keyframes' network and their text encoder, which alone draw takes."""
+    parts = [digest(models / "keyframes" / part) for part in ("text_encoder", "unet")]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
 def takes_of(mini: Mini, prompt: str, count: int, file: Path, seed: int) -> np.ndarray:
     """Takes (N, F, H, W, 3) in uint8, from the file if it holds so many."""
     if file.is_file() and len(kept := np.load(file)) == count:
@@ -101,35 +124,50 @@ def ranked(scorer: ClipScorer, prompt: str, takes: np.ndarray) -> Ranked:
                   tuple(judge.bound(each) == judge.bound(asked) for each in seen))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokenizer", type=Path, required=True, help="folder with T5's tokenizer.json")
-    parser.add_argument("--models", type=Path, default=MINI, help="folder of the mini")
-    parser.add_argument("--scorer", type=Path, default=MINI / "scorer", help="folder of the CLIP that ranks")
-    parser.add_argument("--prompts", type=int, default=64)
-    parser.add_argument("--takes", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=5, help="of a take")
-    parser.add_argument("--seed", type=int, default=11, help="which prompts, of all that there are")
-    parser.add_argument("--output", type=Path, default=REPO / "output" / "ranking", help="where takes are kept")
-    parser.add_argument("--figures", type=Path, default=BENCHMARKS / "ranking.json")
-    chosen = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    folder = chosen.output / f"seed-{chosen.seed}-steps-{chosen.steps}"
+def measured(chosen: argparse.Namespace, drawn: Drawn) -> list[Ranked]:
+    """Every prompt's takes, drawn or kept, scored and judged."""
+    sampling = replace(SETTINGS["keyframes"], steps=drawn.steps, guidance=drawn.guidance)
+    mini = Mini(chosen.models, chosen.tokenizer, {**SETTINGS, "keyframes": sampling})
+    folder, scorer, found = chosen.output / drawn.folder, ClipScorer.from_folder(chosen.scorer), []
     folder.mkdir(parents=True, exist_ok=True)
-    quick = {**SETTINGS, "keyframes": replace(SETTINGS["keyframes"], steps=chosen.steps)}
-    mini, scorer, found = Mini(chosen.models, chosen.tokenizer, quick), ClipScorer.from_folder(chosen.scorer), []
-    for number, prompt in enumerate(judged_prompts(chosen.prompts, seed=chosen.seed, two=True)):
+    for number, prompt in enumerate(judged_prompts(chosen.prompts, seed=drawn.seed, two=True)):
         began = time.monotonic()
         takes = takes_of(mini, prompt, chosen.takes, folder / f"{number}.npy", number)
         found.append(ranked(scorer, prompt, takes))
         print(f"{prompt}: all right in {sum(found[-1].every)} of {len(takes)}, the pair in {sum(found[-1].pair)}; "
               f"{time.monotonic() - began:.0f} s", flush=True)
+    return found
+
+
+def text_of(drawn: Drawn, scorer: str, results: dict[str, Figures], found: list[Ranked]) -> str:
+    """The file of figures, a line a prompt; `scorer` is the SHA-256 of its weights."""
+    about = {**asdict(drawn), "scorer": scorer, **{part: asdict(result) for part, result in results.items()}}
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in about.items()]
+    rows = ",\n".join(json.dumps(asdict(each)) for each in found)
+    return "{\n" + ",\n".join([*lines, f'"prompts": [\n{rows}\n]']) + "\n}\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--tokenizer", type=Path, required=True, help="folder with T5's tokenizer.json")
+    add("--models", type=Path, default=MINI, help="folder of the mini")
+    add("--scorer", type=Path, default=MINI / "scorer", help="folder of the CLIP that ranks")
+    add("--prompts", type=int, default=64)
+    add("--takes", type=int, default=8)
+    add("--steps", type=int, default=5, help="of a take (default 5, fewer than the mini comes with)")
+    add("--guidance", type=float, default=SETTINGS["keyframes"].guidance, help="of a take (default: the mini's)")
+    add("--seed", type=int, default=11, help="which prompts, of all that there are")
+    add("--output", type=Path, default=REPO / "output" / "ranking", help="where takes are kept")
+    add("--figures", type=Path, default=BENCHMARKS / "ranking.json")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    drawn = Drawn(chosen.seed, chosen.steps, chosen.guidance, weights_of(chosen.models))
+    found = measured(chosen, drawn)
     scores = np.array([each.scores for each in found])
     results = {part: figures(scores, np.array([getattr(each, part) for each in found])) for part in ("every", "pair")}
-    lines = [f'"steps": {chosen.steps}', *(f'"{part}": {json.dumps(asdict(result))}' for part, result in results.items())]
-    rows = ",\n".join(json.dumps(asdict(each)) for each in found)
-    chosen.figures.write_text("{\n" + ",\n".join([*lines, f'"prompts": [\n{rows}\n]']) + "\n}\n", encoding="utf-8")
+    chosen.figures.write_text(text_of(drawn, digest(chosen.scorer), results, found), encoding="utf-8")
     for part, result in results.items():
         print(f"{part}: {result}")
     return 0

@@ -27,6 +27,8 @@ PUBLISHED: Mapping[str, tuple[str, str]] = {
     "show-1-base/text_encoder": ("t5", "showlab/show-1-base"),
 }
 
+PAGES: Mapping[str, str] = {"clip-vit-base-patch32": "openai/clip-vit-base-patch32"}  # folders of others, to be had whole
+
 
 def missing(kind: str, name: str | None, found: Mapping[str, Path], folder: str) -> bool | str:
     """True when a combo's option is there, or the sentence the host shows before anything runs.
@@ -41,7 +43,9 @@ def missing(kind: str, name: str | None, found: Mapping[str, Path], folder: str)
 
 
 def way_to_get(name: str) -> str:
-    """What to do about a missing file: for a published one, the command that downloads it and its page at the hub."""
+    """What to do about a missing file: for one of Show-1's, the command that downloads it and its page at the hub."""
+    if name in PAGES:
+        return f"Get all files of https://huggingface.co/{PAGES[name]} into a folder of that name there, then press R."
     if name not in PUBLISHED:
         return "Put the file or folder there and press R."
     word, repository = PUBLISHED[name]

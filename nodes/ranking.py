@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from .common import CATEGORY
 from .sheets import sheet_of
 
 PLACE = "models/clip_vision"
+MINI_SCORER, MINI_FRAMES = "show1-mini/scorer", (20, 32)  # height and width of all that it has learnt from
+MOST_NAMED = 8  # words in a warning
 
 
 def clips() -> dict[str, Path]:
@@ -53,11 +56,26 @@ class Show1RankDrafts(io.ComfyNode):
         takes = checks.takes(checks.frames(images, "images"), frames)
         if not prompt.strip():
             raise ValueError("prompt is empty; the takes are compared with it, so give the prompt they were drawn from.")
-        scores = scored(takes, prompt, ClipScorer.from_folder(files.one_of("clip", clip, clips(), PLACE)))
+        scorer = ClipScorer.from_folder(files.one_of("clip", clip, clips(), PLACE))
+        if clip == MINI_SCORER and (doubts := doubts_of(takes[0], scorer.in_pieces(prompt))):
+            logging.warning("Show-1 Rank Drafts: %s has learnt the world of Show-1 mini alone: %s. For other models choose a "
+                            "whole CLIP, such as clip-vit-base-patch32 in %s.", clip, " and ".join(doubts), PLACE)
+        scores = scored(takes, prompt, scorer)
         order = sorted(range(len(takes)), key=lambda take: -scores[take])  # equal scores stay in the order they were drawn
         ranked = [takes[take] for take in order]
         labels = [f"{place}   take {take + 1}   score {scores[take]:.4f}" for place, take in enumerate(order, start=1)]
         return io.NodeOutput(torch.cat(ranked), sheet_of(ranked, labels), order[0] + 1, scores[order[0]])
+
+
+def doubts_of(take: Tensor, unknown: list[str]) -> list[str]:
+    """Why the mini's scorer can say little of a take (F, H, W, 3): words that it does not know, frames larger than its own."""
+    doubts, (height, width) = [], take.shape[1:3]
+    if unknown:
+        named = unknown if len(unknown) <= MOST_NAMED else [*unknown[:MOST_NAMED], "..."]
+        doubts.append(f"it does not know {', '.join(named)}")
+    if height > MINI_FRAMES[0] or width > MINI_FRAMES[1]:
+        doubts.append(f"it knows frames of {MINI_FRAMES[1]}x{MINI_FRAMES[0]}, and these are {width}x{height}")
+    return doubts
 
 
 def scored(takes: list[Tensor], prompt: str, scorer: ClipScorer) -> list[float]:

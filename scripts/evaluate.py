@@ -1,7 +1,8 @@
 """Measure videos like the paper: `evaluate.py fvd clipsim --generated DIR --real DIR --prompts FILE.csv --networks DIR`.
 
 Clips are video files at any depth, or folders of pictures; the output folder of the batch command serves as it is.
-Networks are the user's: nothing is downloaded. What was measured is kept, and the same command goes on after a kill.
+Networks are the user's, in a folder or each named with --network NAME=PATH: nothing is downloaded. What was measured is
+kept, and the same command goes on after a kill.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from evaluating import measuring, networks, real_sets, report
 from evaluating.clips import Clip, prompt_of
 from evaluating.measuring import MeasuredSet, Options
 from evaluating.metrics import METRICS, score
-from evaluating.networks import Network
+from evaluating.networks import Network, Places
 from hosting.hosts import REPO
 from hosting.launcher import torchvision_operators
 from terminal import Failure, guarded, say
@@ -46,7 +47,8 @@ def evaluate(chosen: argparse.Namespace) -> int:
     options = Options(chosen.clips, chosen.workers, chosen.work)
     prompts = prompts_for(wanted, chosen.prompts, measuring.chosen_clips(chosen.generated, options))
     extractors = [EXTRACTORS[METRICS[name].extractor].reading(chosen.frames) for name in wanted]
-    found = networks.load(extractors, chosen.networks, chosen.device or networks.best_device())
+    places = Places(networks.named_networks(chosen.network), chosen.networks)
+    found = networks.load(extractors, places, chosen.device or networks.best_device())
     measured: dict[str, MeasuredSet] = {}
     real = real_statistics(wanted, chosen, found, measured)
     measured["generated"] = measuring.measure("generated", chosen.generated, found.values(), options)
@@ -102,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     add("metrics", nargs="+", choices=METRICS, metavar="METRIC", help=", ".join(METRICS))
     add("--generated", type=Path, required=True, metavar="DIR", help="the clips that are measured")
     add("--real", type=Path, metavar="DIR|STATISTICS", help="real clips, or what --save-statistics wrote of them")
-    add("--networks", type=Path, required=True, metavar="DIR", help="the folder with the networks")
+    add("--networks", type=Path, metavar="DIR", help="the folder with the networks")
+    add("--network", action="append", default=[], metavar="NAME=PATH",
+        help="where one network is, before any in that folder: i3d-styleganv, i3d-tats, c3d, inception, clip; once for each")
     add("--prompts", type=Path, metavar="FILE", help="a .csv or .jsonl with columns id and prompt, for clipsim")
     add("--output", type=Path, metavar="FILE.json", help="the figures, and how they came about")
     add("--clips", type=int, metavar="N", help="so many clips of each folder, chosen by their names (default: all)")

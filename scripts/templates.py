@@ -116,7 +116,7 @@ DRAFTS = Template(Graph("Show-1 drafts, pick, then upscale", (
      muted(saved(link("Finish", "video"), "video/show-1", 330))),
 )), (FINISH,))
 
-RANKED = ranked(PUBLISHED_RANKING, LAMBORGHINI, (RANK_READ_ME, 640))
+RANKED = ranked(PUBLISHED_RANKING, LAMBORGHINI, (RANK_READ_ME, 690))
 MINI_RANKED = ranked(MINI_RANKING, "a red ball moving right above a blue cube", (MINI_RANK_READ_ME, 460))
 
 CORE_SAMPLERS = Template(Graph("Show-1 keyframes through core samplers", (

@@ -73,7 +73,8 @@ The scorer looks at single frames: it knows what is seen and where, and little o
 
 """
 RANK_READ_ME = RANK + """**Scorer.** All files of [openai/clip-vit-base-patch32]\
-(https://huggingface.co/openai/clip-vit-base-patch32), 0.6 GB, in `models/clip_vision/clip-vit-base-patch32`.
+(https://huggingface.co/openai/clip-vit-base-patch32), 0.6 GB, in `models/clip_vision/clip-vit-base-patch32`. \
+The `show1-mini/scorer` that *Rank* offers too knows the world of Show-1 mini alone: it cannot rank these takes.
 
 """ + models(*CASCADE)
 MINI_RANK_READ_ME = RANK + """With Show-1 mini and its own small scorer, on a CPU; nothing to download. Takes are drawn \

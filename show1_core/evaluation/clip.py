@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from ..library import config_in, folders_where
 from ..weights import read_json
-from .networks import WEIGHTS, MissingNetwork
+from .networks import WEIGHTS, MissingNetwork, load_folder, unreadable
 from .scores import unit
 
 TOKENIZERS = ("tokenizer.json", "merges.txt")
@@ -46,24 +47,18 @@ class ClipScorer:
     @classmethod
     def from_folder(cls, folder: Path) -> ClipScorer:
         """Read config.json, weights, tokenizer and preprocessor_config.json, from this folder alone. Raises MissingNetwork."""
-        from safetensors import SafetensorError
         from transformers import AutoTokenizer, CLIPModel
 
         if not is_clip(folder):
             raise MissingNetwork(f"{folder} is no whole CLIP; expected config.json with model_type clip, its weights and its "
                                  "tokenizer, as openai/clip-vit-base-patch32 is published.")
+        model = load_folder(CLIPModel, folder, "CLIP")
         try:
-            loaded: Any = CLIPModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-            model, about = loaded
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise MissingNetwork(f"the CLIP in {folder} cannot be read ({reason}); download the whole folder again.") from error
-        if about["missing_keys"]:  # which transformers would leave random
-            count = len(about["missing_keys"])
-            raise MissingNetwork(f"the CLIP in {folder} lacks {count} of its tensors; download the whole folder again.")
+        except (OSError, ValueError, RuntimeError) as error:
+            raise MissingNetwork(unreadable(folder, "CLIP", error)) from error
         beside = folder / "preprocessor_config.json"
-        return cls(model.float(), tokenizer, read_json(beside) if beside.is_file() else {})
+        return cls(model, tokenizer, read_json(beside) if beside.is_file() else {})
 
     def frames(self, frames: Tensor) -> Tensor:
         """The unit vector of every frame, (F, D) float64 on the CPU."""
@@ -78,6 +73,11 @@ class ClipScorer:
         with torch.no_grad():
             pooled = self._model.text_model(tokens["input_ids"], attention_mask=tokens["attention_mask"]).pooler_output
             return unit(self._model.text_projection(pooled).cpu())
+
+    def in_pieces(self, prompt: str) -> list[str]:
+        """The prompt's words of which the tokenizer makes several tokens, each once; CLIPs of few words know no others."""
+        words = dict.fromkeys(re.findall(r"\w+", prompt.lower()))
+        return [word for word in words if len(self._tokenizer(word, add_special_tokens=False)["input_ids"]) > 1]
 
     def prepared(self, frames: Tensor) -> Tensor:
         """Frames as this CLIP was trained on them, (F, 3, S, S)."""

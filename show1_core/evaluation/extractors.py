@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -86,15 +87,24 @@ def _inception(path: Path, device: torch.device) -> Run:
 
 
 def _inception_folder(path: Path, device: torch.device) -> Run:
-    """Any picture network of transformers whose output is pooled, at 299 x 299 in -1..1 as Inception-v3 reads it."""
+    """Any picture network of transformers whose output is pooled, at 299 x 299 in -1..1 as Inception-v3 reads it.
+
+    Raises MissingNetwork for a damaged folder, and for a network of anything but pictures.
+    """
     from transformers import AutoModel
 
-    module = AutoModel.from_pretrained(path, local_files_only=True).float().eval().to(device)
+    module: Any = networks.load_folder(AutoModel, path, "picture network").to(device)
+    if module.main_input_name != "pixel_values":
+        raise networks.MissingNetwork(f"{path} holds a {module.config.model_type} that reads {module.main_input_name}; expected "
+                                      "a network of pictures, whose output is pooled.")
 
     def run(frames: Tensor) -> Tensor:
         pixels = rearrange(frames.to(device).float(), "f h w c -> f c h w")
         resized = F.interpolate(pixels, size=(299, 299), mode="bilinear", align_corners=False)
-        return module(pixel_values=resized * 2 / 255 - 1).pooler_output.flatten(1)
+        pooled = getattr(module(pixel_values=resized * 2 / 255 - 1), "pooler_output", None)
+        if pooled is None:
+            raise ValueError(f"the {module.config.model_type} in {path} does not pool its output")
+        return pooled.flatten(1)
 
     return run
 

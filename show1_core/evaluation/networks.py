@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,14 +31,18 @@ class Network:
 
 
 I3D_STYLEGANV = Network(
-    "I3D for FVD as in StyleGAN-V", ("i3d_torchscript.pt",), "linked in the README of github.com/universome/stylegan-v")
+    "I3D for FVD as in StyleGAN-V", ("i3d_torchscript.pt",),
+    "linked in src/metrics/frechet_video_distance.py of github.com/universome/stylegan-v")
 I3D_TATS = Network(
-    "I3D for FVD as in TATS", ("i3d_pretrained_400.pt",), "linked in the code of github.com/SongweiGe/TATS, saved as TorchScript")
+    "I3D for FVD as in TATS", ("i3d_pretrained_400.pt",),
+    "weights in tats/fvd of github.com/SongweiGe/TATS, traced to TorchScript as docs/evaluation.md says")
 C3D = Network(
-    "C3D for the Inception score of videos", ("c3d_ucf101.pt",), "linked in the code of github.com/universome/stylegan-v")
+    "C3D for the Inception score of videos", ("c3d_ucf101.pt",),
+    "linked in src/metrics/video_inception_score.py of github.com/universome/stylegan-v")
 INCEPTION = Network(
     "Inception-v3 for FID", ("inception-2015-12-05.pt", "inception"),
-    "the TorchScript file of github.com/NVlabs/stylegan3, or a folder in the layout of transformers")
+    "the .pt linked in metrics/frechet_inception_distance.py of github.com/NVlabs/stylegan2-ada-pytorch, not stylegan3's .pkl; "
+    "or a folder in the layout of transformers")
 CLIP = Network(
     "CLIP", ("clip-vit-base-patch32", "clip"), "the files of openai/clip-vit-base-patch32 on huggingface.co, in a folder")
 
@@ -55,9 +60,30 @@ def load_script(path: Path) -> nn.Module:
     """A TorchScript file, for inference on the CPU. Raises MissingNetwork for any other file."""
     try:
         return torch.jit.load(str(path), map_location="cpu").eval()
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # ValueError: it is a folder
         reason = str(error).strip().splitlines()[0]
-        raise MissingNetwork(f"{path} is no TorchScript file ({reason}); expected a network saved by torch.jit.save.") from error
+        raise MissingNetwork(f"{path} is no TorchScript file ({reason}); expected a network saved by torch.jit.save, as "
+                              "docs/evaluation.md says.") from error
+
+
+def load_folder(model_class: Any, folder: Path, title: str) -> nn.Module:
+    """A network of transformers from its folder alone, for inference in float32 on the CPU. Raises MissingNetwork."""
+    from safetensors import SafetensorError
+
+    try:
+        model, about = model_class.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise MissingNetwork(unreadable(folder, title, error)) from error
+    if about["missing_keys"]:  # which transformers would leave random
+        count = len(about["missing_keys"])
+        raise MissingNetwork(f"the {title} in {folder} lacks {count} of its tensors; download the whole folder again.")
+    return model.float().eval()
+
+
+def unreadable(folder: Path, title: str, error: Exception) -> str:
+    """The sentence for a folder that transformers cannot read."""
+    reason = str(error).strip().splitlines()[0].removesuffix(".")
+    return f"the {title} in {folder} cannot be read ({reason}); download the whole folder again."
 
 
 def digest(path: Path) -> str:

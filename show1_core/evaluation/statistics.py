@@ -81,9 +81,24 @@ def load(file: Path) -> Statistics:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no mapping
     except (SafetensorError, OSError) as error:
         raise StatisticsError(f"{file} cannot be read ({error}); measure the videos again.") from error
+    if missing := lacking(metadata, tensors):
+        raise StatisticsError(f"{file} has no {missing}; measure the videos again.")
     about = Measured(metadata["extractor"], metadata["network_sha256"], metadata["preprocessing"], metadata["source"])
     clips, rows = int(metadata["clips"]), int(metadata["rows"])
     return Statistics(about, clips, rows, groups_of(tensors, clips, rows))
+
+
+def lacking(metadata: dict[str, str], tensors: dict[str, Tensor]) -> str | None:
+    """What a file should have and has not, in words: the first such thing."""
+    for name in ("extractor", "network_sha256", "preprocessing", "source"):
+        if name not in metadata:
+            return name
+    for name in ("clips", "rows"):
+        if not (metadata.get(name, "").isdecimal() and int(metadata[name])):
+            return f"number of {name}"
+    if "features" in tensors:
+        return None if len(tensors["features"]) == int(metadata["rows"]) else f"features of {metadata['rows']} samples"
+    return next((name for name in ("mean", "covariance") if name not in tensors), None)
 
 
 def groups_of(tensors: dict[str, Tensor], clips: int, rows: int) -> list[Gaussian]:

@@ -6,7 +6,6 @@ import csv
 import importlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -25,7 +24,8 @@ from tiny_networks import frames_of, write_networks, write_video, write_videos
 COMMAND = Path(__file__).resolve().parents[2] / "scripts" / "evaluate.py"
 FRECHET = ("fvd", "fvd-tats", "fid-vid")
 
-MANY = 2000 if os.environ.get("SHOW1_SWEEP") == "1" else 500  # clips of the large folders
+MANY = 2000 if os.environ.get("SHOW1_SWEEP") == "1" else 500  # clips of the large folder
+MOST_GROWTH = 16 * 2**20  # bytes; the frames of 500 clips are 24 MB
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +184,29 @@ def test_a_real_set_is_measured_once(evaluate, sets, networks, tmp_path):
     assert figures(one_file, tmp_path / "out.json")["fvd"] == again["fvd"]
 
 
+def test_networks_are_named_one_by_one_and_before_those_of_the_folder(evaluate, sets, networks, tmp_path):
+    mine = tmp_path / "mine.pt"
+    mine.write_bytes((networks / "c3d_ucf101.pt").read_bytes())
+    common = {"generated": sets / "drawn", "output": tmp_path / "out.json", "work": tmp_path / "work"}
+    clip = ("--network", f"clip={networks / 'clip'}")
+    alone = figures(evaluate("is", "consistency", *clip, **common, network=f"c3d={mine}"), tmp_path / "out.json")
+    assert alone["is"]["network"]["file"] == "mine.pt" and alone["consistency"]["network"]["file"] == "clip"
+    beside = figures(evaluate("is", "consistency", **common, network=f"c3d={mine}", networks=networks), tmp_path / "out.json")
+    assert beside == alone
+    assert figures(evaluate("is", **common, networks=networks), tmp_path / "out.json")["is"]["network"]["file"] == "c3d_ucf101.pt"
+
+
+@pytest.mark.parametrize("option, sentence", [
+    ("i3d=somewhere", "--network i3d=somewhere names no network; expected NAME=PATH with a NAME of i3d-styleganv, i3d-tats"),
+    ("c3d", "--network c3d names no network"), ("c3d=", "--network c3d= names no network"),
+    ("c3d=absent.pt", "absent.pt is not there; expected C3D"),
+    ("clip={here}", "C3D for the Inception score of videos is not named; get it (linked in src/metrics/video_inception_score.py"),
+    ("c3d={here}", "is no TorchScript file")])
+def test_a_network_that_is_named_wrongly_is_a_sentence(evaluate, sets, option, sentence, tmp_path):
+    done = evaluate("is", generated=sets / "drawn", network=option.format(here=tmp_path), work=tmp_path / "work")
+    assert sentence in refused(done)
+
+
 REFUSALS = {
     "no network": ("fvd", {"networks": "empty"}, "i3d_torchscript.pt"),
     "no real videos": ("fvd", {"real": None}, "give --real a folder"),
@@ -231,16 +254,14 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(evaluate, case, sets, 
     assert sentence in refused(evaluate(metric, **options))
 
 
-@pytest.mark.slow  # hundreds of clips are read three times
 def test_broken_clips_are_named_and_left_out_only_when_asked(evaluate, networks, tmp_path):
-    count, broken = MANY, set(range(7, MANY, 100))
+    count, broken = 100, {7, 57}
     generated, real = (write_videos(tmp_path / name, count, seed, broken if name == "drawn" else ())
                        for seed, name in enumerate(("drawn", "real")))
     common = {"generated": generated, "networks": networks, "work": tmp_path / "work", "output": tmp_path / "out.json"}
     done = evaluate("fvd", **common, real=real)
-    assert f"{len(broken)} clips cannot be read, such as {generated / f'{min(broken):05}.mp4'}" in refused(done)
-    assert {line.split(": ")[1] for line in done.stderr.splitlines() if line.startswith("broken: ")} == {
-        str(generated / f"{number:05}.mp4") for number in broken}
+    assert f"2 clips cannot be read, such as {generated / '00007.mp4'}" in refused(done)
+    assert named_broken(done.stderr) == {str(generated / f"{number:05}.mp4") for number in broken}
     assert not (tmp_path / "out.json").exists()
     unequal = refused(evaluate("fvd", "--skip-broken", **common, real=real))
     assert f"{count - len(broken):,} generated and {count:,} real" in unequal
@@ -250,34 +271,69 @@ def test_broken_clips_are_named_and_left_out_only_when_asked(evaluate, networks,
 
 
 @pytest.mark.slow  # hundreds of clips are read twice
-def test_a_killed_run_goes_on_where_it_was_and_memory_stays_flat(evaluate, networks, tmp_path):
-    generated = write_videos(tmp_path / "drawn", MANY, 1)
-    work, output = tmp_path / "work", tmp_path / "out.json"
+def test_a_large_folder_with_broken_clips_goes_on_after_a_kill_in_flat_memory(evaluate, networks, tmp_path):
+    """One folder, one in a hundred broken: killed in the middle, then to the end, then without the broken ones."""
+    broken, work, output = set(range(7, MANY, 100)), tmp_path / "work", tmp_path / "out.json"
+    generated = write_videos(tmp_path / "drawn", MANY, 1, broken)
     command = [sys.executable, str(COMMAND), "is", "--generated", str(generated), "--networks", str(networks),
-               "--work", str(work), "--workers", "1", "--device", "cpu"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        sizes = memory_until(process, work, MANY // 2)
-        assert process.poll() is None, "it was over before it could be killed"
-        children = psutil.Process(process.pid).children(recursive=True)
-        os.kill(process.pid, signal.SIGKILL) if sys.platform != "win32" else process.kill()
-    assert children and psutil.wait_procs(children, timeout=20)[1] == [], "a decoding process outlived the command"
-    kept = clips_in(work)
-    assert MANY // 4 <= kept < MANY
-    found = figures(evaluate("is", generated=generated, networks=networks, work=work, output=output), output)
-    assert sizes[-1] - sizes[0] <= 40 * 2**20, sizes
-    assert len(list(work.rglob("*.safetensors"))) <= -(-MANY // 64) + 1, "what was measured was measured again"
-    fresh = figures(evaluate("is", generated=generated, networks=networks, work=tmp_path / "fresh", output=output), output)
-    assert found == fresh
+               "--work", str(work), "--output", str(output), "--workers", "1", "--device", "cpu"]
+    killed = watched(command, work, MANY // 2)
+    assert killed.code != 0 and MANY // 4 <= clips_in(work) < MANY, "it was over before it could be killed"
+    whole = watched(command, work)
+    assert whole.code == 1 and f"{len(broken)} clips cannot be read, such as {generated / '00007.mp4'}" in whole.stderr
+    assert named_broken(whole.stderr) == {str(generated / f"{number:05}.mp4") for number in broken}
+    assert not output.exists() and len(list(work.rglob("*.safetensors"))) <= -(-MANY // 64) + 1, "clips were measured twice"
+    skipping = watched([*command, "--skip-broken"], work)
+    assert skipping.code == 0, skipping.stderr
+    found = json.loads(output.read_text())
+    assert found["metrics"]["is"]["clips"] == MANY - len(broken) and len(found["left out"]["generated"]) == len(broken)
+    runs, first = (killed, whole, skipping), killed.sizes[0]
+    growth = max(max(run.sizes, default=0) for run in runs) - first
+    print(f"{MANY:,} clips, {len(broken)} broken: {' + '.join(f'{run.seconds:.0f}' for run in runs)} s; {first >> 20} MiB with "
+          f"the first 64 clips kept, at most {growth >> 20} MiB more, decoding process included")
+    assert growth <= MOST_GROWTH, [run.sizes for run in runs]
+    fresh = evaluate("is", "--skip-broken", generated=generated, networks=networks, work=tmp_path / "fresh", output=output)
+    assert found["metrics"] == figures(fresh, output)
 
 
-def memory_until(process: subprocess.Popen, work: Path, clips: int) -> list[int]:
-    """The resident memory of a run from its first kept clips on, until it has kept so many."""
+def named_broken(stderr: str) -> set[str]:
+    """The clips that lines call broken."""
+    return {line.split(": ")[1] for line in stderr.splitlines() if line.startswith("broken: ")}
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How a process ended, what it said, its seconds, and the memory of all of its processes while clips were being kept."""
+
+    code: int
+    stderr: str
+    seconds: float
+    sizes: list[int]
+
+
+def watched(command: list[str], work: Path, kill_at: int | None = None) -> Watched:
+    """Run the command to its end, or kill it when so many clips are kept; no process of it stays."""
     sizes: list[int] = []
-    while clips_in(work) < clips and process.poll() is None:
-        if clips_in(work):
-            sizes.append(psutil.Process(process.pid).memory_info().rss)
-        time.sleep(0.02)
-    return sizes
+    began, log = time.monotonic(), work.with_suffix(".log")
+    with log.open("w") as stderr, subprocess.Popen(command, stderr=stderr, stdout=subprocess.DEVNULL) as process:
+        family = [psutil.Process(process.pid)]
+        while process.poll() is None:
+            if clips_in(work):
+                family[1:] = family[0].children(recursive=True)
+                sizes.append(sum(map(resident, family)))
+            if kill_at is not None and clips_in(work) >= kill_at:
+                process.kill()
+            time.sleep(0.05)
+    assert psutil.wait_procs(family[1:], timeout=20)[1] == [], "a decoding process outlived the command"
+    return Watched(process.returncode, log.read_text(), time.monotonic() - began, sizes)
+
+
+def resident(process: psutil.Process) -> int:
+    """A process's resident bytes; none once it has ended."""
+    try:
+        return process.memory_info().rss
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def clips_in(work: Path) -> int:

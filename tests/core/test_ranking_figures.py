@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+
+from mini.settings import SETTINGS
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -60,3 +65,40 @@ def test_takes_that_are_there_are_not_drawn_again(ranking: ModuleType, tmp_path:
         takes = ranking.takes_of(mini, "a red ball", count, file, 0)
         assert takes.shape == (count, 8, 4, 6, 3) and takes.dtype == np.uint8 and mini.calls == calls
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize(("changed", "apart"), [
+    ({}, False), ({"steps": 4}, True), ({"guidance": 5.0}, True), ({"seed": 1}, True), ({"weights": "unet"}, True),
+    ({"weights": "text_encoder"}, True), ({"weights": "scorer"}, False)])
+def test_takes_drawn_otherwise_are_kept_apart(ranking: ModuleType, tmp_path: Path, changed: dict[str, Any], apart: bool) -> None:
+    files = {part: tmp_path / "keyframes" / part / "model.safetensors" for part in ("unet", "text_encoder")}
+    files["scorer"] = tmp_path / "scorer" / "model.safetensors"
+    for file in files.values():
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"as they were")
+    first = ranking.Drawn(11, 5, 1.0, ranking.weights_of(tmp_path))
+    if "weights" in changed:
+        files[changed["weights"]].write_bytes(b"trained anew")
+    other = replace(first, **{**changed, "weights": ranking.weights_of(tmp_path)})
+    assert (other.folder != first.folder) == apart
+
+
+def test_the_command_draws_as_asked_and_writes_what_its_figures_are_of(
+        ranking: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Noise:
+        def __init__(self, models: Path, tokenizer: Path, settings: dict[str, Any]) -> None:
+            asked.append((settings["keyframes"].steps, settings["keyframes"].guidance))
+
+        def keyframes(self, prompts: list[str], seed: int) -> torch.Tensor:
+            return torch.rand((len(prompts), 3, 8, 20, 32), generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+    monkeypatch.setattr(ranking, "Mini", Noise)
+    for options in ([], ["--guidance", "5", "--steps", "3"]):
+        assert ranking.main(["--tokenizer", "none", "--prompts", "2", "--takes", "2", "--output", str(tmp_path / "takes"),
+                             "--figures", str(tmp_path / "figures.json"), *options]) == 0
+        told = json.loads((tmp_path / "figures.json").read_text())
+        assert (told["steps"], told["guidance"]) == asked[-1] and told["weights"] == ranking.weights_of(ranking.MINI)
+        assert len(told["scorer"]) == 64 and len(told["prompts"]) == 2 and told["every"]["takes"] == 2
+    assert asked == [(5, SETTINGS["keyframes"].guidance), (3, 5.0)] and len(list((tmp_path / "takes").iterdir())) == 2

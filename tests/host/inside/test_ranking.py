@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import folder_paths
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from mini.grammar import Kind, Other
 from mini.near_misses import near_misses
 from mini.recipes import LOW
 from mini.render import render_scene
+from mini.scorer_words import words
 from mini.world import keyframe_times, scene_of
 
 PAIR = Kind("red", "ball", "moving right", "sunset", Other("above", "blue", "cube"))
@@ -74,6 +77,30 @@ def test_the_scorer_that_ships_puts_the_take_of_the_prompt_first(node, pack):
     assert sheet.shape[1:3] == ((LOW[0] + pack("nodes.sheets").LABEL_HEIGHT) * len(takes), 8 * LOW[1])
 
 
+LARGE = r"it knows frames of 32x20, and these are 64x40"
+WORDS = r"it does not know burning, lamborghini, driving, rainbow"
+
+
+@pytest.mark.parametrize("clip, prompt, size, doubts", [
+    ("show1-mini/scorer", "A burning lamborghini driving on a rainbow.", (40, 64), f"{WORDS} and {LARGE}"),
+    ("show1-mini/scorer", "A burning lamborghini, driving: rainbow", (20, 32), f"{WORDS}\\."),
+    ("show1-mini/scorer", "a red ball moving right", (40, 64), f"alone: {LARGE}\\."),
+    ("show1-mini/scorer", PAIR.caption, (20, 32), None),
+    ("tiny", "A burning lamborghini driving on a rainbow.", (40, 64), None)])
+def test_the_minis_scorer_says_once_what_it_knows_nothing_of(node, caplog, clip, prompt, size, doubts):
+    node.execute(takes(3, 2, *size), 2, prompt, clip)
+    said = [record.getMessage() for record in caplog.records if "Rank Drafts" in record.getMessage()]
+    assert len(said) == (doubts is not None)
+    if doubts:
+        assert re.search(doubts, said[0]) and "choose a whole CLIP, such as clip-vit-base-patch32" in said[0]
+
+
+def test_the_minis_scorer_knows_all_words_and_frames_of_its_world(pack):
+    ranking = pack("nodes.ranking")
+    scorer = ranking.ClipScorer.from_folder(ranking.clips()[ranking.MINI_SCORER])
+    assert ranking.MINI_FRAMES == LOW and scorer.in_pieces(" ".join(words())) == []
+
+
 @pytest.mark.parametrize("changed, sentence", [
     ({"images": takes(1, 7)}, "7 frames, which is no number of takes of 2"),
     ({"images": takes(2, 2) * float("nan")}, "NaN or infinity"),
@@ -88,6 +115,8 @@ def test_what_cannot_be_ranked_is_refused_in_a_sentence(node, changed, sentence)
 def test_a_clip_that_is_gone_is_said_before_the_run(node):
     assert node.validate_inputs(clip="tiny") is True
     assert "is not there" in node.validate_inputs(clip="absent")
+    published = node.validate_inputs(clip="clip-vit-base-patch32")
+    assert "is not there" in published and "Get all files of https://huggingface.co/openai/clip-vit-base-patch32" in published
 
 
 def test_a_cancel_stops_between_takes_and_gives_the_device_back(node, pack, monkeypatch):
