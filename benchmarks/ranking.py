@@ -157,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--prompts", type=int, default=64)
     add("--takes", type=int, default=8)
     add("--steps", type=int, default=5, help="of a take (default 5, fewer than the mini comes with)")
-    add("--guidance", type=float, default=SETTINGS["keyframes"].guidance, help="of a take (default: the mini's)")
+    add("--guidance", type=float, default=5.0, help="of a take (default 5: with the mini's own every take is right)")
     add("--seed", type=int, default=11, help="which prompts, of all that there are")
     add("--output", type=Path, default=REPO / "output" / "ranking", help="where takes are kept")
     add("--figures", type=Path, default=BENCHMARKS / "ranking.json")
