@@ -233,6 +233,6 @@ class Selection:
             if backend == EAGER and backend in self.served[function]:
                 continue
             where = "not everywhere" if backend in self.served[function] else "not"
-            more = f", and for {len(others)} other reason{'s' * (len(others) > 1)}" if others else ""
+            more = f" (and {len(others)} more)" if others else ""
             reasons.setdefault((where, first + more), []).append(f"{function} {backend}")
         return "; ".join([served, *(f"{where} {', '.join(found)}: {reason}" for (where, reason), found in reasons.items())])

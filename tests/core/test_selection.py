@@ -115,7 +115,7 @@ def test_a_backend_that_serves_some_shapes_does_not_hide_why_it_does_not_serve_o
             function(rows)
     assert selection.summary() == \
         "f eager/triton; not everywhere f triton: is wrong by 1.5e-01 of the norm, in one place by 1.5e-01 of the largest " \
-        "value, and for 1 other reason"
+        "value (and 1 more)"
 
 
 def test_memory_that_is_short_is_no_fault_of_a_kernel() -> None:
