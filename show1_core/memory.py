@@ -81,13 +81,12 @@ class Call:
         with chunk_bytes(level.chunk):
             if not level.texts_together:
                 return torch.cat([self.of_row(row) for row in range(self.text.rows)])
-            several = level.samples is not None and level.samples < len(self.sample)
-            if several and (self.text.seen is not None or len(self.text.states) == self.texts):
-                return self.in_groups(level.samples or 1)
+            if level.samples is not None and level.samples < len(self.sample):
+                return self.in_groups(level.samples)
             return self.unet(self.sample, self.timestep, self.text, self.noise_level, self.channels)
 
     def in_groups(self, samples: int) -> Tensor:
-        """So many samples at a time, under all texts, which are prepared once for all."""
+        """So many samples at a time, under all their texts, which are prepared once."""
         groups = []
         for start in range(0, len(self.sample), samples):
             rows = slice(start, start + samples)

@@ -1,4 +1,4 @@
-"""What is said of a MODEL, and mended, before a run, also in core samplers."""
+"""What is said of a MODEL, and mended, before a run, and what a run says of itself, also in core samplers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ WHOLE_COMPILED = "torch_compile_kwargs"  # among the model's options: what Torch
 
 
 def reported(executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """Around a run: somebody who says a thing once, also in core samplers, and what can be said or mended beforehand."""
+    """Around a run: somebody who says a thing once, also in core samplers, and what can be said or mended beforehand.
+
+    Our own nodes bring a report along, which they write when all windows of a stage are done; that of others is written here.
+    """
     options, patcher = executor.class_obj.model_options, executor.class_obj.model_patcher
-    report = options["transformer_options"].setdefault(REPORT, Report())
+    brought = options["transformer_options"].get(REPORT)
+    report = options["transformer_options"][REPORT] = brought or Report()
     if WHOLE_COMPILED in options:
         report.warn(COMPILED)
     for sentence in filter(None, (idle_windows(options), idle_loras(patcher), other_noise(patcher))):
@@ -25,5 +29,7 @@ def reported(executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
     for texts in executor.class_obj.conds.values():
         over_all_frames(texts, noise.ndim - 2)
     clip = executor(noise, *args, **kwargs)
+    if brought is None:
+        report.write(patcher)
     patcher.model.warned.settle(report.told)
     return clip

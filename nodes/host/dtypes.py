@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import comfy.model_management as mm
 import torch
@@ -26,6 +27,11 @@ def types_of(dtype: str, device: torch.device, supported: list[torch.dtype], par
             return kept, None
         logging.warning("Show-1: %s", SLOW_BF16)
     return kept, computed
+
+
+def compute_dtype(model: Any) -> torch.dtype:
+    """What a MODEL computes in."""
+    return model.object_patches.get("manual_cast_dtype") or model.model.manual_cast_dtype or model.model.get_dtype()
 
 
 def cpu_has_bf16() -> bool:

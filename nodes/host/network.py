@@ -104,7 +104,7 @@ class HostUNet(UNet):
             call = memory.Call(unet, sample, timestep, text, level, channels if variance is None else self.config.out_channels,
                                self.config.takes_windows)
             device = memory.Device(lambda: mm.get_free_memory(x.device), mm.soft_empty_cache)
-            report.count(tuple(sample.shape), call.texts)
+            report.count(tuple(sample.shape), call.texts, transformer_options["cond_or_uncond"])
             out = run_memory.fallback.compute(call, memory.decide(self, call, device), device)
             check_finite(out, self, lambda: run_memory.fallback.compute(call, memory.decide(self, call, device), device))
         if variance is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from ...show1_core.kernels import Selection, Trials
 from ...show1_core.models.whole_calls import WholeCalls
+from .dtypes import compute_dtype
 from .on_node import on_node
 
 GIGABYTE = 2**30
@@ -24,16 +26,18 @@ class Report:
     """Counts what the network's calls of a run were like."""
 
     calls: int = 0
-    texts: int = 1  # under which a sample was seen in one call
+    texts: int = 1  # under which a sample was seen in one call, at most
+    sides: set[int] = field(default_factory=set)  # of guidance, that were asked for: 0 the prompt, 1 what it steers away from
     shape: tuple[int, ...] = ()
     selections: dict[Trials, Selection] = field(default_factory=dict)  # of kernels, by network: a run may be split over cards
     whole: WholeCalls | None = None
     began: float = field(default_factory=time.monotonic)
     told: list[str] = field(default_factory=list)
 
-    def count(self, shape: tuple[int, ...], texts: int) -> None:
-        """One call of samples (B, C, ...) under so many texts."""
-        self.calls, self.shape, self.texts = self.calls + 1, shape, texts
+    def count(self, shape: tuple[int, ...], texts: int, sides: Sequence[int]) -> None:
+        """One call of samples (B, C, ...) under so many texts, for these sides of guidance."""
+        self.calls, self.shape, self.texts = self.calls + 1, shape, max(self.texts, texts)
+        self.sides.update(sides)
 
     def selected_by(self, trials: Trials) -> Selection:
         """A network's choices of kernels in this run; trials are the network's own."""
@@ -54,14 +58,15 @@ class Report:
             logging.warning("Show-1: %s", sentence)
             on_node(self.told)
 
-    def write(self, model: Any, stage: str, dtype: torch.dtype, guidance: float) -> None:
-        """The line."""
+    def write(self, model: Any) -> None:
+        """The line, of a run of this MODEL."""
+        dtype = str(compute_dtype(model)).removeprefix("torch.")
         size = f"{self.shape[-1]}x{self.shape[-2]}" if self.shape else "nothing"
         frames = self.shape[2] if len(self.shape) == 5 else 1
-        halves = "none" if guidance == 1.0 else "joined" if self.texts > 1 else "split"
+        halves = "none" if len(self.sides) < 2 else "joined" if self.texts > 1 else "split"
         kernels = "; ".join(dict.fromkeys(one.summary() for one in self.selections.values()))
-        logging.info("Show-1: %s, %s, %d frames, %s; weights %s; kernels: %s; guidance %s; %d calls, %.1f s, %s.", stage, size,
-                     frames, str(dtype).removeprefix("torch."), where(model), kernels or "none", halves, self.calls,
+        logging.info("Show-1: %s, %s, %d frames, %s; weights %s; kernels: %s; guidance %s; %d calls, %.1f s, %s.",
+                     model.model.show1.stage.title, size, frames, dtype, where(model), kernels or "none", halves, self.calls,
                      time.monotonic() - self.began, peak(model.load_device))
 
 

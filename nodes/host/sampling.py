@@ -19,6 +19,7 @@ from ...show1_core.cascade import Condition
 from ...show1_core.memory import OutOfMemory
 from ...show1_core.models.finite import NotFinite
 from ..run import Run
+from .dtypes import compute_dtype
 from .model import MEMORY, NOISE_LEVEL
 from .report import REPORT, Report
 from .run_memory import RunMemory
@@ -50,7 +51,7 @@ class HostSample:
             clip = self.once(noise, condition, start, generator)
             self.windows -= 1
             if self.windows == 0:
-                self.report.write(self.model, self.model.model.show1.stage.title, compute_dtype(self.model), self.run.cfg)
+                self.report.write(self.model)
             return clip
         except OutOfMemory as error:
             raise RuntimeError(str(error)) from error  # the host shows users the names of classes that are not Python's
@@ -100,11 +101,6 @@ class HostSample:
         """After every step: the bar moves on, and the host looks whether the user has cancelled."""
         self.step = step + 1
         self.progress(step, x0, x, steps)
-
-
-def compute_dtype(model: Any) -> torch.dtype:
-    """What a MODEL computes in."""
-    return model.object_patches.get("manual_cast_dtype") or model.model.manual_cast_dtype or model.model.get_dtype()
 
 
 def safer_model(model: Any) -> Any:

@@ -16,7 +16,7 @@ from ...show1_core.kernels.requirements import weights_looked_at
 from ...show1_core.models.compile import as_written
 from ...show1_core.models.unet import UNet
 from ...show1_core.tuning.motion import Network
-from .sampling import compute_dtype
+from .dtypes import compute_dtype
 from .text import PROMPT
 from .weights import what_happens_to
 

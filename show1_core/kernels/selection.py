@@ -19,13 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .registry import Backend, Function, explain
+from .registry import EAGER, Backend, Function, explain
 from .triton_guard import triton
 
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 4e-3, torch.bfloat16: 2e-2}  # of the norm; float32 may be multiplied as TF32
 OUTLIER = 50  # so many tolerances of the largest value may a single one be off
 SECONDS = 2.0  # for all trials of a model; what Triton takes to build a kernel comes on top, once a machine
 TIMES, CALLS = 3, 5  # the best of so many times so many calls
+UNTRIED = "no time for trials was left; it is tried when the model is loaded anew"
 
 log = logging.getLogger(__name__)
 Timer = Callable[[Callable[[], Any]], float]
@@ -41,8 +42,19 @@ class Choice:
 
 def machine(pack: str = "") -> str:
     """What choices hold for, beside the card: with other software they are made anew."""
-    driver, built = getattr(torch._C, "_cuda_getDriverVersion", int)(), getattr(triton, "__version__", None)
-    return f"torch {torch.__version__}, driver {driver}, Triton {built}, pack {pack}"
+    return f"torch {torch.__version__}, {driver()}, Triton {getattr(triton, '__version__', None)}, pack {pack}"
+
+
+def driver() -> str:
+    """The driver's release where NVIDIA's `pynvml` can tell it; else the CUDA version that it is for, which many share."""
+    nvml = getattr(torch.cuda, "pynvml", None)
+    if nvml is not None and torch.cuda.is_available():
+        try:
+            nvml.nvmlInit()
+            return f"driver {nvml.nvmlSystemGetDriverVersion()}"
+        except nvml.NVMLError:  # it has no other way to say that it has no answer
+            pass
+    return f"driver for CUDA {getattr(torch._C, '_cuda_getDriverVersion', int)()}"
 
 
 def seconds_of(call: Callable[[], Any]) -> float:
@@ -67,21 +79,27 @@ class Trials:
 
     def __init__(self, file: Path | None = None, machine: str = "", timer: Timer = seconds_of, seconds: float = SECONDS) -> None:
         self.file, self.machine, self.timer, self.left = file, machine, timer, seconds
-        self.choices = {} if file is None else read(file, machine)
+        self.choices = self.kept()
 
     def choose(self, function: Function, able: Sequence[Backend], inputs: Sequence[Any]) -> Choice:
         """Which of the backends that are able, eager last, serves these inputs from now on."""
         key = described(function, able, inputs)
+        if key not in self.choices and self.left > 0:
+            self.choices = self.kept() | self.choices  # another model may have tried it meanwhile
         if key in self.choices:
             return self.choices[key]
-        same = [choice for other, choice in self.choices.items() if other.split("(")[0] == key.split("(")[0]]
-        usual = same[-1] if same else Choice(able[-1].name)  # when there is no time for more trials
-        choice = self.tried(able, inputs, key) if self.left > 0 else usual
+        if self.left <= 0:
+            return Choice(able[-1].name, {backend.name: UNTRIED for backend in able[:-1]})
+        choice = self.tried(able, inputs, key)
         return Choice(able[-1].name) if choice is None else self.keep(key, choice)  # None: eager's result is no measure
 
+    def kept(self) -> dict[str, Choice]:
+        """What the file holds now."""
+        return {} if self.file is None else read(self.file, self.machine)
+
     def keep(self, key: str, choice: Choice) -> Choice:
-        """Remember a choice, here and in the file."""
-        self.choices[key] = choice
+        """Remember a choice, here and in the file, beside those of other models."""
+        self.choices = self.kept() | self.choices | {key: choice}
         if self.file is not None:
             write(self.file, self.machine, self.choices)
         return choice
@@ -184,7 +202,7 @@ class Selection:
         self.trials = trials or Trials()
         self.known: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self.served: dict[str, set[str]] = {}  # backends, by function
-        self.against: dict[tuple[str, str], str] = {}  # the first reason, by backend and function
+        self.against: dict[tuple[str, str], list[str]] = {}  # every reason once, by backend and function
         self.state: object = None
 
     def renew(self, state: object) -> None:
@@ -203,14 +221,18 @@ class Selection:
             reasons |= choice.against
         self.served.setdefault(function.name, set()).add(backend.name)
         for name, reason in reasons.items():
-            self.against.setdefault((name, function.name), reason)
+            found = self.against.setdefault((name, function.name), [])
+            found += [] if reason in found else [reason]
         return backend
 
     def summary(self) -> str:
-        """Which backends served each function, and why not the others, for a log."""
+        """Which backends served each function, and why not the others, or not for every shape, for a log."""
         served = ", ".join(f"{name} {'/'.join(sorted(found))}" for name, found in sorted(self.served.items()))
-        reasons: dict[str, list[str]] = {}
-        for (backend, function), reason in sorted(self.against.items()):
-            if backend not in self.served[function]:
-                reasons.setdefault(reason, []).append(f"{function} {backend}")
-        return "; ".join([served, *(f"not {', '.join(found)}: {reason}" for reason, found in reasons.items())])
+        reasons: dict[tuple[str, str], list[str]] = {}
+        for (backend, function), (first, *others) in sorted(self.against.items()):
+            if backend == EAGER and backend in self.served[function]:
+                continue
+            where = "not everywhere" if backend in self.served[function] else "not"
+            more = f" (and {len(others)} more)" if others else ""
+            reasons.setdefault((where, first + more), []).append(f"{function} {backend}")
+        return "; ".join([served, *(f"{where} {', '.join(found)}: {reason}" for (where, reason), found in reasons.items())])

@@ -29,7 +29,7 @@ class PreparedText:
     def __init__(self, shape: torch.Size, states: Tensor, pooled: Tensor | None = None, seen: Tensor | None = None) -> None:
         self.shape, self.rows, self.states, self.pooled, self.seen = shape, shape[0], states, pooled, seen
         self._made: dict[nn.Module, object] = {}
-        self._parts: dict[int, PreparedText] = {}
+        self._parts: dict[tuple[int, ...], PreparedText] = {}  # by states
 
     def under(self, seen: Tensor) -> PreparedText:
         """The same states, a frame of a row under each as `seen` (R*B, F) says; what layers make is shared."""
@@ -38,24 +38,28 @@ class PreparedText:
         return other
 
     def of_samples(self, samples: slice, count: int) -> PreparedText:
-        """The texts of some of `count` samples, all alike or each frame its own; what layers make is shared."""
+        """The texts of some of `count` samples; what layers make is shared where all samples have the same."""
+        texts = self.rows // count
         if self.seen is not None:
             return self.under(self.seen.unflatten(0, (-1, count))[:, samples].flatten(0, 1))
-        length = len(range(*samples.indices(count)))
-        few = PreparedText(torch.Size((length * len(self.states), *self.shape[1:])), self.states, self.pooled)
+        rows = [text * count + sample for text in range(texts) for sample in range(count)[samples]]
+        if texts % len(self.states):  # some samples have others than some
+            return self._of_rows(rows)
+        few = PreparedText(torch.Size((len(rows), *self.shape[1:])), self.states, self.pooled)
         few._made = self._made
         return few
 
     def of_row(self, row: int) -> PreparedText:
         """The text of one of the rows alone; what layers make of it is kept too."""
-        if self.seen is not None:
-            return self.under(self.seen[row:row + 1])
-        index = row * len(self.states) // self.rows
-        if index not in self._parts:
-            one, pooled = slice(index, index + 1), self.pooled
-            self._parts[index] = PreparedText(torch.Size((1, *self.shape[1:])), self.states[one],
-                                              None if pooled is None else pooled[one])
-        return self._parts[index]
+        return self._of_rows([row]) if self.seen is None else self.under(self.seen[row:row + 1])
+
+    def _of_rows(self, rows: list[int]) -> PreparedText:
+        """The texts of some rows, one for each; what layers make of them is kept."""
+        found = tuple(row * len(self.states) // self.rows for row in rows)
+        if found not in self._parts:
+            pooled = None if self.pooled is None else self.pooled[list(found)]
+            self._parts[found] = PreparedText(torch.Size((len(rows), *self.shape[1:])), self.states[list(found)], pooled)
+        return self._parts[found]
 
     def of_frames(self, span: slice) -> PreparedText:
         """The text of some frames of every row; what layers make is shared."""

@@ -75,8 +75,8 @@ class UNet(nn.Module):
         x = by_rows(self.conv_in, fold_frames(clip), growth=self.growth)  # (B*F, C0, H, W)
         if self.transformer_in is not None:
             x = self.transformer_in(x, frames)
+        x = for_rows(x, len(conditioning.time))  # before it is kept: the last layer would copy what it is joined with
         skips = [x]
-        x = for_rows(x, len(conditioning.time))
         for block in self.down_blocks:
             skips += block(x, conditioning)
             x = skips[-1]

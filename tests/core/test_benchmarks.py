@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from benchmarks import check
+from benchmarks import cases, check
 from show1_core.kernels import Backend, Function
-from show1_core.stages import KEYFRAMES
+from show1_core.stages import KEYFRAMES, PIXEL_SR
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -55,6 +57,80 @@ def test_the_prediction_is_of_the_card_at_hand() -> None:
         found = check.card_of(name)
         assert found is not None and found.name == card
     assert check.card_of("NVIDIA GeForce GTX 1080") is None
+
+
+@pytest.fixture
+def one_stage(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The self-test on a CPU, of no functions and two stages; what it tells."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(check, "STAGES", (KEYFRAMES, PIXEL_SR))
+    monkeypatch.setattr(check, "inputs_of", lambda where: iter([("gated", (torch.ones(2, 4),))]))
+    return []
+
+
+@pytest.mark.parametrize("short", ["check_function", "check_stage"])
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()], ids=["card", "machine"])
+def test_a_check_that_memory_does_not_hold_is_told_and_the_others_go_on(
+        monkeypatch: pytest.MonkeyPatch, one_stage: list[str], short: str, error: Exception) -> None:
+    def done(what: Any, *others: Any) -> None:
+        if what.name == ("gated" if short == "check_function" else "keyframes"):
+            raise error
+        others[-1].add(what.name, 0.0, 1.0, "")
+
+    for name in ("check_function", "check_stage"):
+        monkeypatch.setattr(check, name, done)
+    assert check.check(one_stage.append) == 1, "it is not known whether all is right"
+    text = "\n".join(one_stage)
+    skipped = "gated 2x4" if short == "check_function" else "keyframes (mini)"
+    assert f"{skipped:32s} not enough memory" in text and "sr1                              right" in text
+    assert one_stage[-1] == f"What ran is right; there was not enough memory for {skipped}."
+
+
+def test_any_other_error_is_one(monkeypatch: pytest.MonkeyPatch, one_stage: list[str]) -> None:
+    monkeypatch.setattr(check, "check_function", lambda *_: None)
+    monkeypatch.setattr(check, "check_stage", lambda *_: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        check.check(one_stage.append)
+
+
+@pytest.mark.parametrize(("capability", "dtype"), [((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)])
+def test_a_card_without_bf16_is_checked_in_fp16(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int],
+                                                dtype: torch.dtype) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+    assert (check.here().dtype, check.here().device) == (dtype, "cuda")
+
+
+def test_the_reference_is_gone_before_the_stage_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card of 8 GB holds one of them at a time. In float32 both are networks of the same kind, made one after the other."""
+    made: list[weakref.ref[Any]] = []
+
+    def case(*arguments: Any) -> Any:
+        assert not [one for one in made if one() is not None], "there is another network in memory"
+        one = cases.case(*arguments)
+        made.append(weakref.ref(one.unet))
+        return one
+
+    monkeypatch.setattr(check, "case", case)
+    with torch.inference_mode():
+        check.check_stage(KEYFRAMES, check.CPU, None, report := check.Report([], []))
+    assert len(made) == 2 and not report.wrong
+
+
+@pytest.mark.parametrize(("seconds", "marked"), [(1e-6, True), (1e6, False)])
+def test_a_stage_that_takes_longer_than_predicted_is_marked(seconds: float, marked: bool) -> None:
+    class Paper:
+        kernels = True
+
+        def seconds(self, kernels: list[Any]) -> float:
+            counted.extend(kernels)
+            return seconds
+
+    counted: list[Any] = []
+    with torch.inference_mode():
+        check.check_stage(KEYFRAMES, check.CPU, Paper(), report := check.Report([], []))  # type: ignore[arg-type]
+    assert ("SLOW: " in report.lines[0]) is marked and not report.wrong
+    assert len(counted) == len(check.our_step(cases.SIZES["mini"], KEYFRAMES)), "inference mode hides operations from the count"
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
@@ -14,37 +15,63 @@ from benchmarks import cost
 from show1_core.kernels import group_norm
 from show1_core.stages import STAGES, Stage
 
-LEEWAY = 1.01  # versions of PyTorch take operations apart a little differently
-
 # Stage: kernels and gigabytes of our guided step at the published size. Who makes a step take less writes it here, too.
-MOST = {"keyframes": (1520, 32.9), "interpolation": (1476, 129.7), "first-frame": (732, 11.0), "sr1": (1346, 102.1),
-        "sr2": (1294, 186.3)}
+MOST = {"keyframes": (1520, 32.950), "interpolation": (1476, 129.666), "first-frame": (732, 10.965), "sr1": (1346, 102.122),
+        "sr2": (1294, 186.255)}
 BYTES, KERNELS_LAUNCHED, SECONDS = 0.70, 0.40, 50.0  # of the official way, and for the published run on an H100, at most
+
+
+def table() -> list[str]:
+    """The lines of the tables that are recorded."""
+    return cost.RESULTS.read_text(encoding="utf-8").split(cost.BEGIN)[1].split(cost.END)[0].splitlines()
+
+
+# other versions of PyTorch take operations apart a little differently
+LEEWAY = 1.0 if any(f"PyTorch {torch.__version__.split('+')[0]}+" in line for line in table()) else 1.01
+PUBLISHED, MINI = cost.SIZES["published"], cost.SIZES["mini"]
+
+
+@cache
+def counted(step: Callable[[cost.Size, Stage], list[cost.Kernel]], size: cost.Size, stage: Stage) -> list[cost.Kernel]:
+    """The kernels of a step, counted once."""
+    return step(size, stage)
+
+
+def way_of(step: Callable[[cost.Size, Stage], list[cost.Kernel]], size: cost.Size) -> cost.Way:
+    """All stages."""
+    return cost.Way({stage: counted(step, size, stage) for stage in STAGES})
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_no_stage_costs_more_than_it_did(stage: Stage) -> None:
-    kernels = cost.our_step(cost.SIZES["published"], stage)
+    """To the kernel and the megabyte: one copy more of features is a thousandth of a step."""
+    kernels = counted(cost.our_step, PUBLISHED, stage)
     launches, gigabytes = MOST[stage.name]
-    moved = sum(kernel.bytes for kernel in kernels) / 1e9
+    moved = round(sum(kernel.bytes for kernel in kernels) / 1e9, 3)
     assert len(kernels) <= LEEWAY * launches and moved <= LEEWAY * gigabytes, \
-        f"{stage.name} now takes {len(kernels)} kernels and {moved:.1f} GB; python benchmarks/cost.py shows of which kind"
+        f"{stage.name} now takes {len(kernels)} kernels and {moved} GB; python benchmarks/cost.py shows of which kind"
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_ours_is_no_more_than_the_official_way(stage: Stage) -> None:
-    size = cost.SIZES["mini"]
-    official, ours = cost.official_step(size, stage), cost.our_step(size, stage)
+    official, ours = (counted(step, MINI, stage) for step in (cost.official_step, cost.our_step))
     assert len(ours) <= len(official)
-    assert sum(kernel.bytes for kernel in ours) <= LEEWAY * sum(kernel.bytes for kernel in official)
+    assert sum(kernel.bytes for kernel in ours) <= sum(kernel.bytes for kernel in official)
 
 
-def test_the_published_run_is_as_cheap_as_the_table_says() -> None:
-    table = cost.RESULTS.read_text(encoding="utf-8").split(cost.BEGIN)[1].split(cost.END)[0]
-    launches, moved = (float(cell) for cell in next(
-        line for line in table.splitlines() if line.startswith("| ours, of official")).split("|")[3:6:2])
-    seconds = next(line for line in table.splitlines() if line.startswith("| H100")).split("|")[-3].split("/")[1]
-    assert launches <= KERNELS_LAUNCHED and moved <= BYTES and float(seconds.split()[0]) <= SECONDS
+def test_the_published_run_is_as_cheap_as_we_say() -> None:
+    """Counted now; and by the version of PyTorch that the record names, the record is what is counted."""
+    official, ours = (way_of(step, PUBLISHED) for step in (cost.official_step, cost.our_step))
+
+    def share(figure: str) -> float:
+        """Of ours in the official way, over the published run."""
+        mine, theirs = (sum(cost.steps(stage) * getattr(way, figure)(stage) for stage in STAGES) for way in (ours, official))
+        return mine / theirs
+
+    assert share("launches") <= KERNELS_LAUNCHED and share("bytes") <= BYTES
+    assert ours.run_seconds(next(card for card in cost.CARDS if card.name.startswith("H100"))) <= SECONDS
+    different = [line for line in cost.count_lines(official, ours) if line.splitlines()[-1] not in table()]
+    assert not different or LEEWAY > 1, "python benchmarks/cost.py --record"
 
 
 def zeros(*shape: int) -> Tensor:
@@ -94,11 +121,3 @@ def test_a_kernel_takes_the_longer_of_arithmetic_and_bytes_and_its_launch() -> N
     card = cost.Card("a card", tflops=100, bandwidth=1000, reached_flops=0.5, reached_bandwidth=0.5, launch=2)
     arithmetic, traffic = cost.Kernel("product", 10**9, 10**12), cost.Kernel("copy", 10**10)  # 20 ms against 2, and 20 ms
     assert card.seconds([arithmetic, traffic]) == pytest.approx(0.040 + 2 * 2e-6)
-
-
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_the_recorded_table_has_these_figures(stage: Stage) -> None:
-    launches, gigabytes = MOST[stage.name]
-    table = cost.RESULTS.read_text(encoding="utf-8").split(cost.BEGIN)[1].split(cost.END)[0]
-    cells = next(line for line in table.splitlines() if line.startswith(f"| {stage.name} |")).split(" | ")
-    assert (cells[2], cells[4]) == (f"{launches:,}", f"{gigabytes}")

@@ -78,6 +78,24 @@ def test_the_prompt_is_projected_once_at_every_level(recorded):
     assert len(calls) == 2 * len(layers), "once for each of the two texts"
 
 
+@pytest.mark.parametrize("samples, groups", [(4, [4]), (3, [3, 1]), (1, [1, 1, 1, 1])])
+@pytest.mark.parametrize("states", [1, 2, 4, 8], ids=lambda states: f"{states} texts")
+def test_samples_are_taken_in_groups_whatever_their_texts(states, samples, groups):
+    """Four samples under two texts each: one text for all, one a side of guidance, one for two samples, one for each."""
+    seen, text = [], memory.PreparedText(torch.Size((8, 1, 1)), torch.rand(states, 1, 1), torch.rand(states, 1))
+
+    def network(sample, timestep, text, *_):
+        seen.append(len(sample))
+        texts = text.cached(network, lambda made: made + 1) + text.pooled[..., None]  # (U, 1, 1)
+        return sample.repeat(text.rows // len(sample), 1, 1) * text.spread(texts, text.rows) + timestep[0]
+
+    call = Call(network, torch.rand(4, 3, 2), torch.tensor([5.0]), text)
+    expected = call.at(Level())
+    seen.clear()
+    assert torch.equal(call.at(Level(samples)), expected) and seen == groups
+    assert torch.equal(call.at(Level(1, False)), expected)
+
+
 class Places(TorchDispatchMode):
     """Notes where in the code each operation is asked for."""
 

@@ -15,7 +15,7 @@ from torch.nn import GroupNorm
 
 from show1_core.kernels import Backend, Function, Selection, Trials, chosen_by, use_backend
 from show1_core.kernels.requirements import on
-from show1_core.kernels.selection import Choice, machine
+from show1_core.kernels.selection import UNTRIED, machine
 
 X = torch.linspace(-1, 1, 24).reshape(2, 3, 4)
 SECONDS = {"fast": 1.0, "eager": 2.0, "slow": 5.0}
@@ -85,7 +85,8 @@ def test_what_serves(run: Callable[[Tensor], Tensor], speed: str, serves: str, a
     assert selection.served == {"f": {serves}}
     torch.testing.assert_close(out, 2 * X, rtol=1e-4, atol=1e-5)
     loser = ({"triton", "eager"} - {serves}).pop()
-    assert against in selection.against[loser, "f"] and f"not f {loser}: {selection.against[loser, 'f']}" in selection.summary()
+    (said,) = selection.against[loser, "f"]
+    assert against in said and f"not f {loser}: {said}" in selection.summary()
     lines = [record.getMessage() for record in caplog.records]
     refused = serves == "eager" and speed == "fast"
     assert len(lines) == refused and all(against in line and "(2, 3, 4)" in line and "this machine" in line and "\n" not in line
@@ -103,6 +104,18 @@ def test_a_choice_is_made_once_a_shape_and_stays() -> None:
     with chosen_by(Selection(trials)):
         function(X[:1])
     assert clock.asked == 4
+
+
+def test_a_backend_that_serves_some_shapes_does_not_hide_why_it_does_not_serve_others() -> None:
+    clock = Clock()
+    selection = Selection(Trials(timer=clock))
+    function = function_of(lambda x: x + x if len(x) == 2 else (2 + 0.1 * x.shape[1]) * x, "fast", clock)
+    with chosen_by(selection):
+        for rows in (X, X[:1], X[:1, :2]):
+            function(rows)
+    assert selection.summary() == \
+        "f eager/triton; not everywhere f triton: is wrong by 1.5e-01 of the norm, in one place by 1.5e-01 of the largest " \
+        "value (and 1 more)"
 
 
 def test_memory_that_is_short_is_no_fault_of_a_kernel() -> None:
@@ -123,17 +136,45 @@ def test_what_is_nan_by_eager_is_no_measure_and_leaves_no_choice() -> None:
     assert not trials.choices and not clock.asked
 
 
-def test_when_time_is_up_the_latest_choice_of_the_same_kind_holds() -> None:
-    clock = Clock()
-    trials, function = Trials(timer=clock, seconds=1e-9), function_of(lambda x: x + x, "fast", clock)
-    with chosen_by(Selection(trials)):
-        for rows in (X, X[:1], X[:, :2]):
-            function(rows)
-    assert clock.asked == 2 and {choice.serves for choice in trials.choices.values()} == {"triton"} and len(trials.choices) == 3
-    late = Trials(timer=clock, seconds=0)
-    with chosen_by(Selection(late)):
+def test_when_time_is_up_what_is_untried_is_served_by_eager_and_not_kept(tmp_path: Path) -> None:
+    """Also where what served before would now give NaN: a kernel is never trusted for another shape than it was tried on."""
+    clock, file = Clock(), tmp_path / "kernels.json"
+    function = function_of(lambda x: x + x if len(x) == 2 else x * float("nan"), "fast", clock)
+    selection = Selection(Trials(file, "M", clock, seconds=1e-9))
+    with chosen_by(selection):
+        for rows in (X, X[:1], X[:1]):
+            torch.testing.assert_close(function(rows), 2 * rows)
+    assert clock.asked == 2 and selection.served == {"f": {"triton", "eager"}}
+    assert [choice["serves"] for choice in json.loads(file.read_text())["choices"].values()] == ["triton"]
+    assert UNTRIED in selection.summary()
+    with chosen_by(Selection(Trials(file, "M", clock))):  # the next process has time again
         function(X)
-    assert late.choices.popitem()[1] == Choice("eager"), "nothing has been tried: the reference"
+        torch.testing.assert_close(function(X[:, :2]), 2 * X[:, :2])
+    assert clock.asked == 4 and len(json.loads(file.read_text())["choices"]) == 2
+
+
+def test_models_loaded_side_by_side_keep_each_others_choices(tmp_path: Path) -> None:
+    """Both have read the file before either has tried anything."""
+    clock, file = Clock(), tmp_path / "kernels.json"
+    function = function_of(lambda x: x + x, "fast", clock)
+    for trials, rows in [(trials, X[:size]) for size, trials in enumerate([Trials(file, "M", clock) for _ in range(2)], 1)]:
+        with chosen_by(Selection(trials)):
+            function(rows)
+    assert clock.asked == 4
+    with chosen_by(Selection(Trials(file, "M", clock))):
+        function(X[:1])
+        function(X)
+    assert clock.asked == 4, "the next process tries nothing again"
+
+
+def test_what_another_model_has_tried_meanwhile_is_not_tried_again(tmp_path: Path) -> None:
+    """A second trial could come out otherwise, and the next process would have but one of the two."""
+    clock, file = Clock(), tmp_path / "kernels.json"
+    for trials, speed in [*zip([Trials(file, "M", clock) for _ in range(2)], ("fast", "slow"))]:
+        with chosen_by(selection := Selection(trials)):
+            function_of(lambda x: x + x, speed, clock)(X)
+        assert selection.served == {"f": {"triton"}}
+    assert clock.asked == 2
 
 
 @pytest.mark.parametrize(("text", "kept"), [
@@ -203,8 +244,31 @@ def test_weights_in_another_state_are_looked_at_anew() -> None:
     assert not selection.known
 
 
-def test_the_machine_is_told_apart_by_its_software() -> None:
-    assert torch.__version__ in machine("1.2.3") and "pack 1.2.3" in machine("1.2.3")
+class NVML:
+    """NVIDIA's library of that name as its Python package has it, which PyTorch carries along where it is installed."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, release: str | None) -> None:
+        self.release = release
+
+    def nvmlInit(self) -> None:
+        if self.release is None:
+            raise self.NVMLError("no driver")
+
+    def nvmlSystemGetDriverVersion(self) -> str | None:
+        return self.release
+
+
+@pytest.mark.parametrize(("library", "said"), [
+    (NVML("550.54.15"), "driver 550.54.15"), (NVML(None), "driver for CUDA 12040"), (None, "driver for CUDA 12040")])
+def test_the_machine_is_told_apart_by_its_software(monkeypatch: pytest.MonkeyPatch, library: NVML | None, said: str) -> None:
+    """Releases of a driver share a CUDA version, which is what PyTorch itself tells."""
+    monkeypatch.setattr(torch.cuda, "pynvml", library, raising=False)
+    monkeypatch.setattr(torch._C, "_cuda_getDriverVersion", lambda: 12040, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert torch.__version__ in machine("1.2.3") and "pack 1.2.3" in machine("1.2.3") and f", {said}, " in machine()
 
 
 def test_a_remembered_call_costs_less_than_two_microseconds() -> None:

@@ -35,7 +35,7 @@ def loaded(pack, models, monkeypatch, caplog):
 def test_what_a_cpu_computes_in(pack, loaded, t5, dtype, has_bf16, kept, computed) -> None:
     model, said = loaded(dtype, has_bf16)
     assert next(iter(model.model.diffusion_model.parameters())).dtype == kept
-    assert pack("nodes.host.sampling").compute_dtype(model) == computed
+    assert pack("nodes.host.dtypes").compute_dtype(model) == computed
     assert ["this CPU has no instructions" in sentence for sentence in said] == [True] * (dtype == "bf16" and not has_bf16)
     seen = set()
     model.model.diffusion_model.mid_block.resnets[0].register_forward_hook(lambda _, __, out: seen.add(out.dtype))

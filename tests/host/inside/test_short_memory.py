@@ -168,15 +168,36 @@ def test_the_host_is_told_what_a_call_needs(load, monkeypatch, checkpoint, flash
     assert model.memory_required([2, config.in_channels, 8, 40, 64]) == 2 * 8 * 40 * 64 * config.peak_elements * 4
 
 
+def line_of(caplog):
+    """What a run has said of itself, which is one line."""
+    line, = (record.message for record in caplog.records if record.message.startswith("Show-1:"))
+    caplog.clear()
+    return line
+
+
 @pytest.mark.parametrize("guidance, halves", [(5.0, "joined"), (1.0, "none")])
 def test_a_run_is_one_line_in_the_log(pack, load, t5, caplog, guidance, halves):
+    """Two windows of our node are one run."""
     images = torch.rand(10, 8, 8, 3, generator=torch.Generator().manual_seed(0))
     with caplog.at_level(logging.INFO):
         pack("nodes.pixel_sr").Show1PixelSR.execute(load("show-1-sr1"), *t5, images, 1, 3, guidance, 250, *PUBLISHED)
-    lines = [record.message for record in caplog.records if record.message.startswith("Show-1:")]
-    assert len(lines) == 1, "two windows, one run"
+    line = line_of(caplog)
     for part in ("the pixel super-resolution model, 32x32, 8 frames, float32", "weights on cpu",
                  "kernels: convolution eager/flat", "group_norm eager", "group_norm triton",
                  "the tensors are on cpu",
                  f"guidance {halves}", "6 calls", " s, process memory"):
-        assert part in lines[0]
+        assert part in line
+
+
+@pytest.mark.parametrize("guidance, halves", [(5.0, "joined"), (1.0, "none")])
+def test_a_run_of_a_core_sampler_says_the_same(load, t5, caplog, guidance, halves):
+    import nodes
+
+    for _ in range(2):  # runs of one MODEL
+        with caplog.at_level(logging.INFO):
+            nodes.KSampler().sample(load("show-1-base"), 3, 2, guidance, "euler", "simple", *t5,
+                                    {"samples": torch.zeros(1, 3, 2, 8, 8)})
+        line = line_of(caplog)
+        for part in ("the keyframe model, 8x8, 2 frames, float32", "kernels: convolution eager/flat", f"guidance {halves}",
+                     "2 calls"):
+            assert part in line
