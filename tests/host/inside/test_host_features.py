@@ -286,17 +286,24 @@ def test_self_attention_guidance_takes_pictures_of_the_latent_stage(load, draw, 
     assert error(draw(attached("SelfAttentionGuidance", model, (1.0, 2.0)), size, clip), draw(model, size, clip)) > 1e-3
 
 
-def test_frames_for_the_network_follow_context_windows(pack, load, t5) -> None:
-    """The pictures it is drawn between come with the clip, and are cut to each window as the clip is."""
+@pytest.mark.parametrize("name, size, frames", [("show-1-interpolation", (2, 8, 16), 5), ("show-1-sr1", (5, 8, 16), 5)])
+def test_frames_for_the_network_follow_context_windows(pack, load, t5, name, size, frames) -> None:
+    """The pictures that it works from come with the clip, and are cut to each window as the clip is."""
     import nodes
 
-    model, frames = load("show-1-interpolation"), torch.rand(2, 8, 16, 3, generator=torch.Generator().manual_seed(0))
-    positive, negative, latent = pack("nodes.core_samplers").Show1InterpolationConditioning.execute(*t5, frames).args
-    shown = []
-    hook = model.model.diffusion_model.conv_in.register_forward_pre_hook(lambda _, args: shown.append(args[0].shape[0]))
+    model, images = load(name), torch.rand(*size, 3, generator=torch.Generator().manual_seed(0))
+    core, width = pack("nodes.core_samplers"), model.model.show1.config.sample_channels
+    positive, negative, latent = (
+        core.Show1InterpolationConditioning.execute(*t5, images) if name == "show-1-interpolation"
+        else core.Show1PixelSRConditioning.execute(*t5, images, 1, 250)).args
+    given, shown = positive[0][1]["noise_concat"][0].transpose(0, 1), []  # a picture for each frame
+    hook = model.model.diffusion_model.conv_in.register_forward_pre_hook(lambda _, args: shown.append(args[0][:, width:]))
     windows = attached("ContextWindowsManualNode", model, (3, 1, "standard_static", 1, False, "pyramid", 2))
     try:
         out, = nodes.KSampler().sample(windows, 3, 2, 4.0, "euler", "normal", positive, negative, latent)
     finally:
         hook.remove()
-    assert set(shown) == {3} and out["samples"].shape[2] == 5 and bool(torch.isfinite(out["samples"]).all())
+    assert out["samples"].shape[2] == frames and bool(torch.isfinite(out["samples"]).all())
+    first, last = given[:3], given[2:]
+    assert [len(seen) for seen in shown] == 4 * [3], "two steps of two windows"
+    assert all(torch.allclose(seen, part, atol=1e-5) for seen, part in zip(shown, 2 * [first, last]))
