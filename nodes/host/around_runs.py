@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .areas import over_all_frames
 from .context import idle_windows
+from .guidance import idle_ramp, show_frames
 from .idle import COMPILED, idle_loras, other_noise
 from .report import REPORT, Report
 
@@ -24,8 +25,10 @@ def reported(executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
     report = options["transformer_options"][REPORT] = brought or Report()
     if WHOLE_COMPILED in options:
         report.warn(COMPILED)
-    for sentence in filter(None, (idle_windows(options), idle_loras(patcher), other_noise(patcher))):
+    idle = idle_windows(options), idle_loras(patcher), other_noise(patcher), idle_ramp(options, noise.shape)
+    for sentence in filter(None, idle):
         report.warn(sentence)
+    show_frames(options, noise.shape)
     for texts in executor.class_obj.conds.values():
         over_all_frames(texts, noise.ndim - 2)
     clip = executor(noise, *args, **kwargs)

@@ -13,15 +13,20 @@ from ...show1_core.schedule import sigma_table
 SERVED = {"patches": {"attn1_output_patch", "output_block_patch"}, "patches_replace": {"attn1"}}
 DOES_NOTHING = "does nothing for this model"
 DOWNSCALE = f"PatchModelAddDownscale {DOES_NOTHING}, which draws small frames already; remove it."
+INPUTS = (f"A patch of attention's inputs (TomePatchModel, HyperTile, HypernetworkLoader) {DOES_NOTHING}, which has no place "
+          "for it; remove it.")
 SENTENCES = {
-    "attn1_patch": f"A patch of attention's inputs (TomePatchModel, HyperTile, a hypernetwork) {DOES_NOTHING}, which has no "
-                   "place for it; remove it.",
+    "attn1_patch": INPUTS,
+    "attn2_patch": INPUTS,
     "input_block_patch": DOWNSCALE,
     "input_block_patch_after_skip": DOWNSCALE,
     "dit": f"SkipLayerGuidance {DOES_NOTHING} but make it slower, for it skips layers of transformers, and this is a UNet; take "
            "PerturbedAttentionGuidance.",
 }
-ROPE = f"ScaleROPE {DOES_NOTHING}, which has no rotary positions; remove it."
+FOREIGN = {  # among the transformer options: what nodes for models of other kinds leave there
+    "rope_options": f"ScaleROPE {DOES_NOTHING}, which has no rotary positions; remove it.",
+    "chroma_radiance_options": f"ChromaRadianceOptions {DOES_NOTHING}, which has no such options; remove it.",
+}
 CONTROL = f"ControlNet {DOES_NOTHING}, for which none was made; remove it."
 COMPILED = (f"TorchCompileModel {DOES_NOTHING}, whose steps look at numbers between its blocks; set compile to blocks in Show-1 "
             "Model Loader instead.")
@@ -46,18 +51,20 @@ def other_noise(patcher: Any) -> str | None:
 
 
 def idle_loras(patcher: Any) -> str | None:
-    """A sentence when LoRAs on a MODEL are of other sizes than its layers, which the host leaves out; None when none are."""
+    """A sentence when LoRAs, or models merged in, are of other sizes than a MODEL's layers, so that the host leaves them out."""
     weights = dict(patcher.model.named_parameters())
     patches = [(weights[name], patch[1]) for name, several in patcher.patches.items() if name in weights for patch in several]
     strange = sum(not fits(weight, patch) for weight, patch in patches)
     if not strange:
         return None
-    return (f"A LoRA was made for another base: {strange} of the {len(patches)} changes on this model are of other sizes than "
-            "its layers and do nothing. Use it with the model that it was trained on.")
+    return (f"A LoRA, or a model merged in, was made for another base: {strange} of the {len(patches)} changes on this model are "
+            "of other sizes than its layers. Take a LoRA with the model that it was trained on, and merge models of one stage.")
 
 
 def fits(weight: Any, patch: Any) -> bool:
     """Whether a LoRA, or a change of the whole weight, is as large as the weight; of other kinds the host knows more."""
+    if isinstance(patch, list):  # another model's weight, and how the host reads it, before what hangs on that
+        return patch[0][0].shape == weight.shape
     if isinstance(patch, tuple):
         return patch[0] != "diff" or patch[1][0].shape == weight.shape
     if getattr(patch, "name", "") != "lora":
@@ -71,8 +78,8 @@ def idle_options(options: dict[str, Any]) -> Iterator[str]:
     for where, served in SERVED.items():
         for kind in options.get(where, {}).keys() - served:
             yield SENTENCES.get(kind, f"A patch of kind {kind!r} {DOES_NOTHING}, which has no place for it; remove its node.")
-    if options.get("rope_options"):
-        yield ROPE
+    for name in FOREIGN.keys() & options.keys():
+        yield FOREIGN[name]
     starts = getattr(options.get("easycache"), "start_percent", 0.0)  # where both caches leave their settings
     if "lazycache" in options.get("wrappers", {}).get("predict_noise", {}) and starts < LAZY_START:
         yield LAZY

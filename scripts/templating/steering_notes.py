@@ -33,8 +33,10 @@ scene.""" + PICTURES + "\n\n" + INSIDE.format(node="From frame to frame") + "\n\
 LOOP_READ_ME = """## Seamless loop
 
 Keyframes are drawn once to get a first frame, and again with this frame as the first and the last. Of the 29 frames the last \
-is left out: 28 that lead into their own beginning. Ask for what comes back by itself: *waves roll in*, *a fire burns*. \
-Or say how it comes back: *0: a flower opens | 4: a flower closes*.
+is left out: 28 that lead into their own beginning. Ask for what comes back by itself: *waves roll in*, *a fire burns*.
+
+A prompt that changes on the way (*0: a flower opens | 4: a flower closes*) needs a plain one beside it for the last stage; the \
+template *Prompts over time* has both.
 
 To loop a picture of yours, load it inside in place of *Its first frame*.
 

@@ -49,6 +49,16 @@ def test_the_demo_ends_in_the_path_of_a_video(host: Host, tmp_path: Path) -> Non
         assert "a red ball moving right" in container.metadata["prompt"]
 
 
+@pytest.mark.slow  # two processes import the host
+def test_steps_in_the_host_are_timed_beside_another_commits(host: Host) -> None:
+    done = subprocess.run([str(host.python), str(REPO / "benchmarks" / "before.py"), str(REPO), "--host", str(host.root), "--times", "2",
+                           "--stage", "first-frame", "keyframes"], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    *_, where, stage, before, now, ratio, _ = (cell.strip() for cell in done.stdout.splitlines()[-1].split("|"))
+    assert (where, stage) == ("in ComfyUI", "keyframes") and before.endswith(" s") and now.endswith(" s")
+    assert 0.4 < float(ratio) < 2.5, "a commit beside itself takes as long"
+
+
 @pytest.mark.slow  # ten seconds: a host is started
 def test_a_failing_node_gives_its_message_and_no_traceback(
     host: Host, keyframes: Json, tmp_path: Path

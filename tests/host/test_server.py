@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from workflows.events import NODE_TEXT, Event, failure
 
 Json = dict[str, Any]
 
+HOST = {"nodes", "comfy_extras"}  # the modules of its own nodes
 # The contract: node id, required and optional inputs, outputs.
 CONTRACT = {
     "Show1ModelLoader": ("model dtype kernels", "", "MODEL"),
@@ -61,6 +64,21 @@ def test_node_is_registered_as_the_contract_says(known: Json, node_id: str) -> N
     assert begins(node["input"].get("optional", {}), optional)
     assert begins(node["output"], outputs)
     assert node["category"].split("/")[0] == "Show-1"
+
+
+def test_the_page_of_nodes_on_a_model_leaves_none_out(known: Json) -> None:
+    """docs/host-features.md: what takes a MODEL and gives one, or a GUIDER, has a row or a sentence, also in a newer host."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "host-features.md").read_text(encoding="utf-8")
+    on_models = {name.replace(" ", "") for name, node in known.items() if changes_models(node)}
+    assert len(on_models) > 50
+    assert on_models - set(re.findall(r"`(\w+)`", page)) == set()
+
+
+def changes_models(node: Json) -> bool:
+    """Whether a node of the host takes a MODEL and gives one, or a GUIDER."""
+    inputs = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
+    takes = any(kind[0] == "MODEL" for kind in inputs.values())
+    return takes and not {"MODEL", "GUIDER"}.isdisjoint(node["output"]) and node["python_module"].split(".")[0] in HOST
 
 
 def test_another_seed_reruns_only_what_depends_on_it(driver: Driver, keyframes: Json) -> None:

@@ -19,11 +19,14 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "host-features.md"
 ROW = re.compile(r"^\| `(\w+)` \| (works|warns|refuses)\b", re.MULTILINE)
 PUBLISHED = ("published", "published")
 
+Arguments = tuple[Any, ...] | Callable[[SimpleNamespace], tuple[Any, ...]]  # beside the MODEL; some are made of others
+
 # node: module of the host, arguments that do something, arguments that must do nothing (None: there are none)
-NODES: dict[str, tuple[str, tuple[Any, ...], tuple[Any, ...] | None]] = {
+NODES: dict[str, tuple[str, Arguments, Arguments | None]] = {
     "APG": ("nodes_apg", (0.0, 1.0, 0.5), None),
     "CFGNorm": ("nodes_cfg", (0.5,), None),
     "CFGZeroStar": ("nodes_cfg", (), None),
+    "ChromaRadianceOptions": ("nodes_chroma_radiance", (True, 1.0, 0.0, 0), None),
     "ContextWindowsManualNode": ("nodes_context_windows", (2, 1, "standard_static", 1, False, "pyramid", 2),
                                  (8, 1, "standard_static", 1, False, "pyramid", 2)),
     "EasyCacheNode": ("nodes_easycache", (3.0, 0.0, 1.0, False), (0.0, 0.0, 1.0, False)),
@@ -31,34 +34,73 @@ NODES: dict[str, tuple[str, tuple[Any, ...], tuple[Any, ...] | None]] = {
     "FreeU": ("nodes_freelunch", (1.3, 1.4, 0.9, 0.2), (1.0, 1.0, 1.0, 1.0)),
     "FreeU_V2": ("nodes_freelunch", (1.3, 1.4, 0.9, 0.2), (1.0, 1.0, 1.0, 1.0)),
     "FreSca": ("nodes_fresca", (0.5, 2.0, 2), (1.0, 1.0, 2)),
+    "HypernetworkLoader": ("nodes_hypernetwork", ("empty.pt", 1.0), None),
     "HyperTile": ("nodes_hypertile", (32, 2, 0, False), None),
+    "LatentApplyOperationCFG": ("nodes_latent", lambda given: (given.sharpen(3.0),), lambda given: (given.sharpen(0.0),)),
     "LazyCacheNode": ("nodes_easycache", (0.0, 0.0, 1.0, False), None),
     "Mahiro": ("nodes_mahiro", (), None),
+    "ModelComputeDtype": ("nodes_model_advanced", ("bf16",), ("fp32",)),
+    "ModelMergeAdd": ("nodes_model_merging", lambda given: (given.model,), None),
+    "ModelMergeBlocks": ("nodes_model_merging", lambda given: (given.model, 0.3, 1.0, 1.0), lambda given: (given.model, 1.0, 0.3, 0.3)),
+    "ModelMergeSimple": ("nodes_model_merging", lambda given: (given.model, 0.3), lambda given: (given.model, 1.0)),
+    "ModelMergeSubtract": ("nodes_model_merging", lambda given: (given.model, 1.0), None),
+    "ModelSamplingAuraFlow": ("nodes_model_advanced", (1.73,), None),
+    "ModelSamplingContinuousEDM": ("nodes_model_advanced", ("v_prediction", 120.0, 0.002), None),
+    "ModelSamplingContinuousV": ("nodes_model_advanced", ("v_prediction", 500.0, 0.03), None),
     "ModelSamplingDiscrete": ("nodes_model_advanced", ("eps", False), None),
+    "ModelSamplingFlux": ("nodes_model_advanced", (1.15, 0.5, 1024, 1024), None),
+    "ModelSamplingLTXV": ("nodes_lt", (2.05, 0.95), None),
+    "ModelSamplingSD3": ("nodes_model_advanced", (3.0,), None),
+    "ModelSamplingStableCascade": ("nodes_model_advanced", (2.0,), None),
     "PatchModelAddDownscale": ("nodes_model_downscale", (3, 2.0, 0.0, 1.0, True, "bilinear", "bilinear"), None),
+    "PerpNeg": ("nodes_perpneg", lambda given: (given.empty, 1.0), lambda given: (given.negative, 1.0)),
     "PerturbedAttentionGuidance": ("nodes_pag", (3.0,), (0.0,)),
     "RenormCFG": ("nodes_lumina2", (100.0, 0.5), None),
-    "RescaleCFG": ("nodes_model_advanced", (0.7,), (0.0,)),
+    "RescaleCFG": ("nodes_model_advanced", (5.0,), (0.0,)),
     "ScaleROPE": ("nodes_rope", (2.0, 0.0, 2.0, 0.0, 1.0, 0.0), None),
     "SelfAttentionGuidance": ("nodes_sag", (0.5, 2.0), None),
-    "SkipLayerGuidanceDiT": ("nodes_slg", (3.0, 0.0, 1.0, "7", "7"), None),
+    "SkipLayerGuidanceDiT": ("nodes_slg", ("7", "7", 3.0, 0.0, 1.0, 0.0), None),
     "SkipLayerGuidanceSD3": ("nodes_sd3", ("7", 3.0, 0.0, 1.0), None),
-    "SkipLayerGuidanceDiTSimple": ("nodes_slg", (0.0, 1.0, "7", "7"), None),
+    "SkipLayerGuidanceDiTSimple": ("nodes_slg", ("7", "7", 0.0, 1.0), None),
     "TCFG": ("nodes_tcfg", (), None),
     "TemporalScoreRescaling": ("nodes_eps", (0.8, 1.0), None),
     "TomePatchModel": ("nodes_tomesd", (0.5,), None),
     "TorchCompileModel": ("nodes_torch_compile", ("inductor",), None),
+    "UNetCrossAttentionMultiply": ("nodes_attention_multiply", (1.0, 1.0, 1.0, 0.3), (1.0, 1.0, 1.0, 1.0)),
+    "UNetSelfAttentionMultiply": ("nodes_attention_multiply", (1.0, 1.0, 1.0, 0.3), (1.0, 1.0, 1.0, 1.0)),
     "UNetTemporalAttentionMultiply": ("nodes_attention_multiply", (0.3, 1.0, 1.0, 1.0), (1.0, 1.0, 1.0, 1.0)),
+    "VideoLinearCFGGuidance": ("nodes_video_model", (1.0,), (5.0,)),
+    "VideoTriangleCFGGuidance": ("nodes_video_model", (1.0,), (5.0,)),
+    "WanContextWindowsManualNode": ("nodes_context_windows", (5, 1, "standard_static", 1, False, "pyramid"),
+                                    (81, 30, "standard_static", 1, False, "pyramid")),
 }
-SPOILS = {"ModelSamplingDiscrete"}  # warned of, for what they do
+SPOILS = "ModelSampling"  # begins the names of those that are warned of for what they do
+ELSEWHERE = {"BasicGuider", "CFGGuider", "ControlNetApplyAdvanced", "DualCFGGuider", "PerpNegGuider"}  # test_host_guidance.py
 RESULTS = dict(ROW.findall(PAGE.read_text(encoding="utf-8").split("## On texts and latents")[0]))
 
 
 def attached(name: str, model: Any, arguments: tuple[Any, ...]) -> Any:
-    """The MODEL that a node of the host gives."""
-    node = getattr(importlib.import_module(f"comfy_extras.{NODES[name][0]}"), name)
-    out = node.execute(model, *arguments) if hasattr(node, "execute") else node().patch(model, *arguments)
+    """The MODEL that a node of the host gives, called by the names of its inputs, as the host does."""
+    module = importlib.import_module(f"comfy_extras.{NODES[name][0]}")
+    node = getattr(module, "NODE_CLASS_MAPPINGS", {}).get(name) or getattr(module, name)
+    inputs = dict(zip(node.INPUT_TYPES()["required"], (model, *arguments)))
+    out = node.execute(**inputs) if hasattr(node, "execute") else getattr(node(), node.FUNCTION)(**inputs)
     return out[0] if isinstance(out, tuple) else out.args[0]
+
+
+@pytest.fixture(scope="module")
+def arguments_of(load, t5, tmp_path_factory) -> Callable[[Arguments | None], tuple[Any, ...]]:
+    """A node's arguments beside the MODEL, made of another model, texts, or files where it takes those."""
+    import folder_paths
+    from comfy_extras.nodes_latent import LatentOperationSharpen
+
+    folder = tmp_path_factory.mktemp("hypernetworks")
+    torch.save({}, folder / "empty.pt")
+    folder_paths.add_model_folder_path("hypernetworks", str(folder))
+    other = attached("UNetTemporalAttentionMultiply", load("show-1-base"), (0.3, 1.0, 1.0, 1.0))
+    given = SimpleNamespace(model=other, negative=t5[1], empty=[[torch.zeros_like(t5[1][0][0]), {}]],
+                            sharpen=lambda alpha: LatentOperationSharpen.execute(2, 1.0, alpha).args[0])
+    return lambda arguments: arguments(given) if callable(arguments) else arguments or ()
 
 
 @pytest.fixture(scope="module")
@@ -88,29 +130,30 @@ def said(caplog) -> Callable[[], list[str]]:
 
 
 def test_the_page_has_a_row_for_every_node_tried_here() -> None:
-    assert RESULTS.keys() == {name.removesuffix("Node") for name in NODES} | {"ControlNetApplyAdvanced"}
+    assert RESULTS.keys() == {name.removesuffix("Node") for name in NODES} | ELSEWHERE
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_a_row_of_the_page(load, draw, plain, said, name: str) -> None:
+def test_a_row_of_the_page(load, draw, plain, said, arguments_of, name: str) -> None:
     model, result = load("show-1-base"), RESULTS[name.removesuffix("Node")]
+    patched = attached(name, model, arguments_of(NODES[name][1]))
     if result == "refuses":
         with pytest.raises(ValueError, match=f"^{name} .*; remove it"):
-            draw(attached(name, model, NODES[name][1]))
+            draw(patched)
         return
-    changed = draw(attached(name, model, NODES[name][1]))
+    changed = draw(patched)
     assert bool(torch.isfinite(changed).all())
     if result == "works":
         assert error(changed, plain) > 1e-3 and not said()
     else:
-        assert (error(changed, plain) > 1e-3) is (name in SPOILS)  # some ask about each text in a call of its own
-        assert len(said()) == 1 and re.sub("(Node|DiTSimple|DiT|SD3)$", "", name) in said()[0]
+        assert (error(changed, plain) > 1e-3) is name.startswith(SPOILS)  # some ask about each text in a call of its own
+        assert len(said()) == 1 and re.sub("(Node|DiTSimple|DiT|SD3|(?<=^ModelSampling).*)$", "", name) in said()[0]
 
 
 @pytest.mark.slow  # the quick run has the rows of the page
 @pytest.mark.parametrize("name", [name for name, (_, _, nothing) in NODES.items() if nothing is not None])
-def test_at_strength_zero_it_is_the_plain_run(load, draw, plain, name: str) -> None:
-    assert error(draw(attached(name, load("show-1-base"), NODES[name][2] or ())), plain) <= 1e-4
+def test_at_strength_zero_it_is_the_plain_run(load, draw, plain, arguments_of, name: str) -> None:
+    assert error(draw(attached(name, load("show-1-base"), arguments_of(NODES[name][2]))), plain) <= 1e-4
 
 
 @pytest.mark.slow  # the quick run has the rows of the page
@@ -126,6 +169,19 @@ def test_it_leaves_no_trace(load, draw, name: str) -> None:
         stride, values = weights[key]
         assert torch.equal(weight, values) and weight.stride() == stride, key
     assert torch.equal(after, before), f"up to {float((after - before).abs().max())} apart"
+
+
+@pytest.mark.parametrize("name, scaled", [
+    ("show-1-base", {"temp_attentions"}), ("show-1-sr1", {"temp_attentions"}), ("IF-II-L-v1.0", set()),
+    ("show-1-sr2", {"temp_attentions", "attentions", "transformer_in"})])
+def test_what_the_page_says_of_attention_multiply(load, name: str, scaled: set[str]) -> None:
+    """Which attention has the names that the host's node looks for."""
+    for node in ("UNetSelfAttentionMultiply", "UNetCrossAttentionMultiply"):
+        patches = attached(node, load(name), (0.3, 0.3, 0.3, 0.3)).patches
+        assert {part for key in patches for part in key.split(".") if part in ATTENTION} == scaled
+
+
+ATTENTION = {"attentions", "temp_attentions", "transformer_in"}
 
 
 def test_a_warning_stands_on_the_node_until_a_run_has_none(load, draw, monkeypatch) -> None:
@@ -230,17 +286,24 @@ def test_self_attention_guidance_takes_pictures_of_the_latent_stage(load, draw, 
     assert error(draw(attached("SelfAttentionGuidance", model, (1.0, 2.0)), size, clip), draw(model, size, clip)) > 1e-3
 
 
-def test_frames_for_the_network_follow_context_windows(pack, load, t5) -> None:
-    """The pictures it is drawn between come with the clip, and are cut to each window as the clip is."""
+@pytest.mark.parametrize("name, size, frames", [("show-1-interpolation", (2, 8, 16), 5), ("show-1-sr1", (5, 8, 16), 5)])
+def test_frames_for_the_network_follow_context_windows(pack, load, t5, name, size, frames) -> None:
+    """The pictures that it works from come with the clip, and are cut to each window as the clip is."""
     import nodes
 
-    model, frames = load("show-1-interpolation"), torch.rand(2, 8, 16, 3, generator=torch.Generator().manual_seed(0))
-    positive, negative, latent = pack("nodes.core_samplers").Show1InterpolationConditioning.execute(*t5, frames).args
-    shown = []
-    hook = model.model.diffusion_model.conv_in.register_forward_pre_hook(lambda _, args: shown.append(args[0].shape[0]))
+    model, images = load(name), torch.rand(*size, 3, generator=torch.Generator().manual_seed(0))
+    core, width = pack("nodes.core_samplers"), model.model.show1.config.sample_channels
+    positive, negative, latent = (
+        core.Show1InterpolationConditioning.execute(*t5, images) if name == "show-1-interpolation"
+        else core.Show1PixelSRConditioning.execute(*t5, images, 1, 250)).args
+    given, shown = positive[0][1]["noise_concat"][0].transpose(0, 1), []  # a picture for each frame
+    hook = model.model.diffusion_model.conv_in.register_forward_pre_hook(lambda _, args: shown.append(args[0][:, width:]))
     windows = attached("ContextWindowsManualNode", model, (3, 1, "standard_static", 1, False, "pyramid", 2))
     try:
         out, = nodes.KSampler().sample(windows, 3, 2, 4.0, "euler", "normal", positive, negative, latent)
     finally:
         hook.remove()
-    assert set(shown) == {3} and out["samples"].shape[2] == 5 and bool(torch.isfinite(out["samples"]).all())
+    assert out["samples"].shape[2] == frames and bool(torch.isfinite(out["samples"]).all())
+    first, last = given[:3], given[2:]
+    assert [len(seen) for seen in shown] == 4 * [3], "two steps of two windows"
+    assert all(torch.allclose(seen, part, atol=1e-5) for seen, part in zip(shown, 2 * [first, last]))

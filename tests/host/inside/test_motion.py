@@ -242,7 +242,7 @@ def test_a_lora_of_another_size_is_said_to_do_nothing_when_it_is_used(fresh, tra
         draw(LoraModelLoader.execute(fresh(), lora, 1.0).args[0])
         assert "another base" not in caplog.text
         draw(LoraModelLoader.execute(fresh(), narrow, 1.0).args[0])
-    assert "A LoRA was made for another base: 20 of the 20 changes" in caplog.text
+    assert "A LoRA, or a model merged in, was made for another base: 20 of the 20 changes" in caplog.text
 
 
 def test_sampling_goes_on_as_before_after_a_training(fresh, train, draw):

@@ -71,8 +71,9 @@ def test_what_cannot_be_checked_is_refused_in_a_sentence(node, changed, sentence
         node.execute(**{"images": pictures(1), "checker": "safety_checker", "action": "flag", "threshold": 0.0} | changed)
 
 
-def test_no_template_has_it() -> None:
+@pytest.mark.parametrize("folder", ["example_workflows", "subgraphs"])
+def test_no_template_has_it(folder: str) -> None:
     from pathlib import Path
 
-    files = list((Path(__file__).resolve().parents[3] / "example_workflows").glob("*.json"))
+    files = list((Path(__file__).resolve().parents[3] / folder).glob("*.json"))
     assert files and not [file for file in files if "Show1SafetyCheck" in file.read_text(encoding="utf-8")]
