@@ -59,6 +59,7 @@ def test_ours_is_no_more_than_the_official_way(stage: Stage) -> None:
     assert sum(kernel.bytes for kernel in ours) <= sum(kernel.bytes for kernel in official)
 
 
+@pytest.mark.slow
 def test_the_published_run_is_as_cheap_as_we_say() -> None:
     """Counted now; and by the version of PyTorch that the record names, the record is what is counted."""
     official, ours = (way_of(step, PUBLISHED) for step in (cost.official_step, cost.our_step))
