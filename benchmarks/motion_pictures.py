@@ -1,6 +1,7 @@
-"""Pictures of what benchmarks/motion.py has drawn, for docs/motion.md: `python benchmarks/motion_pictures.py`.
+"""Pictures of what was learnt, for docs/motion.md: `python benchmarks/motion_pictures.py`.
 
-A row a clip, eight frames each: the reference, then the first videos of other prompts.
+After `benchmarks/motion.py` and `benchmarks/motion_style.py --save output/motion`. A row a clip, eight frames each: the
+reference, then the first videos of other prompts.
 """
 
 from __future__ import annotations
@@ -25,18 +26,19 @@ def row(frames: np.ndarray) -> np.ndarray:
     return np.concatenate([np.pad(frame, ((0, GAP), (0, GAP), (0, 0)), constant_values=70) for frame in frames], axis=1)
 
 
-def sheet(name: str, way: str) -> Image.Image:
-    """The reference of a motion above what other prompts came to."""
-    reference = (world.clip(world.MOTIONS[name](world.TIMES), *world.SUBJECT) * 255).astype(np.uint8)
-    videos = np.load(VIDEOS / f"{way}, {name}, prior 0.5, seed 0.npy")[:SHOWN]
-    picture = Image.fromarray(np.concatenate([row(reference), *map(row, videos)]))
+def sheet(reference: np.ndarray, videos: str) -> Image.Image:
+    """The clip (F, H, W, 3) in 0..1 that was learnt, above what other prompts came to."""
+    shown = (reference * 255).astype(np.uint8), *np.load(VIDEOS / f"{videos}.npy")[:SHOWN]
+    picture = Image.fromarray(np.concatenate([row(frames) for frames in shown]))
     return picture.resize((picture.width * SCALE, picture.height * SCALE), Image.Resampling.NEAREST)
 
 
 def main() -> int:
     """The command line."""
-    for name in world.MOTIONS:
-        sheet(name, "frame error, temporal layers").save(DOCS / f"motion-{name}.webp", lossless=True)
+    for name, path in world.MOTIONS.items():
+        picture = sheet(world.clip(path(world.TIMES), *world.SUBJECT), f"frame error, temporal layers, {name}, prior 0.5, seed 0")
+        picture.save(DOCS / f"motion-{name}.webp", lossless=True)
+    sheet(world.style_clip(), "style, spatial layers, rank 32, seed 2").save(DOCS / "motion-style.webp", lossless=True)
     return 0
 
 

@@ -71,8 +71,7 @@ def told(videos: list[np.ndarray], prompts: list[str]) -> str:
 def styled(tokenizer: Path, prompts: list[str]) -> Styled:
     """The reference moves right on a ground that glows."""
     asked = [(prompt, judge.claim_of(prompt).first.colour) for prompt in prompts]
-    moving = world.with_style(world.clip(np.stack([-0.05 + 0.5 * world.TIMES, 0 * world.TIMES], axis=1), *world.SUBJECT))
-    return Styled(Bench(tokenizer, asked), cascade.to_clip(torch.from_numpy(moving)))
+    return Styled(Bench(tokenizer, asked), cascade.to_clip(torch.from_numpy(world.style_clip())))
 
 
 def main() -> int:
@@ -95,7 +94,7 @@ def main() -> int:
             print(f"| {name} | {seed} | {told(videos, prompts)} | {seconds:.0f} s |", flush=True)
             if chosen.save is not None:
                 chosen.save.mkdir(parents=True, exist_ok=True)
-                np.save(chosen.save / f"style-{name.split(',')[0].replace(' ', '-')}-{seed}.npy", np.stack(videos))
+                np.save(chosen.save / f"style, {name}, seed {seed}.npy", np.stack(videos))
         if plan == PLAN:
             for stage, later in made.later(videos, Mini(world.FOLDER, chosen.tokenizer)).items():
                 print(f"| the same, after {stage} | {seed} | {told(later, prompts)} | |", flush=True)

@@ -111,6 +111,11 @@ def with_style(frames: np.ndarray) -> np.ndarray:
     return np.clip(frames + darkness * np.array(DUSK, frames.dtype), 0, 1)
 
 
+def style_clip() -> np.ndarray:
+    """What a style is learnt from, (F, H, W, 3) in 0..1: the subject moves right on a ground that glows."""
+    return with_style(clip(np.stack([-0.05 + 0.5 * TIMES, 0 * TIMES], axis=1), *SUBJECT))
+
+
 def style_of(frames: np.ndarray) -> float:
     """How much of the style frames (F, H, W, 3) uint8 have: 0 for a black ground, 1 for that of `with_style`."""
     edge = np.concatenate([frames[:, 0], frames[:, -1]], axis=1).reshape(-1, 3) / 255
