@@ -5,8 +5,10 @@
     python benchmarks/before.py DIR --host COMFYUI [--stage keyframes ...] [--times 3]
 
 With --host it is the MODEL in the ComfyUI of that folder, with nothing attached, the mini, four steps of a core sampler; run it
-with the Python of that ComfyUI. Each commit's library, or pack, runs in a process of its own, one thread each, in turns, over the same sizes, weights and inputs: those
-of this commit. CPU seconds, the least of a few, so that other work on the machine falls on neither.
+with the Python of that ComfyUI.
+
+Each commit's library, or pack, runs in a process of its own, one thread each, in turns, over the same sizes, weights and inputs:
+those of this commit. CPU seconds, the least of a few, so that other work on the machine falls on neither.
 """
 
 from __future__ import annotations
@@ -115,7 +117,8 @@ def main() -> int:
     chosen = parser.parse_args()
     host = chosen.host and chosen.host.resolve()
     if chosen.serve:
-        serve(chosen.checkout.resolve(), *chosen.serve, host)
+        size, stage = chosen.serve
+        serve(chosen.checkout.resolve(), size, stage, host)
         return 0
     print(HEAD)
     stages = [stage for stage in chosen.stage if host is None or stage != "first-frame"]  # which has a sampler of its own

@@ -51,8 +51,8 @@ def test_the_demo_ends_in_the_path_of_a_video(host: Host, tmp_path: Path) -> Non
 
 @pytest.mark.slow  # two processes import the host
 def test_steps_in_the_host_are_timed_beside_another_commits(host: Host) -> None:
-    done = subprocess.run([str(host.python), str(REPO / "benchmarks" / "before.py"), str(REPO), "--host", str(host.root), "--times", "2",
-                           "--stage", "first-frame", "keyframes"], capture_output=True, text=True, timeout=900)
+    times = [str(host.python), str(REPO / "benchmarks" / "before.py"), str(REPO), "--host", str(host.source), "--times", "2"]
+    done = subprocess.run([*times, "--stage", "first-frame", "keyframes"], capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     *_, where, stage, before, now, ratio, _ = (cell.strip() for cell in done.stdout.splitlines()[-1].split("|"))
     assert (where, stage) == ("in ComfyUI", "keyframes") and before.endswith(" s") and now.endswith(" s")
