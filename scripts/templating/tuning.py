@@ -38,7 +38,7 @@ MINI = Edition(", mini (CPU)", " mini", "show1-mini/keyframes", "show1-mini/keyf
                MINI_DRAWN,
                {"steps": 100, "learning_rate": 7e-4, "rank": 0, "train": "temporal attention and convolutions",
                 "loss": "frame error"},
-               {"steps": 80, "learning_rate": 5e-4, "train": "spatial attention and convolutions", "loss": "clip error"}, 0.5)
+               {"steps": 120, "learning_rate": 5e-4, "train": "spatial attention and convolutions", "loss": "noise"}, 0.5)
 
 
 def square() -> Subgraph:

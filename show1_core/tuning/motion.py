@@ -31,7 +31,6 @@ SMALLEST = 8  # pixels of a side to which frames may be reduced when memory is s
 Loss = Callable[[Tensor, Tensor, Tensor, torch.Generator], Tensor]  # prediction, noise (B, C, F, H, W), abar (B,), draws
 
 FRAME_COSINE = "frame cosine"
-CLIP_ERROR = "clip error"
 LOSSES: Mapping[str, Loss] = {
     FRAME_COSINE: lambda guess, noise, signal, draws: objectives.residual_cosine(guess, noise),
     "frame cosine, as VMC's code": lambda guess, noise, signal, draws: objectives.residual_cosine_over_time(guess, noise),
@@ -39,9 +38,8 @@ LOSSES: Mapping[str, Loss] = {
     "debiased": lambda guess, noise, signal, draws: objectives.debiased(
         guess, noise, int(torch.randint(noise.shape[2], (1,), generator=draws))),
     "noise": lambda guess, noise, signal, draws: objectives.noise_prediction(guess, noise),
-    CLIP_ERROR: lambda guess, noise, signal, draws: objectives.clip_error(guess, noise, signal),
 }
-OF_ONE_FRAME = ("noise", CLIP_ERROR)  # losses that a single frame has
+OF_ONE_FRAME = ("noise",)  # losses that a single frame has
 
 
 @dataclass(frozen=True)

@@ -139,14 +139,6 @@ def residual_error(prediction: Tensor, noise: Tensor, signal: Tensor, most: floa
     return ((residuals(prediction) - residuals(noise)).square().flatten(1).mean(dim=1) * weight).mean()
 
 
-def clip_error(prediction: Tensor, noise: Tensor, signal: Tensor, most: float = 10.0) -> Tensor:
-    """Mean of (1 - abar) / abar ||eps - eps_theta||^2, the error of the clip that is guessed, the weight at most `most`.
-
-    signal: abar of each sample, (B,). Colours and light are decided where the noise alone hardly tells of them.
-    """
-    return noise_prediction(prediction, noise, ((1 - signal) / signal).clamp(max=most))
-
-
 def debiased(prediction: Tensor, noise: Tensor, anchor: int, beta: float = 1.0) -> Tensor:
     """The noise's squared error, and that of phi(eps) = sqrt(beta^2 + 1) eps - beta eps[anchor]: appearance, which frames
     share, counts less in the second (Zhao et al. 2023, arXiv 2310.08465, section 3.2)."""

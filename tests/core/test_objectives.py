@@ -178,17 +178,6 @@ def test_residual_error_is_equation_16_up_to_its_cap(signal, weight):
     assert float(goal.residual_error(guess, noise, torch.tensor([signal]))) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("signal, weight", [(0.5, 1.0), (0.2, 4.0), (1e-6, 10.0)])
-def test_clip_error_is_the_error_of_the_guessed_clip_up_to_its_cap(signal, weight):
-    """Of which the noise's error is a part: x0 = (x - sqrt(1 - abar) eps) / sqrt(abar)."""
-    guess, noise, x = (torch.randn(1, 3, 4, 5, 6, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1, 2))
-    clips = [(x - (1 - signal) ** 0.5 * eps) / signal**0.5 for eps in (guess, noise)]
-    expected = (clips[0] - clips[1]).square().mean() if weight < 10 else 10 * (guess - noise).square().mean()
-    found = goal.clip_error(guess, noise, torch.tensor([signal]))
-    assert float(found) == pytest.approx(float(expected), rel=1e-4)
-    assert float(found) == pytest.approx(weight * float((guess - noise).square().mean()), rel=1e-4)
-
-
 def test_debiased_adds_the_error_of_what_is_left_without_the_anchor():
     guess, noise, beta = normal(1, 3, 5, 4, 6), normal(1, 3, 5, 4, 6, seed=1), 1.0
     error = guess - noise
