@@ -97,7 +97,7 @@ def read_frames(folder: Path) -> Tensor:
     """Pictures of a folder, (F, H, W, 3) in 0..1; all as large as the first. Raises Failure for none, or a damaged one."""
     import numpy as np
     import torch
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     files = pictures_of(list(folder.iterdir())) if folder.is_dir() else []
     if not files:
@@ -107,7 +107,7 @@ def read_frames(folder: Path) -> Tensor:
         try:
             with Image.open(file) as picture:
                 plain = picture.convert("RGB")
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # a broken PNG: SyntaxError
             raise Failure(f"{file} is damaged or no picture ({error}); replace it, or take it out of the folder.") from error
         size = (frames[0].shape[1], frames[0].shape[0]) if frames else plain.size
         frames.append(np.asarray(plain if plain.size == size else plain.resize(size, Image.Resampling.BICUBIC)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 
@@ -84,8 +85,16 @@ def test_what_cannot_work_is_one_sentence(run, more, said) -> None:
         run(*more)
 
 
-def test_a_damaged_picture_is_named(run, frames: Path) -> None:
-    (frames / "3.png").write_bytes(b"no picture")
+def broken_png() -> bytes:
+    """A PNG whose second chunk has a name that none has."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    return file.getvalue()[:37] + b"\xf7\r\r\r" + file.getvalue()[41:]
+
+
+@pytest.mark.parametrize("content", [b"no picture", b"", broken_png(), broken_png()[:30]])
+def test_a_damaged_picture_is_named(run, frames: Path, content: bytes) -> None:
+    (frames / "3.png").write_bytes(content)
     with pytest.raises(Failure, match=r"3\.png is damaged or no picture"):
         run()
 
