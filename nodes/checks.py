@@ -26,12 +26,17 @@ def unknown(name: str, value: Any, options: Sequence[str]) -> str:
     return f"{name} {str(value)[:80]!r} is unknown here; expected one of {', '.join(options)}."
 
 
-def stage_model(model: Any, stage: Stage) -> Identity:
-    """What a MODEL is, when it is the stage's. Raises ValueError naming what it is and where it belongs."""
+def of_this_pack(model: Any, expected: str = "one of Show-1") -> Identity:
+    """What a MODEL is, when it is one of ours. Raises ValueError."""
     identity = host.identity_of(model)
     if identity is None:
-        raise ValueError(f"model is a {host.kind_of(model)} model; expected {stage.title} ({stage.checkpoint}), "
-                         "loaded with Show-1 Model Loader.")
+        raise ValueError(f"model is a {host.kind_of(model)} model; expected {expected}, loaded with Show-1 Model Loader.")
+    return identity
+
+
+def stage_model(model: Any, stage: Stage) -> Identity:
+    """What a MODEL is, when it is the stage's. Raises ValueError naming what it is and where it belongs."""
+    identity = of_this_pack(model, f"{stage.title} ({stage.checkpoint})")
     if identity.stage is not stage:
         right = f"{stage.title} ({stage.checkpoint})"
         raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in "
