@@ -44,6 +44,13 @@ def stage_model(model: Any, stage: Stage) -> Identity:
     return identity
 
 
+def latent_vae(vae: Any) -> None:
+    """Raises ValueError for a VAE that the latent stage cannot take."""
+    if not host.has_posterior(vae):
+        raise ValueError("vae is not of Stable Diffusion 1's kind (four latent channels); expected show-1-sr2/vae from "
+                         "Show-1 VAE Loader, or an SD 1.x VAE from the core Load VAE.")
+
+
 def context_window(model: Any) -> ContextWindow:
     """The windows of time that a MODEL is sampled in. Raises ValueError when it has none."""
     window = host.context_window(model)

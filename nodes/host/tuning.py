@@ -16,6 +16,7 @@ import folder_paths
 from torch import Tensor
 
 from ...show1_core.tuning.adapters import Adapters
+from ...show1_core.tuning.examples import Example
 from ...show1_core.tuning.lora_files import (
     Record,
     adapters_to_train,
@@ -28,9 +29,9 @@ from ...show1_core.tuning.lora_files import (
     tensors_of,
     with_record,
 )
-from ...show1_core.tuning.motion import Example, Network, Plan, Tuner, drawn
+from ...show1_core.tuning.motion import Network, Plan, Tuner, drawn
 from ..sheets import contact_sheet
-from .training import learning, text_of
+from .training import learning
 
 PREVIEW_STEPS = 10
 UNKEYED = ("steps", "learning_rate")  # of a plan: what may change before a stopped training goes on
@@ -38,11 +39,11 @@ UNKEYED = ("steps", "learning_rate")  # of a plan: what may change before a stop
 
 @dataclass(frozen=True)
 class Training:
-    """What the user set. clip (1, 3, F, H, W); lora is what a training made before, to go on from; both are of the host."""
+    """What the user set. The model is the host's; lora is what a training made before, to go on from."""
 
     model: Any
-    positive: Any
-    clip: Tensor
+    example: Example
+    prompt: str
     plan: Plan
     lora: Mapping[str, Tensor] | None = None
     preview_every: int = 0
@@ -58,11 +59,10 @@ class Learnt:
 
 def train(training: Training) -> Learnt:
     """Train. Raises ValueError or RuntimeError in one sentence; what had been learnt then waits for the next run."""
-    with learning(training.model, training.clip.shape) as network:
-        text, prompt = text_of(training.positive)
-        example, identity, plan = Example(training.clip.clone(), text), training.model.model.show1, training.plan
-        record = new_record(identity, network.unet, plan, prompt, example.clip)
-        file = kept_file(key_of(training, record, text))
+    with learning(training.model, training.example.shape) as network:
+        example, plan = training.example.ordinary(), training.plan
+        record = new_record(training.model.model.show1, network.unet, plan, training.prompt, example.clip)
+        file = kept_file(key_of(training, record))
         adapters, losses, before = started(training, network, record.base, file)
         tuner = Tuner(network, adapters, example, replace(plan, checkpointing=network.device.type != "cpu"), losses)
 
@@ -100,7 +100,9 @@ def steps(tuner: Tuner, last: int, training: Training) -> None:
 
 
 def preview(tuner: Tuner, training: Training) -> Any:
-    """The prompt's keyframes as they come out by now, without guidance, as one picture."""
+    """What the prompt looks like by now, without guidance, as one picture; None in latent space, which is no picture."""
+    if tuner.example.clip.shape[1] != 3:
+        return None
     schedule = training.model.model.show1.schedule
     return "JPEG", contact_sheet(drawn(tuner.network, tuner.adapters, tuner.example, schedule, PREVIEW_STEPS)), None
 
@@ -115,11 +117,12 @@ def origin(lora: Mapping[str, Tensor] | None, base: str) -> tuple[Mapping[str, T
     return lora, record
 
 
-def key_of(training: Training, record: Record, text: Tensor) -> str:
+def key_of(training: Training, record: Record) -> str:
     """A name for what is learnt from what: equal for runs that may go on from each other."""
     plan = {name: value for name, value in asdict(training.plan).items() if name not in UNKEYED}
     lora = "" if training.lora is None else "".join(f"{name}{hash_of(value)}" for name, value in sorted(training.lora.items()))
-    return hashlib.sha256(repr((record.base, record.frames, hash_of(text), plan, lora)).encode()).hexdigest()[:24]
+    text = hash_of(training.example.text)
+    return hashlib.sha256(repr((record.base, record.frames, text, plan, lora)).encode()).hexdigest()[:24]
 
 
 def kept_file(key: str) -> Path:

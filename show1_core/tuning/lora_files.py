@@ -1,8 +1,8 @@
 """Adapters as files: names that loaders of LoRA know, and a record of what was learnt from what on which model.
 
 `diffusion_model.<layer>.lora_down.weight`, `.lora_up.weight`, or `.diff` for a whole matrix. Files in diffusers' naming
-(`unet.<layer>.lora_A.weight`, `lora.down.weight`) or kohya's (`lora_unet_<layer, with _ for .>.lora_up.weight`) are read too. The record is the file's metadata; where a program saves
-tensors alone it travels as one more tensor, of bytes.
+(`unet.<layer>.lora_A.weight`, `lora.down.weight`) or kohya's (`lora_unet_<layer, with _ for .>.lora_up.weight`) are read
+too. The record is the file's metadata; where a program saves tensors alone it travels as one more tensor, of bytes.
 """
 
 from __future__ import annotations

@@ -315,9 +315,10 @@ def test_compiled_blocks_train_as_they_are_written(models):
     assert [block._compiled_call_impl for block in blocks] == before and None not in before
 
 
-# how a layer's two matrices are called by other programs: prefix, down, up; and whether a host's loaders know that
+# how a layer's two matrices are called by other programs: prefix, down, up
 NAMINGS = [("diffusion_model.", "lora_down.weight", "lora_up.weight"), ("unet.", "lora_A.weight", "lora_B.weight"),
-           ("unet.", "lora.down.weight", "lora.up.weight"), ("base_model.model.", "lora_A.default.weight", "lora_B.default.weight"),
+           ("unet.", "lora.down.weight", "lora.up.weight"),
+           ("base_model.model.", "lora_A.default.weight", "lora_B.default.weight"),
            ("diffusion_model.", "lora_A.weight", "lora_B.weight"), ("", "lora_A.weight", "lora_B.weight")]
 
 
@@ -333,8 +334,10 @@ def test_every_naming_becomes_the_native_one(prefix, down, up):
 
 def test_flat_names_are_those_of_the_layers(unets):
     adapters = trained(unets).adapters
-    flat = {"lora_unet_" + name.removeprefix(files.PREFIX).replace(".", "_").replace("_lora_", ".lora_", 1).replace("_weight", ".weight"):
-            value for name, value in files.tensors_of(adapters).items()}
+    flat = {}
+    for name, value in files.tensors_of(adapters).items():
+        layer, ending = name.removeprefix(files.PREFIX).split(".lora_")
+        flat[f"lora_unet_{layer.replace('.', '_')}.lora_{ending}"] = value
     assert files.in_native_names(flat).keys() == flat.keys(), "a host's loaders know them"
     assert files.adapters_from(flat, unet_of(unets)).layers.keys() == adapters.layers.keys()
 
