@@ -49,7 +49,8 @@ class Show1TrainMotion(io.ComfyNode):
                 io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
                              tooltip="Of the first LoRA weights, and of the noise and timesteps of every step."),
                 io.Boolean.Input("reverse", default=False, tooltip="Learn from the frames backwards."),
-                io.Custom(LORA).Input("lora", optional=True, tooltip="A LoRA of this node to go on from; it keeps its layers."),
+                io.Custom(LORA).Input("lora", optional=True, tooltip="A LoRA to go on from, of this node or of Show-1 Load LoRA; "
+                                                                       "it keeps its layers."),
                 common.advanced(io.Int.Input("preview_every", default=0, min=0, max=100000, optional=True,
                                              tooltip="Steps between pictures of what the prompt looks like by now, in pixel "
                                                      "space. 0: none.")),

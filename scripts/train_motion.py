@@ -154,8 +154,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="train_motion.py", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("frames", type=Path, metavar="FRAMES", help="a folder of pictures; of more than 8 keyframes, 8 are taken")
-    parser.add_argument("prompt", help="what the clip shows and does: for a motion without place and colours, for a style with its "
-                                       "name")
+    parser.add_argument("prompt", help="what the clip shows and does: for a motion without place and colours, for a style with "
+                                       "its name")
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="show-1-base, or models/show1-mini/keyframes; "
                                                                                  "for a style also a super-resolution model")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.safetensors")
