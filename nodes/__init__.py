@@ -12,6 +12,7 @@ from .interpolation import Show1Interpolator
 from .keyframes import Show1KeyframeSampler
 from .latent_sr import Show1LatentSR
 from .loaders import Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader
+from .lora import Show1LoadLoRA
 from .motion import Show1Invert, Show1TrainMotion
 from .pixel_sr import Show1FirstFrameSR, Show1PixelSR
 from .ranking import Show1RankDrafts
@@ -30,5 +31,5 @@ class Show1Extension(ComfyExtension):
             Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader, Show1T5Encode, Show1KeyframeSampler, Show1Interpolator,
             Show1FirstFrameSR, Show1PixelSR, Show1LatentSR, Show1KeyframeDrafts, Show1PickDraft, Show1EmptyPixelLatent,
             Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning, Show1RankDrafts,
-            Show1GivenFrames, Show1SafetyCheck, Show1TrainMotion, Show1Invert,
+            Show1GivenFrames, Show1SafetyCheck, Show1TrainMotion, Show1Invert, Show1LoadLoRA,
         ]

@@ -26,17 +26,29 @@ def unknown(name: str, value: Any, options: Sequence[str]) -> str:
     return f"{name} {str(value)[:80]!r} is unknown here; expected one of {', '.join(options)}."
 
 
-def stage_model(model: Any, stage: Stage) -> Identity:
-    """What a MODEL is, when it is the stage's. Raises ValueError naming what it is and where it belongs."""
+def of_this_pack(model: Any, expected: str = "one of Show-1") -> Identity:
+    """What a MODEL is, when it is one of ours. Raises ValueError."""
     identity = host.identity_of(model)
     if identity is None:
-        raise ValueError(f"model is a {host.kind_of(model)} model; expected {stage.title} ({stage.checkpoint}), "
-                         "loaded with Show-1 Model Loader.")
+        raise ValueError(f"model is a {host.kind_of(model)} model; expected {expected}, loaded with Show-1 Model Loader.")
+    return identity
+
+
+def stage_model(model: Any, stage: Stage) -> Identity:
+    """What a MODEL is, when it is the stage's. Raises ValueError naming what it is and where it belongs."""
+    identity = of_this_pack(model, f"{stage.title} ({stage.checkpoint})")
     if identity.stage is not stage:
         right = f"{stage.title} ({stage.checkpoint})"
         raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in "
                          f"{title_of(identity.stage)}; expected {right}.")
     return identity
+
+
+def latent_vae(vae: Any) -> None:
+    """Raises ValueError for a VAE that the latent stage cannot take."""
+    if not host.has_posterior(vae):
+        raise ValueError("vae is not of Stable Diffusion 1's kind (four latent channels); expected show-1-sr2/vae from "
+                         "Show-1 VAE Loader, or an SD 1.x VAE from the core Load VAE.")
 
 
 def context_window(model: Any) -> ContextWindow:

@@ -42,9 +42,7 @@ class Show1LatentSR(common.SamplerNode):
                 denoise: float, width: int, height: int, sampler_name: str, scheduler: str) -> io.NodeOutput:
         run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         common.checked(run, LATENT_SR)
-        if not host.has_posterior(vae):
-            raise ValueError("vae is not of Stable Diffusion 1's kind (four latent channels); expected show-1-sr2/vae from "
-                             "Show-1 VAE Loader, or an SD 1.x VAE from the core Load VAE.")
+        checks.latent_vae(vae)
         checks.size(height, width, 8, "the video size")
         frames = checks.frames(images, "images")
         sample = common.sampling(run, colours=host.colours(vae, model))

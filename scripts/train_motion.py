@@ -2,6 +2,9 @@
 
 FRAMES is a folder of pictures, in the order of the numbers in their names. The file is a LoRA for ComfyUI's core loaders and
 for this command: with --resume it goes on. Ctrl+C stops and keeps what has been learnt.
+
+Which stage learns is what --model says: the keyframe model (motion, or a style), or one of the super-resolution models, which
+learn a style from frames as they should make them: with --loss noise --train "spatial attention".
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +23,7 @@ from terminal.packages import use_library
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from show1_core.tuning.examples import Encode
     from show1_core.tuning.lora_files import Record
     from show1_core.tuning.motion import Plan, Tuner
 
@@ -43,30 +48,54 @@ def prepared(chosen: argparse.Namespace) -> tuple[Tuner, Record]:
     """Model, text, frames and adapters, put together. Raises Failure, ValueError or RuntimeError in one sentence."""
     import torch
 
-    from show1_core import cascade, load_unet
+    from show1_core import load_unet
     from show1_core.checkpoints import read_identity
     from show1_core.schedule import signal_variance
-    from show1_core.texts import encode_t5
-    from show1_core.tuning import frames, lora_files, motion
+    from show1_core.tuning import examples, lora_files, motion
 
     identity = read_identity(chosen.model)
-    clip = cascade.to_clip(frames.fitted(read_frames(chosen.frames), identity))
-    clip = clip.flip(2) if chosen.reverse else clip
-    tokenizer = chosen.tokenizer or chosen.model / "tokenizer"
-    if not tokenizer.is_dir():
-        raise Failure(f"{tokenizer} is no folder; give --tokenizer the folder of T5's tokenizer.json, such as "
-                      "ComfyUI/comfy/text_encoders/t5_tokenizer.")
-    text = encode_t5(chosen.model / "text_encoder", tokenizer, [chosen.prompt], torch.float32, "cpu")
+    examples.check_loss(identity, chosen.loss)
+    frames = read_frames(chosen.frames)
+    example = examples.example_of(identity, frames.flip(0) if chosen.reverse else frames, text_of(chosen), encoder_of(chosen))
     unet = load_unet(chosen.model, getattr(torch, DTYPES[chosen.dtype]), chosen.device)
     plan = plan_of(chosen)
-    new = lora_files.new_record(identity, unet, plan, chosen.prompt, clip)
+    new = lora_files.new_record(identity, unet, plan, chosen.prompt, example.clip)
     tensors, before = lora_files.read(chosen.resume) if chosen.resume else ({}, lora_files.Record())
     if sentence := lora_files.different_base(before, new.base):
         say(f"Note: {sentence}")
     made = lora_files.adapters_to_train(tensors, unet, plan)
     network = motion.of_library(unet, signal_variance(identity.schedule))
     record = replace(new, rank=made.rank, losses=before.losses)
-    return motion.Tuner(network, made, motion.Example(clip, text), plan, before.losses), record
+    return motion.Tuner(network, made, example, plan, before.losses), record
+
+
+def text_of(chosen: argparse.Namespace) -> Tensor:
+    """States (1, 77, D) of the prompt, by the T5 or the CLIP of a folder. Raises Failure when a folder is not there."""
+    import torch
+
+    from show1_core import texts
+    from show1_core.weights import read_json
+
+    folder, tokenizer = (given or chosen.model / name for given, name in (
+        (chosen.text_encoder, "text_encoder"), (chosen.tokenizer, "tokenizer")))
+    if not folder.is_dir():
+        raise Failure(f"{folder} is no folder; give --text-encoder that of T5, such as show-1-base/text_encoder.")
+    if not tokenizer.is_dir():
+        raise Failure(f"{tokenizer} is no folder; give --tokenizer the folder of the text encoder's tokenizer.json, for T5 such "
+                      "as ComfyUI/comfy/text_encoders/t5_tokenizer.")
+    clip = "clip" in str(read_json(folder / "config.json").get("model_type"))
+    encode = texts.encode_clip if clip else texts.encode_t5
+    return encode(folder, tokenizer, [chosen.prompt], torch.float32, "cpu")
+
+
+def encoder_of(chosen: argparse.Namespace) -> Encode | None:
+    """What takes frames to latents, by the VAE of a folder; None where there is none."""
+    from show1_core.pipeline import encoded, load_vae
+
+    folder = chosen.vae or chosen.model / "vae"
+    if chosen.vae is None and not folder.is_dir():
+        return None
+    return partial(encoded, load_vae(folder))
 
 
 def plan_of(chosen: argparse.Namespace) -> Plan:
@@ -97,7 +126,7 @@ def read_frames(folder: Path) -> Tensor:
     """Pictures of a folder, (F, H, W, 3) in 0..1; all as large as the first. Raises Failure for none, or a damaged one."""
     import numpy as np
     import torch
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     files = pictures_of(list(folder.iterdir())) if folder.is_dir() else []
     if not files:
@@ -107,7 +136,7 @@ def read_frames(folder: Path) -> Tensor:
         try:
             with Image.open(file) as picture:
                 plain = picture.convert("RGB")
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # a broken PNG: SyntaxError
             raise Failure(f"{file} is damaged or no picture ({error}); replace it, or take it out of the folder.") from error
         size = (frames[0].shape[1], frames[0].shape[0]) if frames else plain.size
         frames.append(np.asarray(plain if plain.size == size else plain.resize(size, Image.Resampling.BICUBIC)))
@@ -124,11 +153,15 @@ def _parser() -> argparse.ArgumentParser:
     plan = Plan()
     parser = argparse.ArgumentParser(prog="train_motion.py", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("frames", type=Path, metavar="FRAMES", help="a folder of pictures; of more than 8, 8 are taken")
-    parser.add_argument("prompt", help="what the clip shows and does, without place and colours")
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="show-1-base, or models/show1-mini/keyframes")
+    parser.add_argument("frames", type=Path, metavar="FRAMES", help="a folder of pictures; of more than 8 keyframes, 8 are taken")
+    parser.add_argument("prompt", help="what the clip shows and does: for a motion without place and colours, for a style with "
+                                       "its name")
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="show-1-base, or models/show1-mini/keyframes; "
+                                                                                 "for a style also a super-resolution model")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.safetensors")
-    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="of T5; tokenizer/ in the model's folder unless given")
+    parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="tokenizer/ in the model's folder unless given")
+    parser.add_argument("--text-encoder", type=Path, metavar="DIR", help="text_encoder/ in the model's folder unless given")
+    parser.add_argument("--vae", type=Path, metavar="DIR", help="for sr2; vae/ in the model's folder unless given")
     parser.add_argument("--steps", type=int, default=plan.steps)
     parser.add_argument("--learning-rate", type=float, default=plan.learning_rate)
     parser.add_argument("--rank", type=int, default=plan.rank, help="0: whole matrices")

@@ -34,6 +34,11 @@ class Library:
         """Published VAE folders."""
         return self._recent("vaes", lambda: part_names(folders("show1"), "vae"))
 
+    def loras(self) -> dict[str, Path]:
+        """The host's LoRAs, of the kind that carries nothing but tensors."""
+        return self._recent("loras", lambda: {
+            name: path for name, path in files("loras").items() if path.suffix == ".safetensors"})
+
     def _recent(self, what: str, listed: Callable[[], dict[str, Path]]) -> dict[str, Path]:
         """What was listed a moment ago, or is now."""
         until, found = self._listed.get(what, (0.0, {}))

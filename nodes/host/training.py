@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -15,12 +15,14 @@ from ...show1_core import schedule as schedules
 from ...show1_core.kernels.requirements import weights_looked_at
 from ...show1_core.models.compile import as_written
 from ...show1_core.models.unet import UNet
+from ...show1_core.stages import FIRST_FRAME, KEYFRAMES, LATENT_SR, PIXEL_SR
 from ...show1_core.tuning.motion import Network
 from .dtypes import compute_dtype
 from .text import PROMPT
 from .weights import what_happens_to
 
-KEPT_TIMES = 10  # features that training keeps, of those that live at once in a call (docs/motion.md)
+# room for a step, as times of what lives at once in a call without gradients: counted (docs/motion.md, Memory and time)
+KEPT_TIMES: Mapping[str, float] = {KEYFRAMES.name: 10, FIRST_FRAME.name: 6, PIXEL_SR.name: 4, LATENT_SR.name: 14}
 
 
 @contextmanager
@@ -30,7 +32,8 @@ def learning(model: Any, shape: torch.Size) -> Iterator[Network]:
     The network keeps its weights, with whatever LoRA is on them, in their own dtype.
     """
     with torch.inference_mode(False):
-        mm.load_models_gpu([model], memory_required=int(KEPT_TIMES * model.model.memory_required(shape)))
+        room = KEPT_TIMES[model.model.show1.stage.name] * model.model.memory_required(shape)
+        mm.load_models_gpu([model], memory_required=int(room))
         unet = model.model.diffusion_model
         make_ordinary(unet)
         abar = schedules.signal_variance(model.model.show1.schedule).clone()

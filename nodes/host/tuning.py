@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import folder_paths
 from torch import Tensor
 
 from ...show1_core.tuning.adapters import Adapters
+from ...show1_core.tuning.examples import Example
 from ...show1_core.tuning.lora_files import (
     Record,
     adapters_to_train,
@@ -28,21 +29,24 @@ from ...show1_core.tuning.lora_files import (
     tensors_of,
     with_record,
 )
-from ...show1_core.tuning.motion import Example, Network, Plan, Tuner, drawn
+from ...show1_core.tuning.motion import Network, Plan, Tuner, drawn
 from ..sheets import contact_sheet
-from .training import learning, text_of
+from .on_node import on_node
+from .training import learning
 
 PREVIEW_STEPS = 10
+RECENT = 20  # steps whose mean loss is told: single ones jump
+SHOW_SECONDS = 1.0  # between two sentences on the node
 UNKEYED = ("steps", "learning_rate")  # of a plan: what may change before a stopped training goes on
 
 
 @dataclass(frozen=True)
 class Training:
-    """What the user set. clip (1, 3, F, H, W); lora is what a training made before, to go on from; both are of the host."""
+    """What the user set. The model is the host's; lora is what a training made before, to go on from."""
 
     model: Any
-    positive: Any
-    clip: Tensor
+    example: Example
+    prompt: str
     plan: Plan
     lora: Mapping[str, Tensor] | None = None
     preview_every: int = 0
@@ -58,68 +62,98 @@ class Learnt:
 
 def train(training: Training) -> Learnt:
     """Train. Raises ValueError or RuntimeError in one sentence; what had been learnt then waits for the next run."""
-    with learning(training.model, training.clip.shape) as network:
-        text, prompt = text_of(training.positive)
-        example, identity, plan = Example(training.clip.clone(), text), training.model.model.show1, training.plan
-        record = new_record(identity, network.unet, plan, prompt, example.clip)
-        file = kept_file(key_of(training, record, text))
-        adapters, losses, before = started(training, network, record.base, file)
+    with learning(training.model, training.example.shape) as network:
+        example, plan = training.example.ordinary(), training.plan
+        record = new_record(training.model.model.show1, network.unet, plan, training.prompt, example.clip)
+        file = kept_file(key_of(training, record))
+        adapters, losses, before = started(training, network, file)
         tuner = Tuner(network, adapters, example, replace(plan, checkpointing=network.device.type != "cpu"), losses)
 
         def now() -> Record:
             return replace(record, steps=tuner.step, rank=adapters.rank, losses=tuple(round(loss, 6) for loss in tuner.losses))
 
         with kept(file, lambda: save(file, adapters, now())):
-            steps(tuner, before + plan.steps, training)
+            steps(tuner, before + plan.steps, training, warned(training.lora, record.base))
         return Learnt(with_record(tensors_of(adapters), now()), tuner.losses)
 
 
-def started(training: Training, network: Network, base: str, file: Path) -> tuple[Adapters, tuple[float, ...], int]:
+def started(training: Training, network: Network, file: Path) -> tuple[Adapters, tuple[float, ...], int]:
     """Adapters to go on from or new ones, their losses so far, and how many steps the user's own LoRA had.
 
     What a stopped run has kept in `file` comes first. Nothing of the file stays open. Raises ValueError for what does not fit.
     """
-    tensors, before = origin(training.lora, base)
+    tensors, before = origin(training.lora)
     record = before
     if file.is_file():
         tensors, record = read(file)
     return adapters_to_train(tensors, network.unet, training.plan), record.losses, len(before.losses)
 
 
-def steps(tuner: Tuner, last: int, training: Training) -> None:
+def steps(tuner: Tuner, last: int, training: Training, warnings: Sequence[str] = ()) -> None:
     """Steps up to the last, each told to the host, which raises its own exception once the user has cancelled."""
-    bar, began, first = comfy.utils.ProgressBar(last), time.monotonic(), tuner.step
+    bar, told = comfy.utils.ProgressBar(last), Told(tuner.step, last, warnings)
     while tuner.step < last:
-        loss = tuner.advance()
+        tuner.advance()
         every = training.preview_every
         picture = preview(tuner, training) if every and tuner.step % every == 0 else None
         bar.update_absolute(tuner.step, last, picture)
-        if tuner.step % max(last // 10, 1) == 0:
-            left = (time.monotonic() - began) / (tuner.step - first) * (last - tuner.step)
-            logging.info("Show-1: training, step %d of %d, loss %.4f, %.0f s left.", tuner.step, last, loss, left)
+        told(tuner.losses)
+
+
+class Told:
+    """How far a training is: on the node about once a second, under what it warns of, and ten times in the log."""
+
+    def __init__(self, first: int, last: int, warnings: Sequence[str] = ()) -> None:
+        self.first, self.last, self.warnings = first, last, warnings
+        self.began, self.shown = time.monotonic(), 0.0
+
+    def __call__(self, losses: Sequence[float]) -> None:
+        """After a step, with the loss of every step so far."""
+        step, now = len(losses), time.monotonic()
+        seconds = (now - self.began) / (step - self.first) * (self.last - step)
+        recent = losses[-RECENT:]
+        sentence = f"step {step} of {self.last}, loss {sum(recent) / len(recent):.4f}, {duration(seconds)} left"
+        if now - self.shown > SHOW_SECONDS or step == self.last:
+            self.shown = now
+            on_node([*self.warnings, sentence])
+        if step % max(self.last // 10, 1) == 0:
+            logging.info("Show-1: training, %s.", sentence)
+
+
+def duration(seconds: float) -> str:
+    """42 s, 3 min 20 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def preview(tuner: Tuner, training: Training) -> Any:
-    """The prompt's keyframes as they come out by now, without guidance, as one picture."""
+    """What the prompt looks like by now, without guidance, as one picture; None in latent space, which is no picture."""
+    if tuner.example.clip.shape[1] != 3:
+        return None
     schedule = training.model.model.show1.schedule
     return "JPEG", contact_sheet(drawn(tuner.network, tuner.adapters, tuner.example, schedule, PREVIEW_STEPS)), None
 
 
-def origin(lora: Mapping[str, Tensor] | None, base: str) -> tuple[Mapping[str, Tensor], Record]:
+def origin(lora: Mapping[str, Tensor] | None) -> tuple[Mapping[str, Tensor], Record]:
     """What the user gives to go on from, and its record; nothing when there is nothing."""
-    if lora is None:
-        return {}, Record()
-    record = record_in(lora)
-    if sentence := different_base(record, base):
-        logging.warning("Show-1: %s", sentence)
-    return lora, record
+    return ({}, Record()) if lora is None else (lora, record_in(lora))
 
 
-def key_of(training: Training, record: Record, text: Tensor) -> str:
+def warned(lora: Mapping[str, Tensor] | None, base: str) -> list[str]:
+    """What is to be said of the LoRA to go on from, in the log now and on the node while it goes on."""
+    sentence = different_base(origin(lora)[1], base)
+    if sentence is None:
+        return []
+    logging.warning("Show-1: %s", sentence)
+    return [sentence]
+
+
+def key_of(training: Training, record: Record) -> str:
     """A name for what is learnt from what: equal for runs that may go on from each other."""
     plan = {name: value for name, value in asdict(training.plan).items() if name not in UNKEYED}
     lora = "" if training.lora is None else "".join(f"{name}{hash_of(value)}" for name, value in sorted(training.lora.items()))
-    return hashlib.sha256(repr((record.base, record.frames, hash_of(text), plan, lora)).encode()).hexdigest()[:24]
+    text = hash_of(training.example.text)
+    return hashlib.sha256(repr((record.base, record.frames, text, plan, lora)).encode()).hexdigest()[:24]
 
 
 def kept_file(key: str) -> Path:

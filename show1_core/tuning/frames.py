@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..checkpoints import Identity
-from ..stages import WINDOW_FRAMES
+from ..stages import FIRST_FRAME, KEYFRAMES, LATENT_SR, PIXEL_SR, WINDOW_FRAMES
 
-WIDTH, HEIGHT = 64, 40  # pixels of the published keyframes
+# (width, height) in pixels of what the published stages make
+SIZES: Mapping[str, tuple[int, int]] = {
+    KEYFRAMES.name: (64, 40), FIRST_FRAME.name: (256, 160), PIXEL_SR.name: (256, 160), LATENT_SR.name: (576, 320)}
+LONGEST = 29  # frames of the published clip
+LATENT_FACTOR = 8  # pixels of a picture for one of its latent, along a side
 
 
 def fitted(images: Tensor, identity: Identity) -> Tensor:
-    """Frames (F, H, W, 3) as training takes them: at most 8, evenly from first to last, in a size of the model.
+    """Frames (F, H, W, 3) as training takes them, in a size of the model.
 
+    Of keyframes at most 8, evenly from first to last; of the stages after them, which see neighbouring frames, the first 29.
     Frames that the network can take, and no larger than the model's own size, keep theirs; others are resized straight to it,
     as VMC does, whatever their shape.
     """
-    return resized(thinned(images), *size_for(images.shape[1], images.shape[2], identity))
+    chosen = thinned(images) if identity.stage is KEYFRAMES else images[:LONGEST]
+    return resized(chosen, *size_for(images.shape[1], images.shape[2], identity))
 
 
 def thinned(images: Tensor, most: int = WINDOW_FRAMES) -> Tensor:
@@ -30,11 +38,21 @@ def thinned(images: Tensor, most: int = WINDOW_FRAMES) -> Tensor:
     return images[[round(index * (count - 1) / (most - 1)) for index in range(most)]]
 
 
+def multiple_of(identity: Identity) -> int:
+    """What width and height in pixels must be divisible by: the network halves them, and its condition is a quarter of them."""
+    multiple = identity.config.size_multiple
+    if identity.stage is LATENT_SR:
+        return LATENT_FACTOR * multiple
+    return math.lcm(multiple, 4) if identity.stage in (FIRST_FRAME, PIXEL_SR) else multiple
+
+
 def size_for(height: int, width: int, identity: Identity) -> tuple[int, int]:
-    """(height, width) that frames of this size are trained in. A config may tell the model's own width, `sample_size`."""
-    multiple, told = identity.config.size_multiple, json.loads(identity.record)["unet"].get("sample_size")
-    own_width = told if isinstance(told, int) and told >= 2 * multiple and told % multiple == 0 else WIDTH
-    own_height = max(round(own_width * HEIGHT / WIDTH / multiple), 1) * multiple
+    """(height, width) that frames of this size are trained in. A pixel model's config may tell its own width, `sample_size`."""
+    multiple, told = multiple_of(identity), json.loads(identity.record)["unet"].get("sample_size")
+    own_width, own_height = SIZES.get(identity.stage.name, SIZES[KEYFRAMES.name])
+    if isinstance(told, int) and told >= 2 * multiple and told % multiple == 0 and identity.stage is not LATENT_SR:
+        own_width, own_height = told, told * own_height / own_width
+    own_height = max(round(own_height / multiple), 1) * multiple
     fits = min(height, width) >= multiple and height % multiple == 0 and width % multiple == 0
     return (height, width) if fits and height * width <= own_height * own_width else (own_height, own_width)
 

@@ -1,8 +1,8 @@
 """Adapters as files: names that loaders of LoRA know, and a record of what was learnt from what on which model.
 
 `diffusion_model.<layer>.lora_down.weight`, `.lora_up.weight`, or `.diff` for a whole matrix. Files in diffusers' naming
-(`unet.<layer>.lora_A.weight`, `lora.down.weight`) are read too. The record is the file's metadata; where a program saves
-tensors alone it travels as one more tensor, of bytes.
+(`unet.<layer>.lora_A.weight`, `lora.down.weight`) or kohya's (`lora_unet_<layer, with _ for .>.lora_up.weight`) are read
+too. The record is the file's metadata; where a program saves tensors alone it travels as one more tensor, of bytes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,16 @@ from .motion import Plan
 
 PREFIX, RECORD = "diffusion_model.", "show1.lora"
 FOREIGN_PREFIXES = (PREFIX, "unet.", "base_model.model.")
+BLOCKS = ("down_blocks.", "mid_block.", "up_blocks.")  # how the name of a layer begins in files without a prefix
+FLAT_PREFIX = "lora_unet_"
 # endings of other programs, by ours
 ENDINGS = {"lora_down.weight": ("lora_down.weight", "lora_A.weight", "lora.down.weight", "lora_A.default.weight"),
            "lora_up.weight": ("lora_up.weight", "lora_B.weight", "lora.up.weight", "lora_B.default.weight"),
            "alpha": ("alpha",), "diff": ("diff",)}
+ENDING = re.compile("|".join(rf"(?P<{ours.split('.')[0]}>\.(?:{'|'.join(map(re.escape, theirs))})$)"
+                             for ours, theirs in ENDINGS.items()))
+NO_LORA = ("lora holds no LoRA of known names (such as diffusion_model.<layer>.lora_up.weight); take the file of a training of "
+           "this model, or one in diffusers' naming.")
 SIGNS = 256  # weights whose signs tell one model from another; rounding to any dtype keeps them
 
 
@@ -125,10 +131,11 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], Record]:
 
 def adapters_from(tensors: Mapping[str, Tensor], unet: nn.Module) -> Adapters:
     """The adapters in a file, by the names of any program above. Raises ValueError when they do not fit the UNet."""
-    layers, parts = dict(unet.named_modules()), parts_of(tensors)
+    layers = dict(unet.named_modules())
+    flat = {f"{FLAT_PREFIX}{name.replace('.', '_')}": name for name in layers}
+    parts = {flat.get(name, name): found for name, found in parts_of(tensors).items()}
     if not parts:
-        raise ValueError("lora holds no LoRA of known names (such as diffusion_model.<layer>.lora_up.weight); take the file of "
-                         "Show-1 Train Motion, or one in diffusers' naming.")
+        raise ValueError(NO_LORA)
     strange = sorted(name for name, found in parts.items() if not fits(layers.get(name), found))
     if strange:
         raise ValueError(f"lora was made for another base: {len(strange)} of its {len(parts)} layers do not fit this model, such "
@@ -136,13 +143,34 @@ def adapters_from(tensors: Mapping[str, Tensor], unet: nn.Module) -> Adapters:
     return Adapters({name: adapter_of(found, layers[name]) for name, found in parts.items()})
 
 
+def in_native_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a file under the names that LoRA loaders of a host know; what no program above writes keeps its name.
+
+    Raises ValueError when none of them belongs to a UNet.
+    """
+    named = {native_name(name): tensor for name, tensor in tensors.items()}
+    if not any(name.startswith((PREFIX, FLAT_PREFIX)) for name in named):
+        raise ValueError(NO_LORA)
+    return named
+
+
+def native_name(name: str) -> str:
+    """One tensor's name as we write it, where it is known."""
+    prefix = next((prefix for prefix in FOREIGN_PREFIXES if name.startswith(prefix)), "")
+    if not prefix and not name.startswith(BLOCKS):
+        return name
+    layer, ending = name[len(prefix):], ENDING.search(name)
+    if ending is None:
+        return PREFIX + layer
+    ours = next(ours for ours in ENDINGS if ours.split(".")[0] == ending.lastgroup)
+    return f"{PREFIX}{layer.removesuffix(ending.group())}.{ours}"
+
+
 def parts_of(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """By layer, its tensors under our endings; whatever else is in the file is left out."""
-    pattern = re.compile("|".join(rf"(?P<{ours.split('.')[0]}>\.(?:{'|'.join(map(re.escape, theirs))})$)"
-                                  for ours, theirs in ENDINGS.items()))
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        ending = pattern.search(name)
+        ending = ENDING.search(name)
         if ending is not None and ending.lastgroup is not None:
             prefix = next((prefix for prefix in FOREIGN_PREFIXES if name.startswith(prefix)), "")
             parts.setdefault(name[len(prefix):ending.start()], {})[ending.lastgroup] = tensor

@@ -10,11 +10,10 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -25,9 +24,8 @@ from ..sampling import dpm_solver
 from ..schedule import Schedule, nearest_timestep, published_sigmas, sigma_table, signal_scale
 from . import objectives
 from .adapters import QKV, Adapters, attached
+from .examples import LOOKS, Example
 
-TIMESTEPS = 1000
-SMALLEST = 8  # pixels of a side to which frames may be reduced when memory is short
 Loss = Callable[[Tensor, Tensor, Tensor, torch.Generator], Tensor]  # prediction, noise (B, C, F, H, W), abar (B,), draws
 
 FRAME_COSINE = "frame cosine"
@@ -37,9 +35,9 @@ LOSSES: Mapping[str, Loss] = {
     "frame error": lambda guess, noise, signal, draws: objectives.residual_error(guess, noise, signal),
     "debiased": lambda guess, noise, signal, draws: objectives.debiased(
         guess, noise, int(torch.randint(noise.shape[2], (1,), generator=draws))),
-    "noise": lambda guess, noise, signal, draws: objectives.noise_prediction(guess, noise),
+    LOOKS: lambda guess, noise, signal, draws: objectives.noise_prediction(guess, noise),
 }
-OF_ONE_FRAME = ("noise",)  # losses that a single frame has
+OF_ONE_FRAME = (LOOKS,)  # losses that a single frame has
 
 
 @dataclass(frozen=True)
@@ -55,30 +53,6 @@ class Plan:
     weight_decay: float = 0.01
     clip: float = 1.0
     checkpointing: bool = False
-
-
-@dataclass(frozen=True)
-class Example:
-    """What is learnt from: a clip (1, C, F, H, W) in -1..1 and its text states (1, L, D).
-
-    frames (1, C', F, H, W) and noise_level are what a stage's network is given beside the noisy clip.
-    """
-
-    clip: Tensor
-    text: Tensor
-    frames: Tensor | None = None
-    noise_level: int | None = None
-
-    def halved(self) -> Example:
-        """The same at half the width and height, in multiples of 8. Raises ValueError where it is small already."""
-        height, width = (side // 2 // SMALLEST * SMALLEST for side in self.clip.shape[-2:])
-        if min(height, width) < SMALLEST:
-            raise ValueError("too small to be halved")
-
-        def small(clip: Tensor) -> Tensor:
-            return F.interpolate(clip, size=(clip.shape[2], height, width), mode="area")
-
-        return replace(self, clip=small(self.clip), frames=None if self.frames is None else small(self.frames))
 
 
 @dataclass(frozen=True)
@@ -190,8 +164,9 @@ def check(example: Example, plan: Plan) -> None:
 
 
 def loss_of(network: Network, example: Example, loss: str, draws: torch.Generator) -> Tensor:
-    """The loss at one timestep, flat in 0..999, with one noise, both from a CPU generator."""
-    timestep = torch.randint(TIMESTEPS, (1,), generator=draws)
+    """The loss at one timestep, flat in all that the stage learns, with one noise, both from a CPU generator."""
+    example = example.of_step(draws)
+    timestep = torch.randint(example.timesteps, (1,), generator=draws)
     noise = torch.randn(example.clip.shape, generator=draws)
     x = objectives.noised(example.clip, noise, timestep, network.abar)
     prediction = network.predict(x, timestep, example)
@@ -209,8 +184,10 @@ def held_out_loss(network: Network, adapters: Adapters, example: Example, loss: 
 @torch.no_grad()
 def drawn(network: Network, adapters: Adapters, example: Example, schedule: Schedule, steps: int, seed: int = 0) -> Tensor:
     """What the example's text looks like with the adapters, by the plain sampler without guidance: (1, C, F, H, W)."""
-    sigmas, table = published_sigmas(schedule, steps).tolist(), sigma_table(schedule)
-    noise = torch.randn(example.clip.shape, generator=torch.Generator().manual_seed(seed))
+    sigmas, table = [sigma for sigma in published_sigmas(schedule, steps).tolist() if sigma > 0], sigma_table(schedule)
+    draws = torch.Generator().manual_seed(seed)
+    noise = torch.randn(example.shape, generator=draws)
+    example = example.of_step(draws)
 
     def denoise(x: Tensor, sigma: float) -> Tensor:
         timestep = torch.tensor([nearest_timestep(table, sigma)])

@@ -60,7 +60,7 @@ class StandInLibrary:
     def models(self) -> dict[str, Path]:
         return {}
 
-    text_encoders = vaes = models
+    text_encoders = vaes = loras = models
 
 
 class StandInHost(ModuleType):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def run(models: Path, tmp_path: Path, frames: Path, monkeypatch: pytest.MonkeyPa
     from show1_core import texts
 
     monkeypatch.setattr(texts, "encode_t5", lambda *inputs: torch.zeros(1, 5, 64))
+    monkeypatch.setattr(texts, "encode_clip", lambda *inputs: torch.ones(1, 5, 64))
     out = tmp_path / "out" / "lora.safetensors"
 
     def call(*more: str, folder: Path = frames) -> Path:
@@ -78,14 +80,24 @@ def test_what_was_learnt_is_written_when_it_is_stopped(run, tmp_path: Path, monk
 @pytest.mark.parametrize(("more", "said"), [
     (("--output", "lora.pt"), "name a file that ends in .safetensors"), (("--model", "nowhere"), "config.json is missing"),
     (("--resume", "nowhere.safetensors"), "is no file; expected a LoRA"),
-    (("--tokenizer", "nowhere"), "is no folder; give --tokenizer")])
+    (("--tokenizer", "nowhere"), "is no folder; give --tokenizer"),
+    (("--text-encoder", "nowhere"), "is no folder; give --text-encoder")])
 def test_what_cannot_work_is_one_sentence(run, more, said) -> None:
     with pytest.raises(Failure, match=said):
         run(*more)
 
 
-def test_a_damaged_picture_is_named(run, frames: Path) -> None:
-    (frames / "3.png").write_bytes(b"no picture")
+def broken_png() -> bytes:
+    """A PNG that says its pixels take 4 bytes, so that what comes behind them is no chunk."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    whole = file.getvalue()
+    return whole[:33] + (4).to_bytes(4, "big") + whole[37:]
+
+
+@pytest.mark.parametrize("content", [b"no picture", b"", broken_png(), broken_png()[:30]])
+def test_a_damaged_picture_is_named(run, frames: Path, content: bytes) -> None:
+    (frames / "3.png").write_bytes(content)
     with pytest.raises(Failure, match=r"3\.png is damaged or no picture"):
         run()
 
@@ -93,3 +105,23 @@ def test_a_damaged_picture_is_named(run, frames: Path) -> None:
 def test_a_folder_without_pictures_is_named(run, tmp_path: Path) -> None:
     with pytest.raises(Failure, match="holds no pictures"):
         run(folder=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("name", "stage"), [("IF-II-L-v1.0", "first-frame"), ("show-1-sr1", "sr1"), ("show-1-sr2", "sr2")])
+def test_the_stages_after_the_keyframes_learn_a_style(run, models: Path, tmp_path: Path, name: str, stage: str) -> None:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for number in range(2):
+        Image.effect_noise((32, 32), 90).save(folder / f"{number}.png")
+    encoder = models / ("show-1-sr2" if stage == "sr2" else "show-1-base") / "text_encoder"
+    more = ("--model", str(models / name), "--text-encoder", str(encoder), "--train", "spatial attention")
+    _, record = lora_files.read(run(*more, "--loss", "noise", folder=folder))
+    assert (record.stage, record.steps, record.loss) == (stage, 2, "noise")
+    with pytest.raises(Failure, match="learns looks alone: set loss to noise"):
+        run(*more, folder=folder)
+
+
+def test_the_help_says_both_what_motion_and_what_style_want(capsys) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    assert "for a motion without place and colours, for a style with its name" in " ".join(capsys.readouterr().out.split())

@@ -313,3 +313,35 @@ def test_compiled_blocks_train_as_they_are_written(models):
     with as_written(unet):
         assert all(block._compiled_call_impl is None for block in blocks)
     assert [block._compiled_call_impl for block in blocks] == before and None not in before
+
+
+# how a layer's two matrices are called by other programs: prefix, down, up
+NAMINGS = [("diffusion_model.", "lora_down.weight", "lora_up.weight"), ("unet.", "lora_A.weight", "lora_B.weight"),
+           ("unet.", "lora.down.weight", "lora.up.weight"),
+           ("base_model.model.", "lora_A.default.weight", "lora_B.default.weight"),
+           ("diffusion_model.", "lora_A.weight", "lora_B.weight"), ("", "lora_A.weight", "lora_B.weight")]
+
+
+@pytest.mark.parametrize(("prefix", "down", "up"), NAMINGS)
+def test_every_naming_becomes_the_native_one(prefix, down, up):
+    layer, ours = "up_blocks.1.attentions.0.to_q", files.PREFIX + "up_blocks.1.attentions.0.to_q"
+    theirs = {f"{prefix}{layer}.{down}": 1, f"{prefix}{layer}.{up}": 2, f"{prefix}{layer}.alpha": 3, "lora_te_text.alpha": 4,
+              f"{prefix}{layer}.dora_scale": 5, files.RECORD: 6}
+    assert files.in_native_names(theirs) == {
+        f"{ours}.lora_down.weight": 1, f"{ours}.lora_up.weight": 2, f"{ours}.alpha": 3, "lora_te_text.alpha": 4,
+        f"{ours}.dora_scale": 5, files.RECORD: 6}
+
+
+def test_flat_names_are_those_of_the_layers(unets):
+    adapters = trained(unets).adapters
+    flat = {}
+    for name, value in files.tensors_of(adapters).items():
+        layer, ending = name.removeprefix(files.PREFIX).split(".lora_")
+        flat[f"lora_unet_{layer.replace('.', '_')}.lora_{ending}"] = value
+    assert files.in_native_names(flat).keys() == flat.keys(), "a host's loaders know them"
+    assert files.adapters_from(flat, unet_of(unets)).layers.keys() == adapters.layers.keys()
+
+
+def test_a_file_without_a_lora_of_a_unet_is_refused():
+    with pytest.raises(ValueError, match="holds no LoRA of known names"):
+        files.in_native_names({"lora_te_text_model.lora_up.weight": torch.zeros(1), files.RECORD: torch.zeros(1)})

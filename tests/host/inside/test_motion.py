@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 
 import comfy.model_management as mm
 import pytest
@@ -198,6 +199,19 @@ def test_a_preview_is_shown_when_it_is_asked_for(fresh, train, monkeypatch):
     assert min(shown[1][1].size) >= 8
 
 
+def test_progress_and_warnings_stand_on_the_node(pack, fresh, train, monkeypatch):
+    told = []
+    monkeypatch.setattr(pack("nodes.host.tuning"), "on_node", lambda sentences: told.append(list(sentences)))
+    lora = files(pack).with_record(train(fresh())[0], files(pack).Record(base="0123", losses=(0.5,)))
+    assert re.fullmatch(r"step 3 of 3, loss \d\.\d{4}, 0 s left", told[-1][0]) and len(told[-1]) == 1
+    monkeypatch.setattr(pack("nodes.host.tuning"), "SHOW_SECONDS", -1.0)
+    told.clear()
+    train(fresh(), lora=lora)
+    assert [sentences[-1].split(",")[0] for sentences in told] == [f"step {step} of 4" for step in (2, 3, 4)]
+    assert all("trained on another base (0123)" in sentences[0] for sentences in told)
+    assert [pack("nodes.host.tuning").duration(seconds) for seconds in (0.4, 59.6, 200)] == ["0 s", "1 min 0 s", "3 min 20 s"]
+
+
 def test_backwards_is_the_reversed_clip(fresh, train):
     ahead, back = pictures(), pictures().flip(0)
     assert train(fresh(), ahead, reverse=True)[1] == train(fresh(), back)[1]
@@ -219,8 +233,10 @@ def test_clips_that_cannot_be_learnt_are_refused_in_a_sentence(fresh, train, ima
 
 
 def test_another_model_and_another_models_lora_are_refused(pack, fresh, train, load, t5):
-    with pytest.raises(ValueError, match="expected the keyframe model"):
+    with pytest.raises(ValueError, match="loss is 'frame cosine', which is for the motion of keyframes; .* set loss to noise"):
         train(load("show-1-sr1"))
+    with pytest.raises(ValueError, match="the interpolation model .* only fills in between keyframes"):
+        train(load("show-1-interpolation"), loss="noise")
     with pytest.raises(ValueError, match="lora was made for another base"):
         train(fresh(), lora={"diffusion_model.conv_in.diff": torch.zeros(1)})
 
