@@ -32,7 +32,7 @@ class Show1TrainMotion(io.ComfyNode):
                         "Save LoRA, Load LoRA Model and Plot Loss Graph take what comes out.",
             inputs=[
                 io.Model.Input("model", tooltip=f"From Show-1 Model Loader: {KEYFRAMES.title} ({KEYFRAMES.checkpoint}); for a "
-                                                "style a super-resolution model too."),
+                                                "style any other stage's too."),
                 io.Conditioning.Input("positive", tooltip="What the clip shows and does, encoded. For a motion without place and "
                                                           "colours, such as: a cat is roaring. For a style with its name."),
                 io.Image.Input("images", tooltip="The clip, as the model should make it. For keyframes 2 frames or more; of more "

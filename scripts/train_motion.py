@@ -3,8 +3,8 @@
 FRAMES is a folder of pictures, in the order of the numbers in their names. The file is a LoRA for ComfyUI's core loaders and
 for this command: with --resume it goes on. Ctrl+C stops and keeps what has been learnt.
 
-Which stage learns is what --model says: the keyframe model (motion, or a style), or one of the super-resolution models, which
-learn a style from frames as they should make them: with --loss noise --train "spatial attention".
+Which stage learns is what --model says: the keyframe model (motion, or a style), or that of a later stage, which learns a
+style from frames as it should make them: with --loss noise --train "spatial attention".
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("prompt", help="what the clip shows and does: for a motion without place and colours, for a style with "
                                        "its name")
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="show-1-base, or models/show1-mini/keyframes; "
-                                                                                 "for a style also a super-resolution model")
+                                                                                 "for a style also that of any other stage")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.safetensors")
     parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="tokenizer/ in the model's folder unless given")
     parser.add_argument("--text-encoder", type=Path, metavar="DIR", help="text_encoder/ in the model's folder unless given")

@@ -15,14 +15,15 @@ from ...show1_core import schedule as schedules
 from ...show1_core.kernels.requirements import weights_looked_at
 from ...show1_core.models.compile import as_written
 from ...show1_core.models.unet import UNet
-from ...show1_core.stages import FIRST_FRAME, KEYFRAMES, LATENT_SR, PIXEL_SR
+from ...show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR
 from ...show1_core.tuning.motion import Network
 from .dtypes import compute_dtype
 from .text import PROMPT
 from .weights import what_happens_to
 
 # room for a step, as times of what lives at once in a call without gradients: counted (docs/motion.md, Memory and time)
-KEPT_TIMES: Mapping[str, float] = {KEYFRAMES.name: 10, FIRST_FRAME.name: 6, PIXEL_SR.name: 4, LATENT_SR.name: 14}
+KEPT_TIMES: Mapping[str, float] = {
+    KEYFRAMES.name: 10, INTERPOLATION.name: 10, FIRST_FRAME.name: 6, PIXEL_SR.name: 4, LATENT_SR.name: 14}
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What each stage of the cascade learns from one clip: the clip as the stage should make it, and what its network is given.
 
-The keyframe model learns from the whole clip in every step. The super-resolution models learn from a window of it, of
-neighbouring frames, drawn anew in every step; what they are given beside it is the same clip made small, as in the cascade.
+The keyframe model learns from the whole clip in every step. The stages after it learn from a window of it, of neighbouring
+frames, drawn anew in every step; beside it they are given the ends of the window, or the same clip made small, as in the cascade.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from torch import Tensor
 from .. import cascade
 from ..checkpoints import Identity
 from ..schedule import Schedule, add_noise
-from ..stages import FIRST_FRAME, KEYFRAMES, LATENT_SR, NOISING, PIXEL_SR, WINDOW_FRAMES
+from ..stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, NOISING, PAIR_FRAMES, WINDOW_FRAMES
 from .frames import fitted, multiple_of, resized
 from .objectives import EXPERT_TIMESTEPS, with_first_frame
 
-LEARNING = (KEYFRAMES, FIRST_FRAME, PIXEL_SR, LATENT_SR)  # the stages that can learn from a clip
-LOOKS = "noise"  # the one loss of the stages that add no motion
+LOOKS = "noise"  # the one loss of the stages after the keyframes, which make no motion of their own
 SMALLER = 4  # times that the pixel super-resolution models enlarge
 FIRST_SHOWN = 0.7  # of the windows are given the clean first frame, as most windows of a clip are (numerics T11)
 Encode = Callable[[Tensor], cascade.Encoded]
@@ -84,6 +83,20 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Between(Example):
+    """Of the interpolation model: five neighbouring frames, of which it is given the first and the last (numerics 2.4)."""
+
+    @property
+    def window(self) -> int:
+        return PAIR_FRAMES
+
+    def of_step(self, draws: torch.Generator) -> Example:
+        """A window with the blend of its ends."""
+        clip = self.clip[:, :, self.span(draws)]
+        return Example(clip, self.text, cascade.pair_condition(clip[:, :, [0, -1]]), multiple=self.multiple)
+
+
+@dataclass(frozen=True)
 class Upscaled(Example):
     """Of a pixel super-resolution model: `frames` is the clip made small and large again, clean; `noise_level` the highest.
 
@@ -128,11 +141,8 @@ class Latents(Example):
 
 
 def check_loss(identity: Identity, loss: str) -> None:
-    """Raises ValueError for a loss that compares motion where the stage adds none, and for a stage that learns nothing."""
+    """Raises ValueError for a loss that compares motion where the stage makes none of its own."""
     stage = identity.stage
-    if stage not in LEARNING:
-        raise ValueError(f"model is {stage.title} ({identity.source.name}), which only fills in between keyframes; expected "
-                         f"{', '.join(each.title for each in LEARNING[:-1])} or {LEARNING[-1].title}.")
     if stage is not KEYFRAMES and loss != LOOKS:
         raise ValueError(f"loss is {loss!r}, which is for the motion of keyframes; {stage.title} ({identity.source.name}) "
                          f"learns looks alone: set loss to {LOOKS}.")
@@ -152,6 +162,9 @@ def example_of(identity: Identity, images: Tensor, text: Tensor, encode: Encode 
     clip = cascade.to_clip(images)
     if stage is KEYFRAMES:
         return Example(clip, text)
+    if stage is INTERPOLATION:
+        still = clip[:, :, -1:].repeat(1, 1, max(PAIR_FRAMES - clip.shape[2], 0), 1, 1)
+        return Between(torch.cat([clip, still], dim=2), text)
     small = resized(images, images.shape[1] // SMALLER, images.shape[2] // SMALLER)
     frames, multiple = cascade.enlarge(cascade.to_clip(small), SMALLER), math.lcm(8, multiple_of(identity))
     example = Upscaled(clip, text, frames, stage.noise_level, multiple, identity.noising)

@@ -14,8 +14,8 @@ from show1_core.tuning import adapters as kinds
 from show1_core.tuning import examples, frames, motion
 
 PLAN = motion.Plan(steps=2, learning_rate=1e-2, rank=2, loss="noise", train=kinds.SPATIAL_ATTENTION)
-NAMES = ("show-1-base", "IF-II-L-v1.0", "show-1-sr1", "show-1-sr2")
-WINDOWS = {"show-1-base": 8, "IF-II-L-v1.0": 1, "show-1-sr1": 8, "show-1-sr2": 8}
+NAMES = ("show-1-base", "show-1-interpolation", "IF-II-L-v1.0", "show-1-sr1", "show-1-sr2")
+WINDOWS = {"show-1-base": 8, "show-1-interpolation": 5, "IF-II-L-v1.0": 1, "show-1-sr1": 8, "show-1-sr2": 8}
 
 
 def pictures(count: int = 12, height: int = 64, width: int = 64) -> torch.Tensor:
@@ -83,6 +83,19 @@ def test_the_condition_is_the_clip_made_small_and_noised_up_to_the_published_lev
     assert (known == 0) if name == "IF-II-L-v1.0" else (30 < known < 55)
 
 
+@pytest.mark.parametrize("count", [1, 4, 12])
+def test_interpolation_is_given_the_ends_and_their_blend(models, count) -> None:
+    """Of fewer frames than a window has, the last one stands still."""
+    images = pictures(count)
+    step = example_of(models, "show-1-interpolation", images).of_step(draws())
+    assert step.clip.shape[2] == 5 and step.frames.shape[1:3] == (4, 5) and step.noise_level is None
+    assert torch.equal(step.frames[:, :3, [0, -1]], step.clip[:, :, [0, -1]])
+    assert step.frames[:, 3].amax((-1, -2)).tolist() == [[1, 0, 0, 0, 1]]
+    if count < 5:
+        whole = cascade.to_clip(frames.fitted(images, read_identity(models / "show-1-interpolation")))
+        assert torch.equal(step.clip[:, :, :count], whole) and torch.equal(step.clip[:, :, -1], whole[:, :, -1])
+
+
 def test_the_latent_expert_learns_its_own_timesteps_from_scaled_latents(models) -> None:
     identity, images = read_identity(models / "show-1-sr2"), pictures(3)
     example = example_of(models, "show-1-sr2", images)
@@ -120,7 +133,7 @@ def test_halved_it_is_still_what_the_stage_takes(models, name) -> None:
 
 @pytest.mark.parametrize(("name", "loss", "said"), [
     ("show-1-sr1", "frame cosine", "which is for the motion of keyframes; .* learns looks alone: set loss to noise"),
-    ("show-1-sr2", "debiased", "learns looks alone"), ("show-1-interpolation", "noise", "only fills in between")])
+    ("show-1-sr2", "debiased", "learns looks alone"), ("show-1-interpolation", "frame error", "learns looks alone")])
 def test_motion_is_of_keyframes_alone(models, name, loss, said) -> None:
     with pytest.raises(ValueError, match=said):
         examples.check_loss(read_identity(models / name), loss)

@@ -14,7 +14,7 @@ MINI = Path(__file__).resolve().parents[3] / "models" / "show1-mini"
 SPATIAL = "spatial attention"
 PUBLISHED = ("published", "published")
 # by model: frames of the clip that is learnt and its side
-STAGES = {"IF-II-L-v1.0": (2, 32), "show-1-sr1": (10, 32), "show-1-sr2": (9, 64)}
+STAGES = {"show-1-interpolation": (6, 32), "IF-II-L-v1.0": (2, 32), "show-1-sr1": (10, 32), "show-1-sr2": (9, 64)}
 
 
 @pytest.fixture
@@ -49,6 +49,8 @@ def draw(pack, t5, clip, vae):
         if name == "show-1-sr2":
             return pack("nodes.latent_sr").Show1LatentSR.execute(
                 model, vae, *clip, small, 0, 2, 3.0, 0.5, 64, 64, *PUBLISHED).args[0]
+        if name == "show-1-interpolation":
+            return pack("nodes.interpolation").Show1Interpolator.execute(model, *t5, small, 0, 2, 3.0, *PUBLISHED).args[0]
         node = "Show1FirstFrameSR" if name == "IF-II-L-v1.0" else "Show1PixelSR"
         return getattr(pack("nodes.pixel_sr"), node).execute(model, *t5, small, 0, 2, 3.0, 50, *PUBLISHED).args[0]
 
@@ -75,7 +77,7 @@ def test_what_a_stage_has_learnt_is_loaded_by_the_core_and_changes_its_picture(p
 
 
 @pytest.mark.slow  # half a minute: a training of each stage
-@pytest.mark.parametrize("stage", ["first-frame", "sr1", "sr2"])
+@pytest.mark.parametrize("stage", ["interpolation", "first-frame", "sr1", "sr2"])
 def test_the_held_out_loss_falls(pack, mini, mini_text, stage, tmp_path, monkeypatch):
     """On weights that have learnt to draw, with a clip unlike all they have seen: stripes that move."""
     import folder_paths
