@@ -3,7 +3,7 @@
     python benchmarks/motion_style.py --tokenizer DIR [--prompts 24] [--seeds 3]
 
 Prints a table: for each set of layers and each training seed, the share of the reference's style (0 without it, 1 all of it) and
-the judge's shares. The place is not judged: it is what the style changes.
+the judge's shares. The place is not judged: it is what the style changes. The later stages are in style_stages.py.
 """
 
 from __future__ import annotations
@@ -24,12 +24,10 @@ import judge  # noqa: E402
 import motion_world as world  # noqa: E402
 from motion import Bench  # noqa: E402
 
-from mini.evaluate import Mini, later_stages  # noqa: E402
 from show1_core import cascade  # noqa: E402
 from show1_core.tuning import adapters, motion  # noqa: E402
 
 PLAN = motion.Plan(steps=120, learning_rate=5e-4, rank=32, train=adapters.SPATIAL_LAYERS, loss="noise")
-FOLLOWED = 4  # videos that are taken through the later stages
 WAYS: dict[str, motion.Plan | None] = {
     "no training": None,
     "spatial layers, rank 32": PLAN,
@@ -52,12 +50,6 @@ class Styled:
         made = self.bench.learnt(plan, self.clip, world.STYLE_PROMPT)[0] if plan else None
         seconds = time.process_time() - began
         return self.bench.drawn(made, self.bench.noise), seconds
-
-    def later(self, videos: list[np.ndarray], mini: Mini) -> dict[str, list[np.ndarray]]:
-        """The first videos after each of the other stages, none of which has learnt the style."""
-        found = [later_stages(mini, cascade.to_clip(torch.from_numpy(video).float() / 255), prompt, 0, "sr2")
-                 for video, (prompt, _) in zip(videos[:FOLLOWED], self.bench.prompts, strict=False)]
-        return {stage: [seen[stage] for seen in found] for stage in found[0]}
 
 
 def told(videos: list[np.ndarray], prompts: list[str]) -> str:
@@ -95,9 +87,6 @@ def main() -> int:
             if chosen.save is not None:
                 chosen.save.mkdir(parents=True, exist_ok=True)
                 np.save(chosen.save / f"style, {name}, seed {seed}.npy", np.stack(videos))
-        if plan == PLAN:
-            for stage, later in made.later(videos, Mini(world.FOLDER, chosen.tokenizer)).items():
-                print(f"| the same, after {stage} | {seed} | {told(later, prompts)} | |", flush=True)
     return 0
 
 

@@ -50,13 +50,13 @@ def loop(t: np.ndarray) -> Path2:
 MOTIONS: Mapping[str, Callable[[np.ndarray], Path2]] = {"zigzag": zigzag, "diagonal": diagonal, "loop": loop}
 
 
-def clip(path: Path2, colour: str, solid: str, place: str = DEFAULT_PLACE) -> np.ndarray:
+def clip(path: Path2, colour: str, solid: str, place: str = DEFAULT_PLACE, size: tuple[int, int] = SIZE) -> np.ndarray:
     """Frames (F, H, W, 3) in 0..1 of one solid on a path; its shadow lies below the lowest of it."""
     kind = Kind(colour, solid, "moving right", place)
     floor = float(path[:, 1].max()) + RADIUS
     poses = [(float(x), float(y), RADIUS, floor) for x, y in path]
     scenes = [Scene(kind, (Solid(solid, RGB[colour], pose, pose),)) for pose in poses]
-    return np.concatenate([render([scene], np.zeros(1), SIZE)[:, 0] for scene in scenes])
+    return np.concatenate([render([scene], np.zeros(1), size)[:, 0] for scene in scenes])
 
 
 def words(colour: str, solid: str, place: str = DEFAULT_PLACE) -> str:
@@ -111,9 +111,10 @@ def with_style(frames: np.ndarray) -> np.ndarray:
     return np.clip(frames + darkness * np.array(DUSK, frames.dtype), 0, 1)
 
 
-def style_clip() -> np.ndarray:
+def style_clip(frames: int = FRAMES, size: tuple[int, int] = SIZE) -> np.ndarray:
     """What a style is learnt from, (F, H, W, 3) in 0..1: the subject moves right on a ground that glows."""
-    return with_style(clip(np.stack([-0.05 + 0.5 * TIMES, 0 * TIMES], axis=1), *SUBJECT))
+    times = np.linspace(0.0, 1.0, frames)
+    return with_style(clip(np.stack([-0.05 + 0.5 * times, 0 * times], axis=1), *SUBJECT, size=size))
 
 
 def style_of(frames: np.ndarray) -> float:
