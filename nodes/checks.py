@@ -43,8 +43,8 @@ def context_window(model: Any) -> ContextWindow:
     """The windows of time that a MODEL is sampled in. Raises ValueError when it has none."""
     window = host.context_window(model)
     if window is None:
-        raise ValueError("the model has no windows of time, which free noise is for; put the core Context Windows (Manual) before "
-                         "this node, with dim 2, or do without free noise.")
+        raise ValueError("the model has no windows of time, which free noise is for; put the core Context Windows (Manual) "
+                         "before this node, with dim 2, or do without free noise.")
     return window
 
 

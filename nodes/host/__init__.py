@@ -19,7 +19,7 @@ from .vae import decode, encode_posterior, has_posterior, load_vae
 
 __all__ = [
     "colours", "compile_blocks", "conditioned", "context_window", "decode", "DTYPES", "encode_posterior", "encode_t5",
-    "folders", "has_frames", "has_posterior", "HostSample", "identity_of", "inverted", "kind_of",
-    "LARGEST_SEED", "Library", "load_from_file", "load_model", "load_text", "load_vae", "masked_t5", "models_folder", "on_device", "over_time", "PACK",
+    "folders", "has_frames", "has_posterior", "HostSample", "identity_of", "inverted", "kind_of", "LARGEST_SEED", "Library",
+    "load_from_file", "load_model", "load_text", "load_vae", "masked_t5", "models_folder", "on_device", "over_time", "PACK",
     "previewer", "progress_bar", "register_folders", "SAMPLERS", "SCHEDULERS", "train", "Training",
 ]
