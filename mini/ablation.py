@@ -136,8 +136,8 @@ class Bench:
         return {"rendered": self.measured(shrunk(frames, MIDDLE), said),
                 **{f"rendered, as {space.name}": self.measured(there_and_back(space, frames), said) for space in self.spaces}}
 
-    def trained(self, space: Space, seed: int) -> tuple[Any, float]:
-        """The averaged network of a seed, and the seconds a step took."""
+    def trained(self, space: Space, seed: int) -> Any:
+        """The averaged network of a seed."""
         task = Stills(space, self.mini.text, self.banks[space.name], seed)
         trainer = Trainer(task, replace(PLAN, seed=seed), self.folder / f"{space.name}-{seed}")
         trainer.resume()
@@ -145,20 +145,18 @@ class Bench:
             trainer.run()
         for name, parameter in trainer.parameters.items():
             parameter.data.copy_(trainer.average[name])
-        return task.unet.requires_grad_(False), trainer.seconds / trainer.step
+        return task.unet.requires_grad_(False)
 
     def drawn(self, space: Space, seed: int) -> dict[str, Row]:
         """Figures of a seed's network, a row a way; the stills of each way are kept."""
-        unet, training = self.trained(space, seed)
-        draw_stills = partial(sampled, space, unet, self.mini.text, seed=seed)
+        draw_stills = partial(sampled, space, self.trained(space, seed), self.mini.text, seed=seed)
         frames, sampling = costed(partial(draw_stills, self.prompts), len(self.prompts))
         one, rows = self.prompts[:1], {}
         for name, enlarge in self.ways.items():
             made, enlarging = costed(partial(enlarge, frames, self.prompts), len(self.prompts))
             np.save(self.folder / f"{space.name}-{seed}" / f"{name}.npy", levels(made))
             rows[f"{space.name} {name}"] = self.measured(made, self.prompts) | {
-                "training": training, "seconds": sampling + enlarging,
-                "megabytes": megabytes(lambda way=enlarge: way(draw_stills(one), one))}
+                "seconds": sampling + enlarging, "megabytes": megabytes(lambda way=enlarge: way(draw_stills(one), one))}
         return rows
 
     def compared(self, seeds: int) -> dict[str, list[Row]]:

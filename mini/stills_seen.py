@@ -14,7 +14,7 @@ from show1_core.evaluation.clip import ClipScorer
 from .evaluate import benchmark, to_bytes
 
 PARTS = ("colours", "solids", "place", "bound", "right")
-COSTS = {"training": "{:.2f} s", "seconds": "{:.1f} s", "megabytes": "{:.0f} MB"}  # of a step; of a still
+COSTS = {"seconds": "{:.1f} s", "megabytes": "{:.0f} MB"}  # of a still
 FORMS = {**dict.fromkeys(PARTS, "{:.0%}"), "distance": "{:.3f}", **COSTS}
 AXES = {"left of": "side by side", "right of": "side by side", "above": "stacked", "below": "stacked"}
 STRIP = 14  # pixels above each row of the picture, for its name

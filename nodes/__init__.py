@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from . import host
 from .core_samplers import Show1EmptyPixelLatent, Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning
 from .drafts import Show1KeyframeDrafts, Show1PickDraft
+from .free_noise import Show1FreeNoise
 from .given_frames import Show1GivenFrames
 from .interpolation import Show1Interpolator
 from .keyframes import Show1KeyframeSampler
@@ -31,5 +32,5 @@ class Show1Extension(ComfyExtension):
             Show1ModelLoader, Show1TextEncoderLoader, Show1VAELoader, Show1T5Encode, Show1KeyframeSampler, Show1Interpolator,
             Show1FirstFrameSR, Show1PixelSR, Show1LatentSR, Show1KeyframeDrafts, Show1PickDraft, Show1EmptyPixelLatent,
             Show1InterpolationConditioning, Show1JoinPairs, Show1PixelSRConditioning, Show1RankDrafts,
-            Show1GivenFrames, Show1SafetyCheck, Show1TrainMotion, Show1Invert, Show1LoadLoRA,
+            Show1GivenFrames, Show1SafetyCheck, Show1TrainMotion, Show1Invert, Show1LoadLoRA, Show1FreeNoise,
         ]

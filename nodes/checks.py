@@ -55,8 +55,8 @@ def context_window(model: Any) -> ContextWindow:
     """The windows of time that a MODEL is sampled in. Raises ValueError when it has none."""
     window = host.context_window(model)
     if window is None:
-        raise ValueError("free_noise is on, but the model has no windows of time; put the core Context Windows (Manual) before "
-                         "it, with dim 2, or switch free_noise off.")
+        raise ValueError("the model has no windows of time, which free noise is for; put the core Context Windows (Manual) "
+                         "before this node, with dim 2, or do without free noise.")
     return window
 
 
@@ -99,6 +99,16 @@ def noise(latent: Any, start: Tensor | None) -> Tensor | None:
     if start is not None and start.shape != given.shape:
         raise ValueError(f"noise is of {described(given)} and images of {described(start)}; give both one size.")
     return given
+
+
+def clips(latent: Any) -> Tensor:
+    """The clips (B, C, F, H, W) of a LATENT. Raises ValueError when it holds no frames in time."""
+    samples = latent["samples"]
+    if not isinstance(samples, Tensor) or samples.ndim != 5 or not samples.numel():
+        held = f"shape {tuple(samples.shape)}" if isinstance(samples, Tensor) else "several parts"
+        raise ValueError(f"the latent has {held}, which is no clip; expected (batch, channels, frames, "
+                         "height, width), as Show-1 Empty Pixel Latent gives it.")
+    return samples
 
 
 def described(clip: Tensor) -> str:

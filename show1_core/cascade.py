@@ -7,7 +7,7 @@ Noise is drawn on the CPU from the stage's seed in the official order (numerics 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -79,11 +79,23 @@ def keyframes(sample: Sample, size: VideoSize, seed: int, start: Tensor | None =
     `window` is given where windows of time are to begin from the same noise, in other orders.
     """
     generator = seeded(seed)
-    fresh = torch.randn((1, 3, *size), generator=generator)
-    noise = fresh if noise is None else noise
-    if window is not None:
-        noise = free_noise(noise, window, generator)
-    return sample(noise, Condition(), start, generator)
+    return sample(first_noise((3, *size), generator, window, noise), Condition(), start, generator)
+
+
+def first_noise(shape: Sequence[int], generator: torch.Generator, window: ContextWindow | None = None,
+                given: Tensor | None = None) -> Tensor:
+    """The noise (1, C, F, H, W) that one clip of `shape` (C, F, H, W) begins from; `given` in place of what is drawn.
+
+    With `window`, windows of time begin from the same noise, in other orders.
+    """
+    drawn = torch.randn((1, *shape), generator=generator)
+    noise = drawn if given is None else given
+    return noise if window is None else free_noise(noise, window, generator)
+
+
+def noise_of_takes(shape: Sequence[int], seed: int, takes: Iterable[int], window: ContextWindow | None = None) -> Tensor:
+    """Noise (B, C, F, H, W) of several takes of `shape` (C, F, H, W); take i has what `first_noise` draws from seed + i."""
+    return torch.cat([first_noise(shape, seeded(seed + take), window) for take in takes])
 
 
 def free_noise(noise: Tensor, window: ContextWindow, generator: torch.Generator) -> Tensor:
@@ -103,8 +115,7 @@ def free_noise(noise: Tensor, window: ContextWindow, generator: torch.Generator)
 
 def drafts(sample: Sample, size: VideoSize, seed: int, count: int) -> Tensor:
     """Keyframes of `count` takes in one batch (count, 3, F, H, W); take i is what `keyframes` draws from seed + i."""
-    noise = torch.cat([torch.randn((1, 3, *size), generator=seeded(seed + take)) for take in range(count)])
-    return sample(noise, Condition(), None, seeded(seed))
+    return sample(noise_of_takes((3, *size), seed, range(count)), Condition(), None, seeded(seed))
 
 
 def interpolate(sample: Sample, clip: Tensor, seed: int, redraw: bool = False) -> Tensor:

@@ -13,7 +13,7 @@ from .model import compile_blocks, identity_of, kind_of, load_model
 from .networks import on_device
 from .paths import PACK, Library, folders, models_folder, register_folders
 from .samplers import SAMPLERS, SCHEDULERS
-from .sampling import HostSample, conditioned, has_frames, previewer, progress_bar
+from .sampling import LARGEST_SEED, HostSample, conditioned, has_frames, previewer, progress_bar
 from .text import encode_t5, load_text, masked_t5, over_time
 from .training import text_of
 from .tuning import Training, train
@@ -21,7 +21,8 @@ from .vae import decode, encode_posterior, has_posterior, load_vae
 
 __all__ = [
     "colours", "compile_blocks", "conditioned", "context_window", "decode", "DTYPES", "encode_posterior", "encode_t5",
-    "folders", "has_frames", "has_posterior", "HostSample", "identity_of", "inverted", "kind_of", "Library", "load_from_file",
-    "load_lora", "load_model", "load_text", "load_vae", "masked_t5", "models_folder", "on_device", "over_time", "PACK",
-    "previewer", "progress_bar", "register_folders", "SAMPLERS", "SCHEDULERS", "text_of", "train", "Training",
+    "folders", "has_frames", "has_posterior", "HostSample", "identity_of", "inverted", "kind_of", "LARGEST_SEED", "Library",
+    "load_from_file", "load_lora", "load_model", "load_text", "load_vae", "masked_t5", "models_folder", "on_device",
+    "over_time", "PACK", "previewer", "progress_bar", "register_folders", "SAMPLERS", "SCHEDULERS", "text_of", "train",
+    "Training",
 ]

@@ -75,7 +75,7 @@ def test_free_noise_is_for_clips_longer_than_a_window(pack, load, t5, frames, di
 @pytest.mark.parametrize("dim", [None, 0])
 def test_free_noise_without_windows_of_time_is_refused(pack, load, t5, dim) -> None:
     model = load("show-1-base") if dim is None else windows(load("show-1-base"), dim=dim)
-    with pytest.raises(ValueError, match="free_noise is on, but the model has no windows of time; put the core Context Windows"):
+    with pytest.raises(ValueError, match="the model has no windows of time, which free noise is for; put the core Context"):
         pack("nodes.keyframes").Show1KeyframeSampler.execute(model, *t5, 3, 2, 5.0, 6, 16, 8, *PUBLISHED, free_noise=True)
 
 
