@@ -1,7 +1,7 @@
 """Pictures of what was learnt, for docs/motion.md: `python benchmarks/motion_pictures.py`.
 
-After `benchmarks/motion.py` and `benchmarks/motion_style.py --save output/motion`. A row a clip, eight frames each: the
-reference, then the first videos of other prompts.
+After `benchmarks/motion.py`, and `benchmarks/motion_style.py` and `benchmarks/style_stages.py` with `--save output/motion`. A
+row a clip, eight frames each: the reference, then the first videos of other prompts. Of the stages the last frame of each video.
 """
 
 from __future__ import annotations
@@ -33,12 +33,19 @@ def sheet(reference: np.ndarray, videos: str) -> Image.Image:
     return picture.resize((picture.width * SCALE, picture.height * SCALE), Image.Resampling.NEAREST)
 
 
+def stages() -> Image.Image:
+    """The end of each video whose keyframes alone have learnt the style, above those where every stage has."""
+    rows = [row(np.load(VIDEOS / f"style of {whose}, sr2.npy")[:, -1]) for whose in ("the keyframes alone", "every stage")]
+    return Image.fromarray(np.concatenate(rows))
+
+
 def main() -> int:
     """The command line."""
     for name, path in world.MOTIONS.items():
         picture = sheet(world.clip(path(world.TIMES), *world.SUBJECT), f"frame error, temporal layers, {name}, prior 0.5, seed 0")
         picture.save(DOCS / f"motion-{name}.webp", lossless=True)
     sheet(world.style_clip(), "style, spatial layers, rank 32, seed 2").save(DOCS / "motion-style.webp", lossless=True)
+    stages().save(DOCS / "motion-style-stages.webp", quality=85)
     return 0
 
 

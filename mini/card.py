@@ -40,8 +40,8 @@ under a sky, and what a caption says of them."""
 SECOND = """A second solid may stand `above`, `below`, `left of` or `right of` the first: "a red ball moving right above a blue
 cube at sunset". A place that is not named is black."""
 
-SAMPLED = """A guidance of 1 is none, and half the work: only the keyframes need it, the others are told nearly everything by
-their condition. The enlargements redraw the enlarged frames in part; from noise alone (`denoise` 1) dark scenes come out grey."""
+SAMPLED = """A guidance of 1 is none, and half the work; no stage needs more. The enlargements redraw the enlarged frames in
+part; from noise alone (`denoise` 1) dark scenes come out grey."""
 
 JUDGED = """A judge without any network names the place, and the colour, form and motion of the solid
 (`benchmarks/judge.py`)."""
