@@ -28,7 +28,9 @@ def test_the_card_tells_sizes_training_settings_and_licence(folder):
     for stage, setting in SETTINGS.items():
         assert f"| {stage} | {setting.steps} | {setting.guidance} | {setting.denoise} |" in text
         assert f"{parameters(MINI / stage / 'unet' / 'diffusion_pytorch_model.safetensors'):.2f} M" in text
-    assert "GPL-3.0-or-later" in text and "## What it reaches" not in text
+    assert "GPL-3.0-or-later" in text and "## What it reaches" in text
+    (folder / FIGURES).unlink()
+    assert "## What it reaches" not in card(folder)
 
 
 def test_measured_figures_are_on_the_card(folder):
