@@ -53,18 +53,19 @@ def features(scorer: ClipScorer, stills: np.ndarray) -> Tensor:
     return scorer.frames(torch.from_numpy(stills).float() / 255)
 
 
-def cell(values: Sequence[float], form: str) -> str:
-    """Mean and standard error; nothing where nothing was measured."""
-    if len(values) < 2:
-        return "".join(form.format(value) for value in values)
-    return f"{form.format(np.mean(values))} ± {form.format(np.std(values, ddof=1) / len(values) ** 0.5)}"
+def cell(values: Sequence[float], part: str) -> str:
+    """Mean, and of what is no cost its standard error; nothing where nothing was measured."""
+    mean = FORMS[part].format(np.mean(values)) if values else ""
+    if len(values) < 2 or part in COSTS:
+        return mean
+    return f"{mean} ± {FORMS[part].format(np.std(values, ddof=1) / len(values) ** 0.5)}"
 
 
 def table(rows: Rows) -> str:
     """A row a way to draw, in Markdown."""
     lines = ["| drawn | " + " | ".join(FORMS) + " |", "|" + "---|" * (len(FORMS) + 1)]
     for name, found in rows.items():
-        cells = [cell([row[part] for row in found if part in row], form) for part, form in FORMS.items()]
+        cells = [cell([row[part] for row in found if part in row], part) for part in FORMS]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

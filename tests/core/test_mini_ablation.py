@@ -94,10 +94,10 @@ def test_the_judge_is_right_about_rendered_stills(pairs: float) -> None:
 
 def test_the_table_has_means_and_errors() -> None:
     rows = {"rendered": [{"right": 1.0, "distance": 0.1}],
-            "pixels alone": [{"right": 0.5, "distance": 1.0}, {"right": 0.7, "distance": 2.0}]}
+            "pixels alone": [{"right": 0.5, "distance": 1.0, "seconds": 1.0}, {"right": 0.7, "distance": 2.0, "seconds": 3.0}]}
     lines = stills_seen.table(rows).splitlines()
     assert "| rendered |" in lines[2] and " 100% |" in lines[2] and " ± " not in lines[2]
-    assert " 60% ± 10% |" in lines[3] and " 1.500 ± 0.500 |" in lines[3]
+    assert " 60% ± 10% |" in lines[3] and " 1.500 ± 0.500 |" in lines[3] and "| 2.0 s |" in lines[3]
 
 
 def test_every_way_is_trained_drawn_measured_and_found_again(tmp_path, monkeypatch) -> None:
