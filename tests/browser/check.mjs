@@ -19,8 +19,10 @@ const START = 300000 // a busy machine takes long to draw
 const VIEW = { width: 1366, height: 768 }
 // What the frontend itself complains about: an older server lacks some of its routes, and no page here may call out.
 const NOT_OURS = /Failed to fetch queue|Jobs API|Content Security Policy/
-// What it asks for in vain: files of a user who has none yet, and routes of newer servers. The page's own code is in /assets.
-const MAY_BE_MISSING = /^\/(user\.css|api\/((v2\/)?userdata|jobs|assets|node_replacements|secrets|hub|workspace)\b)/
+// What it asks for in vain: files of a user who has none yet, a picture that nobody has chosen yet, and routes of newer servers.
+// The page's own code is in /assets.
+const MAY_BE_MISSING =
+  /^\/(user\.css|api\/((v2\/)?userdata|jobs|assets|node_replacements|secrets|hub|workspace)\b|api\/view\?.*filename=(undefined)?&)/
 const ZOOM = 0.8 // of the picture of the graph alone
 const EDGE = { x: 320, y: 160, right: 420, bottom: 60 } // what the frontend's own bars cover
 
@@ -73,7 +75,9 @@ function watch(page) {
 function notOurs(message) {
   if (!message.text().startsWith('Failed to load resource')) return NOT_OURS.test(message.text())
   const { url } = message.location()
-  return /status of 40[45]/.test(message.text()) && URL.canParse(url) && MAY_BE_MISSING.test(new URL(url).pathname)
+  if (!URL.canParse(url)) return false
+  const { pathname, search } = new URL(url)
+  return /status of 40[45]/.test(message.text()) && MAY_BE_MISSING.test(pathname + search)
 }
 
 /** The first start would show the tutorial's templates over the graph; and what the test wants set. */

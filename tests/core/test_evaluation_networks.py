@@ -88,7 +88,7 @@ class ByName(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.second = nn.Conv3d(3, 4, 3, stride=(2, 8, 8)), nn.Conv3d(4, 5, 1)
+        self.first, self.second = nn.AvgPool3d((2, 8, 8)), nn.BatchNorm3d(3)
 
     def forward(self, x: Tensor) -> Tensor:
         for name in self.NAMES:

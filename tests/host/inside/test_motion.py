@@ -235,8 +235,8 @@ def test_clips_that_cannot_be_learnt_are_refused_in_a_sentence(fresh, train, ima
 def test_another_model_and_another_models_lora_are_refused(pack, fresh, train, load, t5):
     with pytest.raises(ValueError, match="loss is 'frame cosine', which is for the motion of keyframes; .* set loss to noise"):
         train(load("show-1-sr1"))
-    with pytest.raises(ValueError, match="the interpolation model .* only fills in between keyframes"):
-        train(load("show-1-interpolation"), loss="noise")
+    with pytest.raises(ValueError, match="which is for the motion of keyframes; the interpolation model .* learns looks alone"):
+        train(load("show-1-interpolation"), loss="frame error")
     with pytest.raises(ValueError, match="lora was made for another base"):
         train(fresh(), lora={"diffusion_model.conv_in.diff": torch.zeros(1)})
 
