@@ -108,11 +108,16 @@ class Bench:
 
     def learnt(self, plan: motion.Plan, clip: Tensor, prompt: str) -> tuple[adapters.Adapters, list[float]]:
         """What a plan learns from a clip (1, 3, F, H, W), and its losses."""
-        made = adapters.new_adapters(self.unet, plan.train, plan.rank, plan.seed)
-        tuner = motion.Tuner(self.network, made, motion.Example(clip, self.text([prompt])), plan)
-        while tuner.step < plan.steps:
-            tuner.advance()
-        return made, tuner.losses
+        return learnt(self.network, motion.Example(clip, self.text([prompt])), plan)
+
+
+def learnt(network: motion.Network, example: motion.Example, plan: motion.Plan) -> tuple[adapters.Adapters, list[float]]:
+    """What a plan learns from an example, and its losses."""
+    made = adapters.new_adapters(network.unet, plan.train, plan.rank, plan.seed)
+    tuner = motion.Tuner(network, made, example, plan)
+    while tuner.step < plan.steps:
+        tuner.advance()
+    return made, tuner.losses
 
 
 def tried(bench: Bench, way: Way, name: str, seed: int) -> dict[str, object]:

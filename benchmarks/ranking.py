@@ -1,8 +1,8 @@
 """Whether the take that the scorer ranks first is right more often than any take: Show-1 mini's keyframes of two solids.
 
-    python benchmarks/ranking.py --tokenizer DIR [--prompts 64] [--takes 8] [--steps 5] [--guidance 1] [--output DIR]
+    python benchmarks/ranking.py --tokenizer DIR [--prompts 64] [--takes 8] [--steps 5] [--guidance 5] [--output DIR]
 
-DIR holds T5's tokenizer.json. Takes are drawn in few steps: with all of them the mini is nearly always right. Every prompt's
+DIR holds T5's tokenizer.json. Takes are drawn roughly: as it ships the mini is always right. Every prompt's
 takes are drawn, scored as Show-1 Rank Drafts scores them, and judged: `every` counts takes that show all that the prompt says
 and nothing else, `pair` those with both forms in their colours. The interval is of the difference, over prompts. Takes are kept
 in the output folder, those of other weights, steps or guidance apart, so that the command goes on after a kill; the figures go

@@ -22,6 +22,7 @@ BENCHMARKS = Path(__file__).resolve().parent
 sys.path[:0] = [str(BENCHMARKS.parent), str(BENCHMARKS)]
 
 import motion_world as world  # noqa: E402
+from motion import learnt  # noqa: E402
 from motion_style import PLAN, styled, told  # noqa: E402
 
 from mini.evaluate import Mini, later_stages  # noqa: E402
@@ -58,11 +59,8 @@ class Learnt(Mini):
         began, folder, (size, steps) = time.process_time(), world.FOLDER / stage.name, LATER[stage]
         images = torch.from_numpy(world.style_clip(FRAMES, size))
         example = examples.example_of(read_identity(folder), images, self.text([world.STYLE_PROMPT]), partial(encoded, self.vae))
-        unet, plan = load_unet(folder), replace(PLAN, steps=steps)
-        self.made[stage.name] = adapters.new_adapters(unet, plan.train, plan.rank, plan.seed)
-        tuner = motion.Tuner(motion.of_library(unet, signal_variance(stage.schedule)), self.made[stage.name], example, plan)
-        while tuner.step < plan.steps:
-            tuner.advance()
+        network = motion.of_library(load_unet(folder), signal_variance(stage.schedule))
+        self.made[stage.name] = learnt(network, example, replace(PLAN, steps=steps))[0]
         return time.process_time() - began
 
 
@@ -92,6 +90,7 @@ def main() -> int:
             videos = [seen[stage] for seen in found]
             print(f"| {whose} | {stage} | {told(videos, prompts)} |", flush=True)
             if chosen.save is not None:
+                chosen.save.mkdir(parents=True, exist_ok=True)
                 np.save(chosen.save / f"style of {whose}, {stage}.npy", np.stack(videos))
     return 0
 

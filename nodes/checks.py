@@ -36,9 +36,9 @@ def of_this_pack(model: Any, expected: str = "one of Show-1") -> Identity:
 
 def stage_model(model: Any, stage: Stage) -> Identity:
     """What a MODEL is, when it is the stage's. Raises ValueError naming what it is and where it belongs."""
-    identity = of_this_pack(model, f"{stage.title} ({stage.checkpoint})")
+    right = f"{stage.title} ({stage.checkpoint})"
+    identity = of_this_pack(model, right)
     if identity.stage is not stage:
-        right = f"{stage.title} ({stage.checkpoint})"
         raise ValueError(f"model is {identity.stage.title} ({identity.source.name}), which belongs in "
                          f"{title_of(identity.stage)}; expected {right}.")
     return identity

@@ -50,4 +50,5 @@ STAGES = (KEYFRAMES, INTERPOLATION, FIRST_FRAME, PIXEL_SR, LATENT_SR)
 KEYFRAME_FPS = 2.0
 PAIR_FRAMES = 5  # frames the interpolation model makes of two keyframes, both ends included
 WINDOW_FRAMES = 8  # frames the pixel super-resolution model sees at once
+LATENT_FACTOR = 8  # pixels of a picture for one of its latent, along a side
 REFINE_NEGATIVE_PROMPT = "low resolution, blur"

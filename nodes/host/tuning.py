@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -31,12 +30,10 @@ from ...show1_core.tuning.lora_files import (
 )
 from ...show1_core.tuning.motion import Network, Plan, Tuner, drawn
 from ..sheets import contact_sheet
-from .on_node import on_node
 from .training import learning
+from .training_progress import Told
 
 PREVIEW_STEPS = 10
-RECENT = 20  # steps whose mean loss is told: single ones jump
-SHOW_SECONDS = 1.0  # between two sentences on the node
 UNKEYED = ("steps", "learning_rate")  # of a plan: what may change before a stopped training goes on
 
 
@@ -98,32 +95,6 @@ def steps(tuner: Tuner, last: int, training: Training, warnings: Sequence[str] =
         picture = preview(tuner, training) if every and tuner.step % every == 0 else None
         bar.update_absolute(tuner.step, last, picture)
         told(tuner.losses)
-
-
-class Told:
-    """How far a training is: on the node about once a second, under what it warns of, and ten times in the log."""
-
-    def __init__(self, first: int, last: int, warnings: Sequence[str] = ()) -> None:
-        self.first, self.last, self.warnings = first, last, warnings
-        self.began, self.shown = time.monotonic(), 0.0
-
-    def __call__(self, losses: Sequence[float]) -> None:
-        """After a step, with the loss of every step so far."""
-        step, now = len(losses), time.monotonic()
-        seconds = (now - self.began) / (step - self.first) * (self.last - step)
-        recent = losses[-RECENT:]
-        sentence = f"step {step} of {self.last}, loss {sum(recent) / len(recent):.4f}, {duration(seconds)} left"
-        if now - self.shown > SHOW_SECONDS or step == self.last:
-            self.shown = now
-            on_node([*self.warnings, sentence])
-        if step % max(self.last // 10, 1) == 0:
-            logging.info("Show-1: training, %s.", sentence)
-
-
-def duration(seconds: float) -> str:
-    """42 s, 3 min 20 s."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def preview(tuner: Tuner, training: Training) -> Any:

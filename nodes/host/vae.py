@@ -13,10 +13,9 @@ from torch import Tensor
 
 from ...show1_core.cascade import Encoded, as_frames
 from ...show1_core.checkpoints import ForeignFile, foreign
+from ...show1_core.stages import LATENT_FACTOR
 from ...show1_core.weights import last_line
 from .vae_frames import all_frames, finite
-
-FACTOR = 8  # pixels of a picture for one of its latent, along a side
 
 
 def load_vae(tensors: dict[str, Tensor], config: dict[str, Any]) -> Any:
@@ -102,7 +101,7 @@ class Decode:
         return self.vae.memory_used_decode(frames.shape, self.vae.vae_dtype)
 
     def picture_size(self, frames: Tensor) -> tuple[int, int]:
-        return FACTOR * frames.shape[2], FACTOR * frames.shape[3]
+        return LATENT_FACTOR * frames.shape[2], LATENT_FACTOR * frames.shape[3]
 
     def whole(self, frames: Tensor) -> Tensor:
         pixels = self.pixels(frames.to(self.vae.device, self.vae.vae_dtype))
@@ -111,5 +110,5 @@ class Decode:
     def tiled(self, frames: Tensor, side: int) -> Tensor:
         view = copy(self.vae)
         view.first_stage_model = SimpleNamespace(decode=self.pixels)
-        tile = side // FACTOR
+        tile = side // LATENT_FACTOR
         return view.decode_tiled(frames, tile_x=tile, tile_y=tile, overlap=tile // 4).movedim(-1, 1)

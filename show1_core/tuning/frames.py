@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..checkpoints import Identity
-from ..stages import FIRST_FRAME, KEYFRAMES, LATENT_SR, PIXEL_SR, WINDOW_FRAMES
+from ..stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_FACTOR, LATENT_SR, PIXEL_SR, WINDOW_FRAMES
 
 # (width, height) in pixels of what the published stages make
 SIZES: Mapping[str, tuple[int, int]] = {
-    KEYFRAMES.name: (64, 40), FIRST_FRAME.name: (256, 160), PIXEL_SR.name: (256, 160), LATENT_SR.name: (576, 320)}
+    KEYFRAMES.name: (64, 40), INTERPOLATION.name: (64, 40), FIRST_FRAME.name: (256, 160), PIXEL_SR.name: (256, 160),
+    LATENT_SR.name: (576, 320)}
 LONGEST = 29  # frames of the published clip
-LATENT_FACTOR = 8  # pixels of a picture for one of its latent, along a side
 
 
 def fitted(images: Tensor, identity: Identity) -> Tensor:
@@ -49,7 +49,7 @@ def multiple_of(identity: Identity) -> int:
 def size_for(height: int, width: int, identity: Identity) -> tuple[int, int]:
     """(height, width) that frames of this size are trained in. A pixel model's config may tell its own width, `sample_size`."""
     multiple, told = multiple_of(identity), json.loads(identity.record)["unet"].get("sample_size")
-    own_width, own_height = SIZES.get(identity.stage.name, SIZES[KEYFRAMES.name])
+    own_width, own_height = SIZES[identity.stage.name]
     if isinstance(told, int) and told >= 2 * multiple and told % multiple == 0 and identity.stage is not LATENT_SR:
         own_width, own_height = told, told * own_height / own_width
     own_height = max(round(own_height / multiple), 1) * multiple

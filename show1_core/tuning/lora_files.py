@@ -154,12 +154,17 @@ def in_native_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return named
 
 
+def without_prefix(name: str) -> str:
+    """A tensor's name less what programs put before those of a UNet."""
+    prefix = next((prefix for prefix in FOREIGN_PREFIXES if name.startswith(prefix)), "")
+    return name[len(prefix):]
+
+
 def native_name(name: str) -> str:
     """One tensor's name as we write it, where it is known."""
-    prefix = next((prefix for prefix in FOREIGN_PREFIXES if name.startswith(prefix)), "")
-    if not prefix and not name.startswith(BLOCKS):
+    layer, ending = without_prefix(name), ENDING.search(name)
+    if layer == name and not name.startswith(BLOCKS):
         return name
-    layer, ending = name[len(prefix):], ENDING.search(name)
     if ending is None:
         return PREFIX + layer
     ours = next(ours for ours in ENDINGS if ours.split(".")[0] == ending.lastgroup)
@@ -172,8 +177,8 @@ def parts_of(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     for name, tensor in tensors.items():
         ending = ENDING.search(name)
         if ending is not None and ending.lastgroup is not None:
-            prefix = next((prefix for prefix in FOREIGN_PREFIXES if name.startswith(prefix)), "")
-            parts.setdefault(name[len(prefix):ending.start()], {})[ending.lastgroup] = tensor
+            layer = without_prefix(name).removesuffix(ending.group())
+            parts.setdefault(layer, {})[ending.lastgroup] = tensor
     return parts
 
 

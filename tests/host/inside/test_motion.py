@@ -201,15 +201,16 @@ def test_a_preview_is_shown_when_it_is_asked_for(fresh, train, monkeypatch):
 
 def test_progress_and_warnings_stand_on_the_node(pack, fresh, train, monkeypatch):
     told = []
-    monkeypatch.setattr(pack("nodes.host.tuning"), "on_node", lambda sentences: told.append(list(sentences)))
+    monkeypatch.setattr(pack("nodes.host.training_progress"), "on_node", lambda sentences: told.append(list(sentences)))
     lora = files(pack).with_record(train(fresh())[0], files(pack).Record(base="0123", losses=(0.5,)))
     assert re.fullmatch(r"step 3 of 3, loss \d\.\d{4}, 0 s left", told[-1][0]) and len(told[-1]) == 1
-    monkeypatch.setattr(pack("nodes.host.tuning"), "SHOW_SECONDS", -1.0)
+    monkeypatch.setattr(pack("nodes.host.training_progress"), "SHOW_SECONDS", -1.0)
     told.clear()
     train(fresh(), lora=lora)
     assert [sentences[-1].split(",")[0] for sentences in told] == [f"step {step} of 4" for step in (2, 3, 4)]
     assert all("trained on another base (0123)" in sentences[0] for sentences in told)
-    assert [pack("nodes.host.tuning").duration(seconds) for seconds in (0.4, 59.6, 200)] == ["0 s", "1 min 0 s", "3 min 20 s"]
+    duration = pack("nodes.host.training_progress").duration
+    assert [duration(seconds) for seconds in (0.4, 59.6, 200)] == ["0 s", "1 min 0 s", "3 min 20 s"]
 
 
 def test_backwards_is_the_reversed_clip(fresh, train):
