@@ -1,6 +1,6 @@
 """Compare the latent expert, trained on timesteps 0-899, with the same model trained on all 1000 (paper, figure 6).
 
-    python -m mini.expert --tokenizer DIR [--clips 16] [--picture FILE.png]
+    python -m mini.expert --tokenizer DIR [--clips 64] [--picture FILE.png]
 
 Both redraw held-out clips, enlarged from the middle size, and are measured against the rendered originals; so are the
 clips merely enlarged and merely sent through the autoencoder. Their training must have reached the same step.
@@ -9,7 +9,7 @@ clips merely enlarged and merely sent through the autoencoder. Their training mu
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,9 +32,10 @@ from .tasks import WINDOW, build_unet
 from .train import Workshop, load, part
 from .world import draw, frame_times
 
-STEPS = 20
-DENOISE = (0.3, 0.5, 0.8)
+STEPS = 10
+DENOISE = (0.15, 0.3, 0.5, 0.8)
 SEED = 5
+SHOWN = 6  # clips of the picture
 EDGE = 0.2  # least difference between neighbours, of 0..1
 
 
@@ -45,6 +46,9 @@ class Sample:
     caption: str
     middle: Tensor
     high: Tensor
+
+
+Way = Callable[[Sample], Tensor]  # frames (F, H, W, 3) of a clip at the final size
 
 
 def held_out(count: int) -> list[Sample]:
@@ -82,7 +86,7 @@ class Bench:
         """Latent (F, 4, h, w), unscaled, as frames (F, H, W, 3) in 0..1."""
         return (self.vae.decode(latent).sample * 0.5 + 0.5).clamp(0, 1).movedim(1, -1)
 
-    def refined(self, stage: str, sample: Sample, denoise: float) -> Tensor:
+    def refined(self, stage: str, sample: Sample, *, denoise: float) -> Tensor:
         """The last stage of the cascade by one of the models, without guidance."""
         states = self.text(["", sample.caption])
         run = StageSampler(self.unets[stage], LATENT_SR.schedule, states[1:], states[:1], STEPS, 1.0, denoise,
@@ -91,49 +95,75 @@ class Bench:
         return self.decode(latent[0].transpose(0, 1))
 
 
-def figures(results: Sequence[Tensor], samples: Sequence[Sample]) -> str:
-    """Mean PSNR in dB, and sharpness as a share of the originals'."""
-    distance = np.mean([psnr(result, sample.high, peak=1.0) for result, sample in zip(results, samples, strict=True)])
-    sharp = np.mean([sharpness(result, sample.high) for result, sample in zip(results, samples, strict=True)])
-    return f"{distance:.2f} dB, sharpness {sharp:.3f}"
+def ways(bench: Bench) -> dict[str, Way]:
+    """What becomes of a clip, by name: merely enlarged, merely through the autoencoder, and redrawn by each model."""
+    known: dict[str, Way] = {
+        "bicubic": lambda sample: enlarged(sample.middle),
+        "the originals through the autoencoder": lambda sample: bench.decode(encoded(bench.vae, sample.high).mean),
+    }
+    for denoise in DENOISE:
+        for stage in bench.unets:
+            known[f"{stage}, denoise {denoise}"] = partial(bench.refined, stage, denoise=denoise)
+    return known
 
 
 @torch.no_grad()
-def compare(bench: Bench, samples: Sequence[Sample]) -> dict[str, list[Tensor]]:
-    """Frames of every sample by every way, in the order they are told."""
-    ways = {"bicubic": [enlarged(sample.middle) for sample in samples],
-            "the originals through the autoencoder": [bench.decode(encoded(bench.vae, sample.high).mean) for sample in samples]}
-    for denoise in DENOISE:
-        for stage in bench.unets:
-            ways[f"{stage}, denoise {denoise}"] = [bench.refined(stage, sample, denoise) for sample in samples]
-    return ways
+def measured(way: Way, samples: Sequence[Sample]) -> tuple[np.ndarray, list[Tensor]]:
+    """(N, 2): PSNR in dB and sharpness of every clip, as a share of the original's; and the first few clips for a picture."""
+    rows, shown = [], []
+    for sample in samples:
+        frames = way(sample)
+        rows.append((psnr(frames, sample.high, peak=1.0), sharpness(frames, sample.high)))
+        shown += [frames] if len(shown) < SHOWN else []
+    return np.array(rows), shown
 
 
-def sheet(ways: dict[str, list[Tensor]], samples: Sequence[Sample]) -> Any:
+def with_error(values: np.ndarray) -> str:
+    """Mean of (N,) and its standard error."""
+    return f"{values.mean():.2f} ± {values.std(ddof=1) / len(values) ** 0.5:.2f}"
+
+
+def told(results: dict[str, np.ndarray], stages: Sequence[str]) -> str:
+    """A table of the ways; below, by how much the first model is ahead of the second, clip by clip."""
+    lines = ["| way | PSNR, dB | sharpness |", "|---|---|---|"]
+    lines += [f"| {name} | {with_error(rows[:, 0])} | {with_error(rows[:, 1])} |" for name, rows in results.items()]
+    if len(stages) == 2:
+        first, second = stages
+        for denoise in DENOISE:
+            ahead = results[f"{first}, denoise {denoise}"] - results[f"{second}, denoise {denoise}"]
+            figures = " | ".join(with_error(column) for column in ahead.T)
+            lines.append(f"| {first} ahead of {second}, denoise {denoise} | {figures} |")
+    return "\n".join(lines)
+
+
+def sheet(clips: Sequence[list[Tensor]], samples: Sequence[Sample]) -> Any:
     """A picture: one frame of each sample a column, the original on top, one way a row."""
     from PIL import Image
 
-    rows = [[sample.high for sample in samples], *(clips[: len(samples)] for clips in ways.values())]
+    rows = [[sample.high for sample in samples], *clips]
     frames = torch.stack([torch.stack([clip[WINDOW // 2] for clip in row]) for row in rows])  # (R, N, H, W, 3)
     pixels = frames.transpose(1, 2).flatten(2, 3).flatten(0, 1)  # (R*H, N*W, 3)
     return Image.fromarray((pixels * 255).byte().numpy())
 
 
 def main() -> None:
-    """Print the figures, and paint the picture that is asked for."""
+    """Print the table, and paint the picture that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--folder", type=Path, default=Path(".training"))
     parser.add_argument("--stages", nargs="+", default=["sr2", "sr2-full"], help="folders of the trained models")
-    parser.add_argument("--clips", type=int, default=16)
+    parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
     samples = held_out(arguments.clips)
-    ways = compare(Bench(Workshop(arguments.folder, arguments.tokenizer), arguments.stages), samples)
-    for name, results in ways.items():
-        print(f"{name}: {figures(results, samples)}")
+    results, shown = {}, []
+    for name, way in ways(Bench(Workshop(arguments.folder, arguments.tokenizer), arguments.stages)).items():
+        results[name], frames = measured(way, samples)
+        shown.append(frames)
+        print(f"{name}: {with_error(results[name][:, 0])} dB", flush=True)
+    print(told(results, arguments.stages))
     if arguments.picture:
-        sheet(ways, samples[:6]).save(arguments.picture)
+        sheet(shown, samples[:SHOWN]).save(arguments.picture)
 
 
 if __name__ == "__main__":

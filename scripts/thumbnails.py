@@ -25,7 +25,7 @@ from templating.twins import mini_twin
 from terminal import Failure, guarded, say
 
 FOLDER = REPO / "example_workflows"
-VIDEO, PICTURE = "show1-thumbnails.mp4", "show1-thumbnails.png"  # among the host's inputs while this runs
+VIDEO, FIRST, LAST = "show1-thumbnails.mp4", "show1-first.png", "show1-last.png"  # among the host's inputs while this runs
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ MINI_LESSON: dict[str, Json] = {"Learn": {name: MINI.motion[name] for name in ("
 MINI_STYLE_LESSON: dict[str, Json] = {"Learn": {"steps": MINI.style["steps"]}}
 FOUR_TAKES = {"Drafts": {"count": motifs.TAKES}}
 TURN = "0: a red ball moving right by day | 4: a red ball moving left by day"
+TO_AND_FRO = " | ".join(f"{start}: a red ball moving {way} by day" for start, way in ((0, "right"), (8, "left"), (16, "right")))
 RUNS = {
-    "Show-1 text to video": Take("a yellow ball moving right at night", "Refine", motifs.trail),
+    "Show-1 text to video": Take("a yellow cone moving right at night", "Refine", motifs.trail),
     "Show-1 text to video, few steps": Take("a green ball moving up at sunset", "Refine"),
     "Show-1 mini text to video (CPU)": Take("a red ball moving right at sunset", "Refine"),
     "Show-1 keyframes only": Take("a purple cube moving left by day", "Keyframes", motifs.pixels),
@@ -55,25 +56,25 @@ RUNS = {
     "Draw 16, keep the best, mini (CPU)": Take("a red ball moving right above a blue cube", "Rank", motifs.best_of_many),
     "Make any video smoother": Take("a blue ball moving up at sunset", "Interpolation", motifs.between),
     "Make any video larger": Take("a green cone moving left by day", "Refine", motifs.before_and_after),
-    "Longer video": Take("a red ball moving right", "Keyframes", motifs.film, values={"Keyframes": {"frames": 24}}),
+    "Longer video": Take(TO_AND_FRO, "Keyframes", motifs.film, values={"Keyframes": {"frames": 24}}),
     "Animate a picture": Take("a pink ball moving right by day", "Refine", motifs.from_the_first),
-    "From this frame to that": Take("a red cube moving right at sunset", "Refine", motifs.ends),
+    "From this frame to that": Take("a red cube moving right at sunset", "Refine", motifs.ends, values={"Last": {"image": LAST}}),
     "Seamless loop": Take("a blue ball circling by day", "The last is the first", motifs.ring),
     "Prompts over time": Take(TURN, "Refine", motifs.rows, values={"What is seen in all of it": {"value": "a red ball by day"}}),
     "Draft here, finish anywhere": Take("a purple cube moving down at sunset", "Drafts", motifs.handed_on, values=FOUR_TAKES),
     # the first of these saves the LoRA that the second and third take
-    "Learn a motion from a clip, mini (CPU)": Take("a red ball", "Keyframes", motifs.trail),
-    "Same motion, other subject, mini (CPU)": Take("a blue cone", "Keyframes", motifs.trail),
-    "Same motion, other subject": Take("a yellow ball", "Keyframes", motifs.trail),
+    "Learn a motion from a clip, mini (CPU)": Take("a red ball at night", "Keyframes", motifs.trail),
+    "Same motion, other subject, mini (CPU)": Take("a pink cone at night", "Keyframes", motifs.trail),
+    "Same motion, other subject": Take("a yellow ball at night", "Keyframes", motifs.trail),
     "Learn a motion from a clip": Take("a purple ball moving left", "Keyframes", motifs.trail, values=MINI_LESSON),
-    "Learn a style, mini (CPU)": Take("a red ball moving right", "Keyframes", motifs.pixels),
-    "Learn a style": Take("a blue ball moving up", "Keyframes", motifs.pixels, values=MINI_STYLE_LESSON),
+    "Learn a style, mini (CPU)": Take("a red ball moving right by day", "Keyframes", motifs.pixels),
+    "Learn a style": Take("a blue ball moving up at sunset", "Keyframes", motifs.pixels, values=MINI_STYLE_LESSON),
 }
 
 
 def fitted(prompt: Json, run: Take, loras: list[str]) -> Json:
     """A template's prompt, its models the mini's, its LoRA the last that was saved, its frames saved without loss."""
-    prompt = mini_twin(prompt, {"Prompt": {"value": run.prompt}, **run.values}, {"file": VIDEO, "image": PICTURE})
+    prompt = mini_twin(prompt, {"Prompt": {"value": run.prompt}, **run.values}, {"file": VIDEO, "image": FIRST})
     for node in prompt.values():
         if "lora_name" in node["inputs"]:
             node["inputs"]["lora_name"] = loras[-1]
@@ -83,7 +84,7 @@ def fitted(prompt: Json, run: Take, loras: list[str]) -> Json:
 
 
 def write_inputs(folder: Path, prompt: str) -> None:
-    """A rendered clip of what the prompt says, every fourth frame, and its first frame; nothing for other prompts."""
+    """A rendered clip of what the prompt says, every fourth frame, and its first and last frame; nothing for other prompts."""
     import av
     import numpy as np
     from PIL import Image
@@ -99,7 +100,8 @@ def write_inputs(folder: Path, prompt: str) -> None:
         return
     height, width = MIDDLE
     frames = render([scene_of(np.random.default_rng(0), kind)], keyframe_times(), MIDDLE)[0]
-    Image.fromarray((frames[0] * 255).astype(np.uint8)).save(folder / PICTURE)
+    for name, frame in ((FIRST, frames[0]), (LAST, frames[-1])):
+        Image.fromarray((frame * 255).astype(np.uint8)).save(folder / name)
     with av.open(str(folder / VIDEO), "w") as container:
         stream = container.add_stream("libx264", rate=2)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -142,7 +144,7 @@ def run_all(host: Host, titles: list[str]) -> None:
         with tempfile.TemporaryDirectory() as scratch, Server(host, Launch(output=Path(scratch))) as server:
             asyncio.run(paint(server.url, videos, Path(scratch), titles))
     finally:
-        for name in (VIDEO, PICTURE):
+        for name in (VIDEO, FIRST, LAST):
             (videos / name).unlink(missing_ok=True)
 
 

@@ -48,7 +48,7 @@ def mini_twin(prompt: Json, values: Mapping[str, Json], files: Mapping[str, str]
         inputs.update({name: MODELS.get(value, value) for name, value in inputs.items() if isinstance(value, str)})
         mine = known.get(NODES.get(title, ""), {})
         inputs.update({name: value for name, value in mine.items() if name in inputs and not isinstance(inputs[name], list)})
-        inputs.update(values.get(title, {}))
         if node["class_type"] in ("LoadVideo", "LoadImage"):
             inputs.update({name: file for name, file in files.items() if name in inputs})
+        inputs.update(values.get(title, {}))
     return prompt
