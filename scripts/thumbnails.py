@@ -43,7 +43,7 @@ class Take:
 MINI_LESSON: dict[str, Json] = {"Learn": {name: MINI.motion[name] for name in ("steps", "learning_rate", "rank")}}
 MINI_STYLE_LESSON: dict[str, Json] = {"Learn": {"steps": MINI.style["steps"]}}
 FOUR_TAKES = {"Drafts": {"count": motifs.TAKES}}
-TURN = "0: a red ball moving right by day | 4: a red ball moving left by day"
+CHANGE = "0: a red ball moving right by day | 4: a blue ball moving right by day"
 TO_AND_FRO = " | ".join(f"{start}: a red ball moving {way} by day" for start, way in ((0, "right"), (8, "left"), (16, "right")))
 RUNS = {
     "Show-1 text to video": Take("a yellow cone moving right at night", "Refine", motifs.trail),
@@ -60,14 +60,14 @@ RUNS = {
     "Animate a picture": Take("a pink ball moving right by day", "Refine", motifs.from_the_first),
     "From this frame to that": Take("a red cube moving right at sunset", "Refine", motifs.ends, values={"Last": {"image": LAST}}),
     "Seamless loop": Take("a blue ball circling by day", "The last is the first", motifs.ring),
-    "Prompts over time": Take(TURN, "Refine", motifs.rows, values={"What is seen in all of it": {"value": "a red ball by day"}}),
+    "Prompts over time": Take(CHANGE, "Refine", motifs.rows, values={"What is seen in all of it": {"value": "a ball by day"}}),
     "Draft here, finish anywhere": Take("a purple cube moving down at sunset", "Drafts", motifs.handed_on, values=FOUR_TAKES),
     # the first of these saves the LoRA that the second and third take
-    "Learn a motion from a clip, mini (CPU)": Take("a red ball at night", "Keyframes", motifs.trail),
+    "Learn a motion from a clip, mini (CPU)": Take("a red ball", "Keyframes", motifs.trail),
     "Same motion, other subject, mini (CPU)": Take("a pink cone at night", "Keyframes", motifs.trail),
     "Same motion, other subject": Take("a yellow ball at night", "Keyframes", motifs.trail),
     "Learn a motion from a clip": Take("a purple ball moving left", "Keyframes", motifs.trail, values=MINI_LESSON),
-    "Learn a style, mini (CPU)": Take("a red ball moving right by day", "Keyframes", motifs.pixels),
+    "Learn a style, mini (CPU)": Take("a red ball moving right", "Keyframes", motifs.pixels),
     "Learn a style": Take("a blue ball moving up at sunset", "Keyframes", motifs.pixels, values=MINI_STYLE_LESSON),
 }
 

@@ -228,6 +228,7 @@ def _values(node: Node, shape: Shape) -> list[Value]:
     """What stands in the node's fields, in their order; a subgraph's stand in the nodes inside."""
     values: list[Value] = []
     if shape.is_subgraph:
+        assert not node.values, f"{node.title} would lose {', '.join(node.values)}: a subgraph's fields have the values inside"
         return values
     for widget in shape.widgets:
         values.append(_value(node, widget))

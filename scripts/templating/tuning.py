@@ -41,10 +41,10 @@ MINI = Edition(", mini (CPU)", " mini", "show1-mini/keyframes", "show1-mini/keyf
                {"steps": 120, "learning_rate": 5e-4, "train": "spatial attention and convolutions", "loss": "noise"}, 0.5)
 
 
-def square() -> Subgraph:
-    """Eight frames of a green square that zigzags, of core nodes alone."""
+def square(where: str, colour: int) -> Subgraph:
+    """Eight frames of a green square that zigzags on a ground of this colour, of core nodes alone."""
     size = {"width": MINI_DRAWN["width"], "height": MINI_DRAWN["height"], "batch_size": 1}
-    ground = Node("Ground", "EmptyImage", values={**size, "color": BLACK})
+    ground = Node("Ground", "EmptyImage", values={**size, "color": colour})
     solid = Node("Square", "EmptyImage", values={"width": SQUARE, "height": SQUARE, "batch_size": 1, "color": GREEN_COLOUR})
     frames = tuple(Node(f"Frame {number}", "ImageCompositeMasked",
                         {"destination": link("Ground", "IMAGE"), "source": link("Square", "IMAGE")},
@@ -54,7 +54,7 @@ def square() -> Subgraph:
         before = link(joined[-1].title, "IMAGE") if joined else link("Frame 1", "IMAGE")
         joined.append(Node(f"Frames 1 to {number}", "ImageBatch", {"image1": before, "image2": link(f"Frame {number}", "IMAGE")}))
     half = len(frames) // 2
-    graph = Graph("A Green Square on a Zigzag", (
+    graph = Graph(f"A Green Square on a Zigzag{where}", (
         (Group("Parts", GREY, (ground, solid)),),
         (Group("Frames", BLUE, frames[:half]),), (Group("More frames", BLUE, frames[half:]),),
         (Group("One clip", GREEN, tuple(joined)),)))
@@ -63,7 +63,7 @@ def square() -> Subgraph:
                     "Eight small frames: a square that goes right, down and up, for Show-1 mini to learn from.", ("zigzag",))
 
 
-SQUARE_CLIP = square()
+ON_BLACK, AT_DUSK = square("", BLACK), square(" at Dusk", DUSK)
 
 
 def text(title: str, value: str, height: int = 90) -> Node:
@@ -104,11 +104,11 @@ def learning(edition: Edition, name: str, values: Values, inverted: bool) -> Sub
                     ("motion lora", "train lora"))
 
 
-def clip_group(edition: Edition, shown: str, prompt: str, ground: int = BLACK) -> Group:
-    """What is learnt from: the user's video, or the mini's square on its ground; what it shows, and what to draw then."""
+def clip_group(edition: Edition, shown: str, prompt: str, square_clip: Subgraph) -> Group:
+    """What is learnt from: the user's video, or the mini's square; what it shows, and what to draw then."""
     said = (text("What the clip shows", shown), text("Prompt", prompt))
     if edition is MINI:
-        return Group("Learn from", GREY, (replace(SQUARE_CLIP.node("Clip"), values={"ground": ground}), *said), 300)
+        return Group("Learn from", GREY, (square_clip.node("Clip"), *said), 300)
     video = Node("Load Video", "LoadVideo", values={"file": ""}, height=260)
     apart, frames = take_apart(32)
     apart = replace(apart, links={"video": link(video.title, "VIDEO")})
@@ -132,15 +132,15 @@ def learnt(edition: Edition, inside: Subgraph, read_me: tuple[str, int], clip: G
 def motion(edition: Edition, read_me: str, shown: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
     """Learn a motion, and draw another prompt with it."""
     inside = learning(edition, "Learn a motion from a clip", edition.motion, True)
-    graph = learnt(edition, inside, (read_me, 560), clip_group(edition, shown, prompt), "show1-motion")
-    return graph, (inside, *([SQUARE_CLIP] if edition is MINI else []))
+    graph = learnt(edition, inside, (read_me, 560), clip_group(edition, shown, prompt, ON_BLACK), "show1-motion")
+    return graph, (inside, *([ON_BLACK] if edition is MINI else []))
 
 
 def style(edition: Edition, read_me: str, shown: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
     """Learn a look, and draw another prompt with it."""
     inside = learning(edition, "Learn a style", edition.style, False)
-    graph = learnt(edition, inside, (read_me, 480), clip_group(edition, shown, prompt, DUSK), "show1-style")
-    return graph, (inside, *([SQUARE_CLIP] if edition is MINI else []))
+    graph = learnt(edition, inside, (read_me, 480), clip_group(edition, shown, prompt, AT_DUSK), "show1-style")
+    return graph, (inside, *([AT_DUSK] if edition is MINI else []))
 
 
 def other_subject(edition: Edition, read_me: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
