@@ -83,4 +83,5 @@ class Origin:
         denoise = NetworkDenoiser(unet, sample.schedule, text, cascade.Condition(), 1.0)
         sigmas = rising_sigmas(sample.schedule, INVERSION_STEPS).tolist()
         inverted = invert(denoise, cascade.to_clip(images).to(device), sigmas, progress)
-        return blended(inverted.cpu(), cascade.first_noise((3, *size), cascade.seeded(seed)), self.prior)
+        inverted = inverted.cpu().contiguous()  # laid out like drawn noise: with prior 0 the same bits come out
+        return blended(inverted, cascade.first_noise((3, *size), cascade.seeded(seed)), self.prior)
