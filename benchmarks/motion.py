@@ -60,6 +60,7 @@ WAYS = (
     Way("frame error, temporal layers, fresh noise", PLAN, priors=(0.0,)),
     Way("frame error, q k v", replace(PLAN, train=adapters.QKV)),
     Way("frame cosine (VMC), q k v", replace(PLAN, train=adapters.QKV, loss=motion.FRAME_COSINE)),
+    Way("VMC as published: 400 steps, rate 0.0001", motion.Plan(rank=0)),
     Way("frame cosine, temporal layers", replace(PLAN, loss=motion.FRAME_COSINE)),
     Way("debiased, temporal layers", replace(PLAN, loss="debiased")),
     Way("noise, temporal layers", replace(PLAN, loss="noise")),

@@ -21,7 +21,8 @@ import motion_world as world  # noqa: E402
 
 VIDEOS, DOCS = BENCHMARKS.parent / "output" / "motion", BENCHMARKS.parent / "docs"
 SCALE, GAP, SHOWN = 3, 1, 6  # how much larger, pixels between frames, videos of each motion
-SEVERAL = ("1 and 0", "0.75 and 0.25", "0.5 and 0.5", "0.25 and 0.75", "0 and 1", "the style", "both")  # of motion_several.py
+# of motion_several.py: prior and two strengths, then the style alone and with the zigzag
+SEVERAL = ("0.5, 1, 0", "0.5, 0.75, 0.25", "0.5, 0.5, 0.5", "0.5, 0.25, 0.75", "0.5, 0, 1", "the style", "both")
 ASKED, MOMENT = 4, 300  # prompts shown, milliseconds a keyframe
 
 

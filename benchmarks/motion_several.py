@@ -49,9 +49,11 @@ class Mix:
         return {name: strength for name, strength in self.strengths.items() if name in TWO}
 
 
-MOTIONS = tuple(Mix(dict(zip(TWO, pair, strict=True))) for pair in ((1, 0), (0.75, 0.25), (0.5, 0.5), (0.25, 0.75), (0, 1)))
+PAIRS = ((1, 0), (0.75, 0.25), (0.5, 0.5), (0.25, 0.75), (0, 1))
+MOTIONS = tuple(Mix(dict(zip(TWO, pair, strict=True)), prior) for prior in (0.5, 0.0) for pair in PAIRS)
 STYLED = {"none": Mix({}), "the zigzag": Mix({"zigzag": 1}), "the style": Mix({STYLE: 1}), "both": Mix({"zigzag": 1, STYLE: 1})}
-IN_PART = {"in all steps": Mix({"zigzag": 1}, 0.0), "in the first half of the steps": Mix({"zigzag": 1}, 0.0, 0.5)}
+IN_PART = {"the zigzag from fresh noise": Mix({"zigzag": 1}, 0.0),
+           "the zigzag from fresh noise, in the first half of the steps": Mix({"zigzag": 1}, 0.0, 0.5)}
 
 
 class Several:
@@ -103,8 +105,7 @@ class Several:
         clips = [strength * self.noises[name] for name, strength in mix.motions.items()]
         if not clips:
             return self.bench.noise
-        both = torch.stack(clips).sum(dim=0)
-        return inversion.blended(both / both.square().mean().sqrt(), self.bench.noise, mix.prior)
+        return inversion.blended(torch.stack(clips).sum(dim=0), self.bench.noise, mix.prior)
 
 
 def clip_of(frames: np.ndarray) -> Tensor:
@@ -156,11 +157,11 @@ def main() -> int:
         np.save(VIDEOS / f"several, {name}.npy", np.stack(videos))
         return videos
 
-    print("| diagonal | zigzag | moved so | correlation | amplitude | colour | of the diagonal | of the zigzag |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| prior | diagonal | zigzag | moved so | correlation | amplitude | colour | of the diagonal | of the zigzag |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for mix in MOTIONS:
-        strengths = [f"{mix.strengths[name]:g}" for name in TWO]
-        videos = drawn(" and ".join(strengths), mix)
+        strengths = [f"{number:g}" for number in (mix.prior, *(mix.strengths[name] for name in TWO))]
+        videos = drawn(", ".join(strengths), mix)
         found = [spread(list(column)) for column in np.stack([shares(video) for video in videos], axis=1)]
         print(f"| {' | '.join((*strengths, judged(videos, path_of(mix), prompts), *found))} |", flush=True)
     zigzag = path_of(STYLED["the zigzag"])
