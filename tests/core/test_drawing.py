@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from show1_core import CheckpointError, Pipeline, Recipe, __main__, load_unet, pipeline
 from show1_core.checkpoints import read_identity
 from show1_core.tuning import adapters as kinds
+from show1_core.tuning import drawing
 from show1_core.tuning import lora_files as files
 
 STAGES = {"keyframes": "show-1-base", "interpolation": "show-1-interpolation", "first-frame": "IF-II-L-v1.0", "sr1": "show-1-sr1",
@@ -27,6 +28,7 @@ def pipe(models: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
 
     monkeypatch.setattr(pipeline.texts, "encode_t5", states)
     monkeypatch.setattr(pipeline.texts, "encode_clip", states)
+    monkeypatch.setattr(drawing, "INVERSION_STEPS", 5)
     return Pipeline.from_folder(models)
 
 
@@ -121,7 +123,7 @@ def test_keyframes_begin_from_the_noise_of_a_clip(pipe) -> None:
     clip = torch.rand((5, 20, 30, 3), generator=torch.Generator().manual_seed(0))
     told: list[str] = []
     pipe.with_noise_of(clip, 0.5)("a cat", 3, RECIPE, "keyframes", lambda what, step, steps, clip: told.append(what))
-    assert told == ["noise of the clip"] * 75 + ["keyframes"] * 3
+    assert told == ["noise of the clip"] * 5 + ["keyframes"] * 3
     plain, half, whole = (drawn(each) for each in (pipe, pipe.with_noise_of(clip, 0.5), pipe.with_noise_of(clip, 1.0)))
     assert torch.equal(drawn(pipe.with_noise_of(clip, 0.0)), plain)
     assert min(float((a - b).abs().max()) for a, b in ((plain, half), (half, whole), (plain, whole))) > 1e-2
