@@ -145,7 +145,8 @@ motion is decided, and leaves the other half, where looks are, to the model: *Up
 *strength_model* weighs it.
 
 """
-MINI_OTHER_READ_ME = OTHER_READ_ME.replace("a clip*", "a clip, mini (CPU)*") + "With Show-1 mini, on a CPU."
+MINI_OTHER_READ_ME = OTHER_READ_ME.replace("a clip*", "a clip, mini (CPU)*") + """With Show-1 mini, on a CPU. Most other \
+solids follow, with less of the amplitude than when it acts in all steps: set *Up to here* to 1 for that."""
 OTHER_READ_ME += models("base", "t5")
 
 MINI_LEARN = """With Show-1 mini, on a CPU, in about a minute of one core; nothing to download. What it learns from is drawn in \
