@@ -72,7 +72,8 @@ def save_stages() -> None:
 
 def save_several() -> None:
     first, *rest = several()
-    first.save(DOCS / "motion-several.webp", save_all=True, append_images=rest, duration=MOMENT, loop=0, lossless=True)
+    first.save(DOCS / "motion-several.webp", save_all=True, append_images=rest, duration=MOMENT, loop=0, lossless=True,
+               method=6)
 
 
 PICTURES = {"motions": save_motions, "style": save_style, "stages": save_stages, "several": save_several}
