@@ -30,7 +30,7 @@ from regression import weights_digest  # noqa: E402
 
 from mini.evaluate import Mini, to_bytes  # noqa: E402
 from show1_core import cascade, load_unet  # noqa: E402
-from show1_core.sampling import NetworkDenoiser, StageSampler  # noqa: E402
+from show1_core.sampling import NetworkDenoiser, Progress, StageSampler, silent  # noqa: E402
 from show1_core.schedule import signal_variance  # noqa: E402
 from show1_core.stages import KEYFRAMES  # noqa: E402
 from show1_core.tuning import adapters, inversion, motion  # noqa: E402
@@ -60,6 +60,7 @@ WAYS = (
     Way("frame error, temporal layers, fresh noise", PLAN, priors=(0.0,)),
     Way("frame error, q k v", replace(PLAN, train=adapters.QKV)),
     Way("frame cosine (VMC), q k v", replace(PLAN, train=adapters.QKV, loss=motion.FRAME_COSINE)),
+    Way("VMC as published: 400 steps, rate 0.0001", motion.Plan(rank=0)),
     Way("frame cosine, temporal layers", replace(PLAN, loss=motion.FRAME_COSINE)),
     Way("debiased, temporal layers", replace(PLAN, loss="debiased")),
     Way("noise, temporal layers", replace(PLAN, loss="noise")),
@@ -91,10 +92,11 @@ class Bench:
     def text(self, prompts: list[str]) -> Tensor:
         return self.encoder(prompts)
 
-    def drawn(self, made: adapters.Adapters | None, noise: Tensor) -> list[np.ndarray]:
+    def drawn(self, made: adapters.Adapters | None, noise: Tensor, progress: Progress = silent) -> list[np.ndarray]:
         """Keyframes of all prompts, (F, H, W, 3) uint8 each."""
         states = self.text(["", *(prompt for prompt, _ in self.prompts)])
-        run = StageSampler(self.unet, KEYFRAMES.schedule, states[1:], states[:1], SAMPLING_STEPS, world.GUIDANCE)
+        run = StageSampler(self.unet, KEYFRAMES.schedule, states[1:], states[:1], SAMPLING_STEPS, world.GUIDANCE,
+                           progress=progress)
         with adapters.attached(self.unet, made) if made else contextlib.nullcontext():
             clips = run(noise, cascade.Condition(), None, cascade.seeded(0))
         return [to_bytes(cascade.to_images(clip[None])) for clip in clips]

@@ -3,7 +3,8 @@
     python -m show1_core "a red ball moving right" --models DIR --output FILE.mp4
 
 DIR holds the published folders, or keyframes/ interpolation/ first-frame/ sr1/ sr2/. A recipe.json in it, or --recipe FILE,
-says how the run is made; else it is the published run.
+says how the run is made; else it is the published run. What was learnt from a clip is drawn with by --lora, once for each
+LoRA; each acts on the stage that learnt it.
 """
 
 from __future__ import annotations
@@ -56,8 +57,38 @@ def write_video(path: Path, frames: Tensor, fps: float) -> None:
         container.mux(stream.encode())
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line."""
+def read_video(path: str) -> Tensor:
+    """All frames of a clip, (F, H, W, 3) in 0..1. Raises ValueError for what is none."""
+    import av
+    import numpy as np
+
+    try:
+        with av.open(path) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise ValueError(f"{path} cannot be read as a video ({error}); give a video, or pictures as folder/%03d.png.") from error
+    if not frames:
+        raise ValueError(f"{path} holds no frame; give a video, or pictures as folder/%03d.png.")
+    return torch.from_numpy(np.stack(frames)).float() / 255
+
+
+def pipeline_of(chosen: argparse.Namespace) -> Pipeline:
+    """The cascade over a folder, with what was learnt. Raises ValueError in one sentence."""
+    pipe = Pipeline.from_folder(chosen.models, DTYPES[chosen.dtype], chosen.device, chosen.t5_tokenizer, chosen.clip_tokenizer)
+    for file, strength in chosen.lora:
+        pipe = pipe.with_lora(file, strength_of(file, strength))
+    return pipe if chosen.noise_of is None else pipe.with_noise_of(read_video(chosen.noise_of), chosen.prior)
+
+
+def strength_of(file: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"--lora {file} has strength {text!r}; expected a number, such as 1.") from error
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
     parser = argparse.ArgumentParser(prog="python -m show1_core", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("prompt")
@@ -70,15 +101,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--t5-tokenizer", type=Path, metavar="DIR", help="if there is none beside the text encoder")
     parser.add_argument("--clip-tokenizer", type=Path, metavar="DIR", help="the same for the latent stage's")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--lora", nargs=2, action="append", default=[], metavar=("FILE.safetensors", "STRENGTH"),
+                        help="what a stage has learnt, and how strongly it acts: 1 as learnt; several add up")
+    parser.add_argument("--noise-of", metavar="CLIP", help="begin keyframes from the noise of this video, or of pictures such as "
+                                                           "folder/%%03d.png: for a motion, the clip that was learnt")
+    parser.add_argument("--prior", type=float, default=0.5, help="how much of that noise, 0 to 1")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    chosen = parser().parse_args(arguments)
     bars = Bars()
     try:
         beside = chosen.models / "recipe.json"
         file = chosen.recipe or (beside if beside.is_file() else None)
         recipe = Recipe() if file is None else Recipe.from_dict(read_json(file))
-        pipe = Pipeline.from_folder(chosen.models, DTYPES[chosen.dtype], chosen.device, chosen.t5_tokenizer,
-                                    chosen.clip_tokenizer)
-        result = pipe(chosen.prompt, chosen.seed, recipe, chosen.stop_after, bars)
+        result = pipeline_of(chosen)(chosen.prompt, chosen.seed, recipe, chosen.stop_after, bars)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from torch import Tensor
 from . import cascade, texts
 from .checkpoints import Identity, load_unet, read_identity
 from .recipe import Recipe
+from .sampling import Progress as StepProgress
 from .sampling import StageSampler
 from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, STAGES, Stage
+from .tuning.drawing import Lora, Origin
 from .weights import CheckpointError, find_weights, read_json, read_tensors
 
 Progress = Callable[[str, int, int, Tensor], None]  # stage, step from 0, steps, the clip as it is guessed then
@@ -48,6 +50,8 @@ class Pipeline:
     clip_tokenizer: Path
     dtype: torch.dtype = torch.float32
     device: str | torch.device = "cpu"
+    loras: tuple[Lora, ...] = ()
+    origin: Origin | None = None  # what keyframes begin from, beside the seed's noise
 
     @classmethod
     def from_folder(cls, root: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu",
@@ -69,12 +73,23 @@ class Pipeline:
             raise CheckpointError(f"{base} has no text_encoder/; expected T5's encoder there, as published.")
         return cls(folders, Path(t5_tokenizer or base / "tokenizer"), Path(clip_tokenizer or last / "tokenizer"), dtype, device)
 
+    def with_lora(self, path: str | Path, strength: float = 1.0) -> Pipeline:
+        """The same with one more LoRA, on the stage that it was learnt by. Raises CheckpointError or ValueError."""
+        return replace(self, loras=(*self.loras, Lora.read(Path(path), strength, self.folders)))
+
+    def with_noise_of(self, images: Tensor, prior: float = 0.5) -> Pipeline:
+        """The same with keyframes that begin from the noise of a clip (F, H, W, 3) in 0..1, `prior` of it."""
+        return replace(self, origin=Origin(images, prior))
+
     def __call__(self, prompt: str, seed: int = 0, recipe: Recipe | None = None, stop_after: str = LATENT_SR.name,
                  progress: Progress | None = None) -> Result:
         """Run the cascade up to the stage of that name. Raises CheckpointError or ValueError, before a stage's first step."""
         if stop_after not in [stage.name for stage in STAGES]:
             raise ValueError(f"stop_after is {stop_after!r}; expected one of {', '.join(stage.name for stage in STAGES)}.")
-        return Cascade(self, prompt, seed, recipe or Recipe(), progress).run(stop_after)
+        recipe = recipe or Recipe()
+        if self.origin is not None:
+            self.origin.check(recipe.keyframes.frames)
+        return Cascade(self, prompt, seed, recipe, progress).run(stop_after)
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,8 @@ class Cascade:
 
         made = recipe.keyframes
         size = cascade.VideoSize(made.frames, made.height, made.width)
-        keyframes = cascade.keyframes(self.sampler(KEYFRAMES, states, made.steps, made.guidance), size, seed)
+        sample = self.sampler(KEYFRAMES, states, made.steps, made.guidance)
+        keyframes = cascade.keyframes(sample, size, seed, noise=self.noise(sample, size))
         result = {"keyframes": keyframes}
         if reached >= order.index(INTERPOLATION.name):
             sample = self.sampler(INTERPOLATION, states, recipe.interpolate.steps, recipe.interpolate.guidance)
@@ -108,6 +124,11 @@ class Cascade:
         if reached >= order.index(LATENT_SR.name):
             images["frames"] = self.refined(images["upscaled"], states)
         return Result(**images)
+
+    def noise(self, sample: StageSampler, size: cascade.VideoSize) -> Tensor | None:
+        """What keyframes begin from where it is a clip's own noise, found with what was learnt as VMC does; else None."""
+        origin = self.pipeline.origin
+        return None if origin is None else origin.noise(sample, size, self.seed, self.told("noise of the clip"))
 
     def first_frame(self, clip: Tensor, states: Tensor) -> Tensor:
         """The first frame of a clip, four times as large."""
@@ -142,15 +163,19 @@ class Cascade:
                 latent_scale: float = 1.0) -> StageSampler:
         """A stage's model, loaded, with the texts (2, L, D), negative first; it goes when the sampler goes."""
         pipeline = self.pipeline
-        unet = load_unet(pipeline.folders[stage.name], pipeline.dtype, pipeline.device)
-        progress = self.progress
+        unet, identity = load_unet(pipeline.folders[stage.name], pipeline.dtype, pipeline.device), self.identity(stage)
+        for lora in pipeline.loras:
+            if lora.stage is stage:
+                lora.put_on(unet, identity)
+        return StageSampler(unet, identity.schedule, states[1:], states[:1], steps, guidance, denoise, latent_scale,
+                            self.told(stage.name))
 
+    def told(self, what: str) -> StepProgress:
+        """Progress of one part of the run."""
         def tell(step: int, steps: int, denoised: Tensor) -> None:
-            if progress is not None:
-                progress(stage.name, step, steps, denoised)
-
-        schedule = self.identity(stage).schedule
-        return StageSampler(unet, schedule, states[1:], states[:1], steps, guidance, denoise, latent_scale, tell)
+            if self.progress is not None:
+                self.progress(what, step, steps, denoised)
+        return tell
 
     def pixel_states(self) -> Tensor:
         """The pixel stages' texts (2, 77, D), negative first."""

@@ -134,8 +134,9 @@ without place and colours.""" + LEARN + "\n\n" + models("base", "t5")
 
 STYLE_READ_ME = """## Learn a style
 
-Spatial layers of the keyframe model learn how your clip looks. Name the style in *What the clip shows* and in the *Prompt*; \
-the later stages follow the keyframes.""" + LEARN + "\n\n" + models("base", "t5")
+Spatial layers of the keyframe model learn how your clip looks. Name the style in *What the clip shows* and in the *Prompt*. \
+The later stages draw light and colours anew: let each learn the style from the same clip.""" + LEARN
+STYLE_READ_ME += "\n\n" + models("base", "t5")
 
 OTHER_READ_ME = """## Same motion, other subject
 
@@ -144,11 +145,19 @@ motion is decided, and leaves the other half, where looks are, to the model: *Up
 *strength_model* weighs it.
 
 """
-MINI_OTHER_READ_ME = OTHER_READ_ME.replace("a clip*", "a clip, mini (CPU)*") + "With Show-1 mini, on a CPU."
+MINI_OTHER_READ_ME = OTHER_READ_ME.replace("a clip*", "a clip, mini (CPU)*") + """With Show-1 mini, on a CPU. Most other \
+solids follow, with less of the amplitude than when it acts in all steps: set *Up to here* to 1 for that."""
 OTHER_READ_ME += models("base", "t5")
 
-MINI_LEARN = """With Show-1 mini, on a CPU, in some minutes; nothing to download. What it learns from is drawn in *Clip*: """
+MINI_LEARN = """With Show-1 mini, on a CPU, in about a minute of one core; nothing to download. What it learns from is drawn in \
+*Clip*: """
 MINI_MOTION_READ_ME = "## Learn a motion\n\n" + MINI_LEARN + """a square on a zigzag, which no word of the mini's means. Ask for \
-another colour and solid in *Prompt*, without a motion.""" + LEARN
-MINI_STYLE_READ_ME = "## Learn a style\n\n" + MINI_LEARN + """a square on a ground of the colour of dusk, which other \
-solids take on. *ground* there is the colour.""" + LEARN
+another colour and solid in *Prompt*, without a motion. Most of them follow it; where one does not, take another *seed*.
+
+The mini learns motion by *frame error*, in whole matrices of attention and convolutions over frames. The published models' \
+set, *q k v*, does not move it.""" + LEARN
+MINI_STYLE_READ_ME = "## Learn a style\n\n" + MINI_LEARN + """a square on a ground of the colour of dusk. *ground* there is \
+the colour. Other solids take on nearly all of it, and keep their colour and motion.
+
+Only the keyframes learn it here. The later stages draw the ground anew and take most of it away, unless each learns it \
+from the same clip.""" + LEARN

@@ -29,7 +29,7 @@ class Edition:
     drawn: Values
     motion: Values
     style: Values
-    prior: float
+    prior: float | None  # how much of the start is the clip's own noise; None: all of it is fresh
 
 
 PUBLISHED = Edition("", "", "show-1-base", "show-1-base/text_encoder", {}, {"learning_rate": 5e-4},
@@ -38,7 +38,7 @@ MINI = Edition(", mini (CPU)", " mini", "show1-mini/keyframes", "show1-mini/keyf
                MINI_DRAWN,
                {"steps": 100, "learning_rate": 7e-4, "rank": 0, "train": "temporal attention and convolutions",
                 "loss": "frame error"},
-               {"steps": 120, "learning_rate": 5e-4, "train": "spatial attention and convolutions", "loss": "noise"}, 0.5)
+               {"steps": 120, "learning_rate": 5e-4, "train": "spatial attention and convolutions", "loss": "noise"}, None)
 
 
 def square(where: str, colour: int) -> Subgraph:
@@ -78,23 +78,24 @@ def of(title: str) -> Links:
     return {"positive": link(title, "positive"), "negative": link(title, "negative")}
 
 
-def learning(edition: Edition, name: str, values: Values, inverted: bool) -> Subgraph:
-    """A training, and another prompt with what it has learnt; from the clip's own noise where `inverted`."""
+def learning(edition: Edition, name: str, values: Values, prior: float | None) -> Subgraph:
+    """A training, and another prompt with what it has learnt; `prior` as of an edition."""
     loader, tuned = link(loading(edition.model), "MODEL"), link("Load LoRA Model", "model")
     said = link("Encode what it shows", "positive")
     learn = Node("Learn", "Show1TrainMotion", {"model": loader, "positive": said}, values, room=60)
     lora = Node("Load LoRA Model", "LoraModelLoader", {"model": loader, "lora": link("Learn", "lora")}, {"strength_model": 1.0})
-    by = loader if edition is MINI else tuned  # VMC inverts with what was learnt; the mini's figures are without
-    invert = Node("Invert", "Show1Invert", {"model": by, "positive": link("Encode what it shows", "negative")},
-                  {"prior": edition.prior})
-    start = {"noise": link("Invert", "noise")} if inverted else {}
+    inverting: tuple[Node, ...] = ()
+    if prior is not None:  # by what was learnt, as VMC does
+        inverting = (Node("Invert", "Show1Invert", {"model": tuned, "positive": link("Encode what it shows", "negative")},
+                          {"prior": prior}),)
+    start = {"noise": link(node.title, "noise") for node in inverting}
     drawn = Node("Keyframes", "Show1KeyframeSampler", {"model": tuned, **of("Encode the prompt"), **start},
                  {"seed": SEED, **edition.drawn}, room=140)
     graph = Graph(f"{name} (Show-1{edition.short})", (
         (Group("Text", GREEN, (t5(edition.text_encoder), encoded("Encode what it shows"), encoded("Encode the prompt")), 280),),
         (Group("Learn", BLUE, (model(edition.model), learn), 300),),
-        (Group("Then draw", VIOLET, (lora, *([invert] if inverted else []), drawn), 300),)))
-    clip = (("Learn", "images"), *([("Invert", "images")] if inverted else []))
+        (Group("Then draw", VIOLET, (lora, *inverting, drawn), 300),)))
+    clip = (("Learn", "images"), *((node.title, "images") for node in inverting))
     fields = {"shown": (("Encode what it shows", "prompt"),), "prompt": (("Encode the prompt", "prompt"),),
               **{field: (("Learn", field),) for field in ("steps", "learning_rate", "rank")},
               "strength": (("Load LoRA Model", "strength_model"),), "seed": (("Keyframes", "seed"),)}
@@ -131,14 +132,14 @@ def learnt(edition: Edition, inside: Subgraph, read_me: tuple[str, int], clip: G
 
 def motion(edition: Edition, read_me: str, shown: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
     """Learn a motion, and draw another prompt with it."""
-    inside = learning(edition, "Learn a motion from a clip", edition.motion, True)
+    inside = learning(edition, "Learn a motion from a clip", edition.motion, edition.prior)
     graph = learnt(edition, inside, (read_me, 560), clip_group(edition, shown, prompt, ON_BLACK), "show1-motion")
     return graph, (inside, *([ON_BLACK] if edition is MINI else []))
 
 
 def style(edition: Edition, read_me: str, shown: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
     """Learn a look, and draw another prompt with it."""
-    inside = learning(edition, "Learn a style", edition.style, False)
+    inside = learning(edition, "Learn a style", edition.style, None)
     graph = learnt(edition, inside, (read_me, 480), clip_group(edition, shown, prompt, AT_DUSK), "show1-style")
     return graph, (inside, *([AT_DUSK] if edition is MINI else []))
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ..models.unet import UNet
 
@@ -129,12 +130,17 @@ def new_adapters(unet: UNet, which: str, rank: int, seed: int) -> Adapters:
     return Adapters({name: LowRank(layer, rank, generator) if rank else Whole(layer) for name, layer in layers.items()})
 
 
+def attach(unet: nn.Module, adapters: Adapters, strength: float = 1.0) -> list[RemovableHandle]:
+    """Calls of the UNet have the additions, times `strength`, until the handles are removed; with 0 nothing is done at all."""
+    modules = dict(unet.named_modules()) if strength else {}
+    return [modules[name].register_forward_hook(adding(adapter, strength))
+            for name, adapter in adapters.layers.items() if strength]
+
+
 @contextmanager
 def attached(unet: nn.Module, adapters: Adapters, strength: float = 1.0) -> Iterator[None]:
-    """Inside this context calls of the UNet have the additions, times `strength`; with 0 nothing is done at all."""
-    modules = dict(unet.named_modules()) if strength else {}
-    hooks = [modules[name].register_forward_hook(adding(adapter, strength))
-             for name, adapter in adapters.layers.items() if strength]
+    """Inside this context calls of the UNet have the additions, as by `attach`."""
+    hooks = attach(unet, adapters, strength)
     try:
         yield
     finally:

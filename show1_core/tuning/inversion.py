@@ -36,6 +36,11 @@ def blended(inverted: Tensor, fresh: Tensor, prior: float) -> Tensor:
 
     With p = 1 the start remembers how the clip looked as well as how it moved.
     """
+    check_prior(prior)
+    return prior**0.5 * inverted + (1 - prior) ** 0.5 * fresh.to(inverted)
+
+
+def check_prior(prior: float) -> None:
+    """Raises ValueError for what is no share."""
     if not 0.0 <= prior <= 1.0:
         raise ValueError(f"prior is {prior}; expected a number from 0, fresh noise, to 1, the clip's own.")
-    return prior**0.5 * inverted + (1 - prior) ** 0.5 * fresh.to(inverted)

@@ -45,3 +45,12 @@ def test_style_is_measured_on_the_ground():
     clip = world.clip(world.diagonal(world.TIMES), "red", "ball")
     assert world.style_of(levels(clip)) == pytest.approx(0, abs=0.02)
     assert world.style_of(levels(world.with_style(clip))) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("strengths", [(1, 0), (0.75, 0.25), (0.5, 0.5), (0, 1)])
+def test_shares_of_two_motions_are_read_back(strengths):
+    several = importlib.import_module("motion_several")
+    mix = several.Mix(dict(zip(several.TWO, strengths, strict=True)))
+    clip = levels(world.clip(several.path_of(mix), "red", "ball"))
+    assert several.shares(clip) == pytest.approx(strengths, abs=0.1)
+    assert several.shares(np.zeros_like(clip)).tolist() == [0, 0]
