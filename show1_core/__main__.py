@@ -9,6 +9,7 @@ says how the run is made; else it is the published run.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -71,6 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--t5-tokenizer", type=Path, metavar="DIR", help="if there is none beside the text encoder")
     parser.add_argument("--clip-tokenizer", type=Path, metavar="DIR", help="the same for the latent stage's")
     chosen = parser.parse_args(arguments)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("show1_core").setLevel(logging.INFO)  # what a stage says of itself
     bars = Bars()
     try:
         beside = chosen.models / "recipe.json"
