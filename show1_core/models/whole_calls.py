@@ -117,7 +117,8 @@ class WholeCalls:
         if way.instead is not None:
             return way.instead(*inputs)
         way.calls += 1
-        name = f"whole call by {'/'.join(self.others)} on {card(sample)}, {sample.dtype} {tuple(sample.shape)} under {tuple(text.shape)}"
+        name = (f"whole call by {'/'.join(self.others)} on {card(sample)}, "
+                f"{sample.dtype} {tuple(sample.shape)} under {tuple(text.shape)}")
         kept = self.trials.choices.get(name)
         if kept is not None and kept.serves == PLAIN:
             self.chosen[name] = kept
