@@ -83,9 +83,8 @@ ATTEND = operator("temporal_attention", "(Tensor q, Tensor k, Tensor v, int head
                   lambda q, *others: q.new_empty(q.shape))
 
 TEMPORAL_ATTENTION = Function("temporal_attention", ("q", "k", "v", "heads"), (
-    Backend(TRITON, ATTEND, (
-        OnTriton(dtypes=HALF), last_contiguous("q", "k", "v"),
-        at_most(MOST_FRAMES, "frames", lambda inputs: inputs["q"].shape[1]),
-        at_most(MOST_HEAD, "channels a head", lambda inputs: inputs["q"].shape[3] // inputs["heads"]))),
+    Backend(TRITON, ATTEND, (OnTriton(dtypes=HALF), last_contiguous("q", "k", "v"),
+                             at_most(MOST_FRAMES, "frames", lambda inputs: inputs["q"].shape[1]),
+                             at_most(MOST_HEAD, "channels a head", lambda inputs: inputs["q"].shape[3] // inputs["heads"]))),
     Backend(EAGER, eager),
 ))

@@ -137,13 +137,15 @@ def _normalise(x, out, w, b, affine, added, means, squares, eps, P, blocks, C, c
     scale *= tl.load(w + c, mask=own, other=0.0).to(tl.float32)
     shift, center = tl.load(b + c, mask=own, other=0.0).to(tl.float32), _of_channels(mean, member)
     if ADD:
-        center -= tl.load(added + c, mask=own, other=0.0).to(tl.float32)
+        plus = tl.load(added + c, mask=own, other=0.0).to(tl.float32)
     if AFFINE:
         more = 1.0 + tl.load(affine + c, mask=own, other=0.0).to(tl.float32)
         scale, shift = scale * more, shift * more + tl.load(affine + C + c, mask=own, other=0.0).to(tl.float32)
     for p in range(start, stop, BP):
         mask = (p + lane < stop)[:, None] & own[None, :]
         y = tl.load(x + (p + lane)[:, None] * sp + c[None, :], mask=mask, other=0.0).to(tl.float32)
+        if ADD:  # not taken off the mean instead, which would round: groups of one value are to come out as zero
+            y += plus[None, :]
         y = (y - center[None, :]) * scale[None, :] + shift[None, :]
         if ACT == "silu":
             y = y * tl.sigmoid(y)

@@ -20,8 +20,7 @@ from .requirements import Requirement, within
 if TYPE_CHECKING:
     from .selection import Selection
 
-AUTO, ANY = "auto", "any"
-EAGER, TRITON = "eager", "triton"
+AUTO, ANY, EAGER, TRITON = "auto", "any", "eager", "triton"
 
 _wanted: ContextVar[str] = ContextVar("show1_backend", default=AUTO)
 _selection: ContextVar[Selection | None] = ContextVar("show1_selection", default=None)
