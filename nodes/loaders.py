@@ -48,8 +48,8 @@ class Show1ModelLoader(io.ComfyNode):
                             "for comparison. any: Triton kernels wherever they run, untried.")),
                 advanced(io.Combo.Input(
                     "compile", options=COMPILE, default="off", optional=True,
-                    tooltip="blocks: torch.compile, minutes at the first run; slower on CPUs. auto: on GPUs a whole call as one "
-                            "CUDA graph, where a trial finds that faster.")),
+                    tooltip="blocks: torch.compile, minutes at the first run; slower on CPUs. auto: on GPUs whichever is "
+                            "fastest in a trial: plain calls, each as one CUDA graph, or blocks.")),
             ],
             outputs=[io.Model.Output()],
         )

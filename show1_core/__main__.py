@@ -10,6 +10,7 @@ LoRA; each acts on the stage that learnt it.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -112,6 +113,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     chosen = parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("show1_core").setLevel(logging.INFO)  # what a stage says of itself
     bars = Bars()
     try:
         beside = chosen.models / "recipe.json"

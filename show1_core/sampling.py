@@ -6,6 +6,7 @@ of its own; pipeline, training, evaluation and tests use these.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -31,6 +32,7 @@ from .schedule import (
     signal_scale,
 )
 
+log = logging.getLogger(__name__)
 Denoise = Callable[[Tensor, float], Tensor]
 
 
@@ -144,7 +146,7 @@ class StageSampler:
     """Samples one stage without a host; called by the cascade as its `Sample`.
 
     positive (P, L, D) holds the states of the prompts, negative (1, L, D) those of the negative one; P divides the
-    batch. `latent_scale` takes what comes in and goes out to the network's scale.
+    batch. `latent_scale` takes what comes in and goes out to the network's scale. `selection` is of all windows of the stage.
     """
 
     unet: UNet
@@ -156,13 +158,24 @@ class StageSampler:
     denoise: float = 1.0
     latent_scale: float = 1.0
     progress: Progress = silent
+    selection: Selection = field(default_factory=Selection)
 
     @torch.no_grad()
     def __call__(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
+        denoise = NetworkDenoiser(self.unet, self.schedule, self.texts(len(noise)), condition, self.guidance,
+                                  selection=self.selection)
+        said = self.selection.summary()
+        clip = self.solved(denoise, noise, start, generator)
+        if (kernels := self.selection.summary()) != said:  # windows after the first say nothing new
+            log.info("Show-1: %s, %s on %s; kernels: %s.", memory.described(noise), self.unet.dtype, self.positive.device.type,
+                     kernels)
+        return clip
+
+    def solved(self, denoise: NetworkDenoiser, noise: Tensor, start: Tensor | None, generator: torch.Generator) -> Tensor:
+        """The clip by the schedule's solver."""
         timesteps = published_timesteps(self.schedule, self.steps, self.denoise)
         sigmas = published_sigmas(self.schedule, self.steps, self.denoise).tolist()
         x = self.begun(noise, start, sigmas[0])
-        denoise = NetworkDenoiser(self.unet, self.schedule, self.texts(len(noise)), condition, self.guidance)
         if self.schedule.solver == "ddpm":
             return ddpm(denoise, x, self.schedule, self.steps, timesteps, lambda: denoise.variance, generator, self.progress)
         x = dpm_solver(thresholded(denoise, self.schedule), x, sigmas, ends_first_order(self.steps), self.progress)

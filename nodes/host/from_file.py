@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...show1_core.checkpoints import read_checkpoint
-from .model import compile_blocks, load_model, replay_calls
+from .model import compile_blocks, load_model, try_ways
 
 
 def load_from_file(path: Path, dtype: str, kernels: str = "auto", compile: str = "off", disable_dynamic: bool = False) -> Any:
@@ -18,7 +18,7 @@ def load_from_file(path: Path, dtype: str, kernels: str = "auto", compile: str =
     if compile == "blocks":
         compile_blocks(loaded)
     elif compile == "auto":
-        replay_calls(loaded)
+        try_ways(loaded)
     if hasattr(loaded, "cached_patcher_init"):  # a host that makes second models: of the same file, with other weights in memory
         loaded.cached_patcher_init = (load_from_file, (path, dtype, kernels, compile))
     return loaded

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from ...show1_core import schedule as schedules
 from ...show1_core.checkpoints import RECORD, Checkpoint, Identity, record_tensor
-from ...show1_core.models.compile import compile_regions, many_shapes
+from ...show1_core.models.compile import Blocks, compile_regions
+from ...show1_core.models.whole_calls import BLOCKS, GRAPH, cuda_graph
 from ..titles import frames_wanted
 from .around_runs import reported
 from .dtypes import types_of
@@ -114,14 +115,21 @@ def compile_blocks(model: Any) -> None:
     """Let the blocks of a MODEL be compiled when they are first called. Raises ValueError where there is no compiler."""
     unet = model.model.diffusion_model
     compile_regions(unet)
-    unet.shapes = many_shapes
-    for level in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):  # compiling takes long enough for a user to cancel
+    unet.compiled = True
+    cancellable_levels(unet)
+
+
+def try_ways(model: Any) -> None:
+    """Let calls of a MODEL be made in whichever way a trial finds fastest: on a GPU, as long as no weight is streamed."""
+    unet = model.model.diffusion_model
+    unet.ways = {GRAPH: cuda_graph, BLOCKS: Blocks(unet)}
+    cancellable_levels(unet)
+
+
+def cancellable_levels(unet: HostUNet) -> None:
+    """Compiling takes long enough for a user to cancel."""
+    for level in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
         level.register_forward_pre_hook(stop_if_cancelled)
-
-
-def replay_calls(model: Any) -> None:
-    """Let whole calls of a MODEL be replayed as a graph where that is faster: on a GPU, as long as no weight is streamed."""
-    model.model.diffusion_model.replays = True
 
 
 def identity_of(model: Any) -> Identity | None:

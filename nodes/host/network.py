@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any
 
 import comfy.model_management as mm
@@ -16,8 +17,10 @@ from torch import Tensor, nn
 from ...show1_core import memory
 from ...show1_core.kernels import Trials, chosen_by, use_backend
 from ...show1_core.kernels.requirements import weights_looked_at
+from ...show1_core.models.compile import many_shapes
 from ...show1_core.models.finite import check_finite
 from ...show1_core.models.unet import UNet
+from ...show1_core.models.whole_calls import Make
 from .idle import CONTROL, VARIANCE_KEPT, idle_options
 from .patches import patches_of
 from .report import REPORT, Report
@@ -33,8 +36,8 @@ class HostUNet(UNet):
     """Our UNet under the host's calling convention; learned variance goes to whoever asked for it."""
 
     backend = "auto"  # which kernels may serve
-    replays = False  # whether whole calls may be replayed as a graph
-    shapes: Callable[[], Any] = nullcontext  # around a call; `many_shapes` where blocks are compiled
+    compiled = False  # whether blocks are
+    ways: Mapping[str, Make] = MappingProxyType({})  # in which whole calls may be made, beside plainly
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -87,14 +90,14 @@ class HostUNet(UNet):
         run_memory, report = run_memory or RunMemory(), transformer_options.get(REPORT) or Report()
         selection, state = report.selected_by(self.trials), state_of(self.weighted)
         selection.renew(state)
-        with use_backend(self.backend), weights_looked_at(what_happens_to), chosen_by(selection), self.shapes():
+        shapes = many_shapes() if self.compiled else nullcontext()
+        with use_backend(self.backend), weights_looked_at(what_happens_to), chosen_by(selection), shapes:
             sample, timestep, level = one_half(halves, x, timesteps, noise_level)
             unet = super().forward if patches is None else partial(super().forward, patches=patches)
             over_time = any(one.text is not None for one in placed)
-            if self.replays and patches is None and not over_time and replayable(x.is_cuda, state, transformer_options):
-                whole = report.whole_calls(self.trials)
-                whole.renew(state)
-                unet = partial(whole, unet)
+            if self.ways:
+                found = obstacle(x.is_cuda, patches is not None or over_time, state, transformer_options)
+                unet = report.whole_calls(self.trials, self.ways).of(unet, state, found)
             if over_time:
                 clip, window = (len(x) // halves, x.shape[2] if x.ndim == 5 else 1), transformer_options.get("context_window")
                 texts, seen = seen_texts(placed, context, clip, window)
@@ -113,9 +116,15 @@ class HostUNet(UNet):
         return rearrange(out, "halves c f h w -> (halves f) c h w") if pictures else out
 
 
-def replayable(on_gpu: bool, state: Weights, options: dict[str, Any]) -> bool:
-    """Whether calls can become a graph: no weight is streamed or patched, and no other thread is at work while it is made."""
-    return on_gpu and SPLIT not in options and all(reason is None for _, reason in state)
+def obstacle(on_gpu: bool, patched: bool, state: Weights, options: dict[str, Any]) -> str | None:
+    """What keeps calls plain, if anything does: a graph holds on to weights, and what is traced sees no patches."""
+    if not on_gpu:
+        return "the tensors are not on a GPU"
+    if patched:
+        return "patches or texts over time change the network from call to call"
+    if SPLIT in options:
+        return "guidance is split over cards"
+    return next((f"weights {reason}" for _, reason in state if reason is not None), None)
 
 
 def one_half(halves: int, *inputs: Tensor | None) -> tuple[Any, ...]:

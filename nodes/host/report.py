@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import psutil
 import torch
 
 from ...show1_core.kernels import Selection, Trials
-from ...show1_core.models.whole_calls import WholeCalls
+from ...show1_core.models.whole_calls import Make, WholeCalls
 from .dtypes import compute_dtype
 from .on_node import on_node
 
@@ -45,10 +45,10 @@ class Report:
             self.selections[trials] = Selection(trials)
         return self.selections[trials]
 
-    def whole_calls(self, trials: Trials) -> WholeCalls:
-        """The run's graphs of whole calls."""
+    def whole_calls(self, trials: Trials, ways: Mapping[str, Make]) -> WholeCalls:
+        """How the run's calls are made."""
         if self.whole is None or self.whole.trials is not trials:
-            self.whole = WholeCalls(trials)
+            self.whole = WholeCalls(trials, ways)
         return self.whole
 
     def warn(self, sentence: str) -> None:
@@ -64,7 +64,8 @@ class Report:
         size = f"{self.shape[-1]}x{self.shape[-2]}" if self.shape else "nothing"
         frames = self.shape[2] if len(self.shape) == 5 else 1
         halves = "none" if len(self.sides) < 2 else "joined" if self.texts > 1 else "split"
-        kernels = "; ".join(dict.fromkeys(one.summary() for one in self.selections.values()))
+        said = [one.summary() for one in (*self.selections.values(), *([self.whole] if self.whole else []))]
+        kernels = "; ".join([*(["blocks compiled"] if model.model.diffusion_model.compiled else []), *dict.fromkeys(said)])
         logging.info("Show-1: %s, %s, %d frames, %s; weights %s; kernels: %s; guidance %s; %d calls, %.1f s, %s.",
                      model.model.show1.stage.title, size, frames, dtype, where(model), kernels or "none", halves, self.calls,
                      time.monotonic() - self.began, peak(model.load_device))

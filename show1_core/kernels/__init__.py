@@ -8,13 +8,13 @@ from .attention import TEMPORAL_ATTENTION, attention, temporal_attention
 from .convolution import CONVOLUTION, LATE_BIAS, conv_norm, conv_residual, convolution, late_bias
 from .group_norm import GROUP_NORM, group_norm
 from .pointwise import GATED, RESIDUAL_SUM, gated, residual_sum
-from .registry import Backend, Function, NoBackend, chosen_by, explain, use_backend
+from .registry import Backend, Function, chosen_by, explain, use_backend
 from .selection import Selection, Trials
 
 FUNCTIONS = (GROUP_NORM, CONVOLUTION, LATE_BIAS, RESIDUAL_SUM, GATED, TEMPORAL_ATTENTION)
 
 __all__ = [
     "CONVOLUTION", "FUNCTIONS", "GATED", "GROUP_NORM", "LATE_BIAS", "RESIDUAL_SUM", "TEMPORAL_ATTENTION", "Backend", "Function",
-    "NoBackend", "Selection", "Trials", "attention", "chosen_by", "conv_norm", "conv_residual", "convolution",
-    "explain", "gated", "group_norm", "late_bias", "residual_sum", "temporal_attention", "use_backend",
+    "Selection", "Trials", "attention", "chosen_by", "conv_norm", "conv_residual", "convolution", "explain", "gated",
+    "group_norm", "late_bias", "residual_sum", "temporal_attention", "use_backend",
 ]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .registry import EAGER, TRITON, Backend, Function
-from .requirements import HALF, at_most, last_contiguous, on_triton
+from .requirements import HALF, OnTriton, at_most, last_contiguous
 from .triton_guard import cdiv, constexpr, jit, operator, power_of_two, tl
 
 MOST_FRAMES, MOST_HEAD = 32, 128
@@ -83,8 +83,8 @@ ATTEND = operator("temporal_attention", "(Tensor q, Tensor k, Tensor v, int head
                   lambda q, *others: q.new_empty(q.shape))
 
 TEMPORAL_ATTENTION = Function("temporal_attention", ("q", "k", "v", "heads"), (
-    Backend(TRITON, ATTEND, (
-        on_triton(*HALF), at_most(MOST_FRAMES, "frames", lambda inputs: inputs["q"].shape[1]), last_contiguous("q", "k", "v"),
-        at_most(MOST_HEAD, "channels a head", lambda inputs: inputs["q"].shape[3] // inputs["heads"]))),
+    Backend(TRITON, ATTEND, (OnTriton(dtypes=HALF), last_contiguous("q", "k", "v"),
+                             at_most(MOST_FRAMES, "frames", lambda inputs: inputs["q"].shape[1]),
+                             at_most(MOST_HEAD, "channels a head", lambda inputs: inputs["q"].shape[3] // inputs["heads"]))),
     Backend(EAGER, eager),
 ))

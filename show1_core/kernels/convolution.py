@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from .group_norm import group_norm
 from .pointwise import residual_sum
-from .registry import EAGER, FLAT, LATE, PRODUCT, TRANSPOSED, Backend, Function
-from .requirements import Requirement, channels_last, on, one_of, resident
+from .registry import EAGER, Backend, Function
+from .requirements import On, Requirement, channels_last, one_of, resident
 
-GPU = on("cuda", "meta")
+GPU = On(("cuda", "meta"))
 
 
 def convolution(x: Tensor, conv: nn.Module, late: Tensor | None = None, doubled: bool = False) -> Tensor:
@@ -72,20 +72,20 @@ def transposed(x: Tensor, conv: Any, late: Tensor | None, doubled: bool) -> Tens
 
 
 def kind(doubled: bool, **attributes: Any) -> tuple[Requirement, ...]:
-    """A convolution of this kind, without a stride or other specialities."""
+    """A convolution of this kind, without a stride or other specialities, whose weights lie ready."""
     length = len(attributes["kernel_size"])
     plain = {"stride": (1,) * length, "dilation": (1,) * length, "groups": 1, "padding_mode": "zeros"}
-    return (one_of("doubled", (doubled,)), *(one_of("conv", (value,), name) for name, value in {**attributes, **plain}.items()))
+    return (one_of("doubled", (doubled,)), resident("conv"),
+            *(one_of("conv", (value,), name) for name, value in {**attributes, **plain}.items()))
 
 
 CONVOLUTION = Function("convolution", ("x", "conv", "late", "doubled"), (
-    Backend(FLAT, flat, (*kind(False, kernel_size=(3, 1, 1), padding=(1, 0, 0)), resident("conv")), sure=True),
-    Backend(PRODUCT, product, (GPU, *kind(False, kernel_size=(1, 1), padding=(0, 0)), resident("conv"), channels_last("x")),
-            sure=True),
-    Backend(TRANSPOSED, transposed, (GPU, *kind(True, kernel_size=(3, 3), padding=(1, 1)), resident("conv"), channels_last("x"))),
+    Backend("flat", flat, kind(False, kernel_size=(3, 1, 1), padding=(1, 0, 0)), sure=True),
+    Backend("product", product, (GPU, *kind(False, kernel_size=(1, 1), padding=(0, 0)), channels_last("x")), sure=True),
+    Backend("transposed", transposed, (GPU, *kind(True, kernel_size=(3, 3), padding=(1, 1)), channels_last("x"))),
     Backend(EAGER, eager),
 ))
 LATE_BIAS = Function("late_bias", ("x", "conv"), (
-    Backend(LATE, lambda x, conv: conv.bias, (GPU, one_of("conv", ("zeros",), "padding_mode"), resident("conv")), sure=True),
+    Backend("late", lambda x, conv: conv.bias, (GPU, one_of("conv", ("zeros",), "padding_mode"), resident("conv")), sure=True),
     Backend(EAGER, lambda x, conv: None),
 ))

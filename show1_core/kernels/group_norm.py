@@ -7,14 +7,13 @@ a clip at once (statistics over all its frames; the clip comes as a view (B, C, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .registry import EAGER, TRITON, Backend, Function
-from .requirements import FLOATS, channels_last, last_contiguous, on_triton, one_of, pitch, resident
+from .requirements import OnTriton, channels_last, last_contiguous, one_of, pitch, resident
 from .triton_guard import cdiv, constexpr, jit, operator, power_of_two, tl
 
 ACTIVATIONS = ("none", "silu", "gelu")
@@ -145,7 +144,7 @@ def _normalise(x, out, w, b, affine, added, means, squares, eps, P, blocks, C, c
     for p in range(start, stop, BP):
         mask = (p + lane < stop)[:, None] & own[None, :]
         y = tl.load(x + (p + lane)[:, None] * sp + c[None, :], mask=mask, other=0.0).to(tl.float32)
-        if ADD:
+        if ADD:  # not taken off the mean instead, which would round: groups of one value are to come out as zero
             y += plus[None, :]
         y = (y - center[None, :]) * scale[None, :] + shift[None, :]
         if ACT == "silu":
@@ -206,14 +205,8 @@ NORM = operator("group_norm", "(Tensor x, int groups, float eps, Tensor weight, 
                 "Tensor? added) -> Tensor", launch, lambda x, *others: torch.empty_like(x))
 
 
-def triton_group_norm(x: Tensor, norm: Any, act: str, affine: Tensor | None, added: Tensor | None) -> Tensor:
-    """The kernels, for a layer."""
-    return NORM(x, norm.num_groups, norm.eps, norm.weight, norm.bias, act, affine, added)
-
-
 GROUP_NORM = Function("group_norm", ("x", "norm", "act", "affine", "added"), (
-    Backend(TRITON, triton_group_norm, (
-        on_triton(*FLOATS), one_of("act", ACTIVATIONS), resident("norm"), channels_last("x"),
-        last_contiguous("affine", "added"))),
+    Backend(TRITON, lambda x, norm, *others: NORM(x, norm.num_groups, norm.eps, norm.weight, norm.bias, *others), (
+        OnTriton(), one_of("act", ACTIVATIONS), resident("norm"), channels_last("x"), last_contiguous("affine", "added"))),
     Backend(EAGER, eager),
 ))

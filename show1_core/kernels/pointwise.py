@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .registry import EAGER, TRITON, Backend, Function
-from .requirements import FLOATS, alike, on_triton
+from .requirements import OnTriton, alike
 from .triton_guard import cdiv, constexpr, jit, operator, power_of_two, tl
 
 BLOCK = 4096  # elements a program
@@ -85,11 +85,11 @@ SUM = operator("residual_sum", "(Tensor x, Tensor h, Tensor? bias, float scale) 
 GATE = operator("gated", "(Tensor x) -> Tensor", launch_gated, lambda x: x.new_empty((*x.shape[:-1], x.shape[-1] // 2)))
 
 RESIDUAL_SUM = Function("residual_sum", ("x", "h", "bias", "scale"), (
-    Backend(TRITON, SUM, (on_triton(*FLOATS), alike("x", "h"))),
+    Backend(TRITON, SUM, (OnTriton(), alike("x", "h"))),
     Backend(EAGER, eager_sum),
 ))
 GATED = Function("gated", ("x",), (
-    Backend(TRITON, GATE, (on_triton(*FLOATS), lambda inputs: None if inputs["x"].is_contiguous() else
+    Backend(TRITON, GATE, (OnTriton(), lambda inputs: None if inputs["x"].is_contiguous() else
                                          f"x has strides {inputs['x'].stride()}: it is not contiguous")),
     Backend(EAGER, eager_gated),
 ))

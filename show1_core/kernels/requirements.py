@@ -56,7 +56,8 @@ class On:
 class OnTriton(On):
     """All tensors in one of these types on one GPU that Triton 3 compiles for, no gradient, and sizes that kernels count to."""
 
-    dtypes: tuple[torch.dtype, ...]
+    kinds: tuple[str, ...] = (*DEVICES, "meta")
+    dtypes: tuple[torch.dtype, ...] = FLOATS
 
     def __call__(self, inputs: Inputs) -> str | None:
         values = {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
@@ -77,16 +78,6 @@ class OnTriton(On):
             if x.numel() == 0 or span(x) >= COUNTABLE:
                 return f"{name} has shape {tuple(x.shape)} over {span(x)} elements of memory"
         return None
-
-
-def on(*kinds: str) -> On:
-    """See `On`."""
-    return On(kinds)
-
-
-def on_triton(*dtypes: torch.dtype) -> OnTriton:
-    """See `OnTriton`."""
-    return OnTriton((*DEVICES, "meta"), dtypes)
 
 
 def resident(layer: str) -> Requirement:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import threading
 import time
+import timeit
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -60,15 +60,13 @@ def driver() -> str:
 def seconds_of(call: Callable[[], Any]) -> float:
     """Of one call, the best of a few times; until the device has finished."""
     wait = torch.cuda.synchronize if torch.cuda.is_available() else (lambda: None)
-    best = float("inf")
-    for _ in range(TIMES):
-        wait()
-        began = time.perf_counter()
+
+    def calls() -> None:
         for _ in range(CALLS):
             call()
         wait()
-        best = min(best, (time.perf_counter() - began) / CALLS)
-    return best
+    wait()
+    return min(timeit.repeat(calls, number=1, repeat=TIMES)) / CALLS
 
 
 class Trials:
@@ -95,7 +93,13 @@ class Trials:
 
     def kept(self) -> dict[str, Choice]:
         """What the file holds now."""
-        return {} if self.file is None else read(self.file, self.machine)
+        if self.file is None:
+            return {}
+        try:
+            found = json.loads(self.file.read_text(encoding="utf-8"))
+            return {key: Choice(**choice) for key, choice in found["choices"].items()} if found["machine"] == self.machine else {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, half of one, or another program's
+            return {}
 
     def keep(self, key: str, choice: Choice) -> Choice:
         """Remember a choice, here and in the file, beside those of other models."""
@@ -106,17 +110,15 @@ class Trials:
 
     def tried(self, able: Sequence[Backend], inputs: Sequence[Any], key: str) -> Choice | None:
         """The fastest that agrees with eager, if eager itself is finite."""
-        began, building = time.perf_counter(), 0.0
         *others, eager = able
+        failures = {backend.name: failure(backend, inputs) for backend in others}  # builds them, which is not of a trial's time
+        began = time.perf_counter()
         expected = eager.run(*inputs)
         if not bool(torch.isfinite(expected).all()):
             return None
         against, seconds = {}, {eager.name: self.timer(lambda: eager.run(*inputs))}
         for backend in others:
-            builds = time.perf_counter()
-            fault = failure(backend, inputs)
-            building += time.perf_counter() - builds
-            fault = fault or disagreement(backend, inputs, expected)
+            fault = failures[backend.name] or disagreement(backend, inputs, expected)
             if fault is None:
                 seconds[backend.name] = self.timer(lambda backend=backend: backend.run(*inputs))
                 continue
@@ -125,7 +127,7 @@ class Trials:
                         backend.name, fault, key, self.machine)
         best = min(seconds, key=lambda name: seconds[name])
         slower = {name: f"takes {taken / seconds[best]:.1f} times as long" for name, taken in seconds.items() if name != best}
-        self.left -= time.perf_counter() - began - building
+        self.left -= time.perf_counter() - began
         return Choice(best, against | slower)
 
 
@@ -174,18 +176,9 @@ def card(x: Tensor) -> str:
     return torch.cuda.get_device_name(x.device) if x.is_cuda else x.device.type
 
 
-def read(file: Path, machine: str) -> dict[str, Choice]:
-    """The choices that a file holds for this machine."""
-    try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        return {key: Choice(**choice) for key, choice in kept["choices"].items()} if kept["machine"] == machine else {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, half of one, or another program's
-        return {}
-
-
 def write(file: Path, machine: str, choices: dict[str, Choice]) -> None:
     """Put the choices into a file, whole or not at all; where it cannot be written they are made again next time."""
-    part = file.with_name(f"{file.name}.{os.getpid()}.{threading.get_ident()}")
+    part = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps({"machine": machine, "choices": {key: asdict(choice) for key, choice in choices.items()}},

@@ -13,7 +13,7 @@ import shutil
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -26,10 +26,7 @@ triton: Any = None
 if INSTALLED and (INTERPRETED or torch.cuda.is_available()):
     triton, tl = importlib.import_module("triton"), importlib.import_module("triton.language")
 
-if TYPE_CHECKING:
-    constexpr: TypeAlias = Any
-else:
-    constexpr = Any if tl is None else tl.constexpr
+constexpr: TypeAlias = Any  # marks the constants of a kernel: Triton reads the word
 
 
 def obstacle() -> str | None:

@@ -6,7 +6,6 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -48,9 +47,9 @@ class AddedTextAttention(nn.Module):
     def forward(self, x: Tensor, conditioning: Conditioning) -> Tensor:
         x = for_rows(x, conditioning.rows)
         h = tokens(group_norm(x, self.group_norm))  # (B*F, H*W, C)
-        text_k, text_v = (conditioning.text.spread(made, len(x))
-                          for made in conditioning.text.cached(self, self.text_keys_values))  # (B*F, L, C)
-        k, v = torch.cat([text_k, self.to_k(h)], dim=1), torch.cat([text_v, self.to_v(h)], dim=1)
+        text = conditioning.text
+        text_k, text_v = text.cached(self, self.text_keys_values)  # (U, L, C)
+        k, v = text.before(text_k, self.to_k(h)), text.before(text_v, self.to_v(h))  # (B*F, L + H*W, C)
         return x + pixels(patched(self, conditioning.patches, self.to_q(h), k, v), x)
 
     def text_keys_values(self, text: Tensor) -> tuple[Tensor, Tensor]:

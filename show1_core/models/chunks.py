@@ -7,25 +7,22 @@ ones is used again while it is still in the cache. How large a chunk may be is d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 
+from ..kernels.requirements import within
+
 CPU_LARGE, CPU_CHUNK = 16 * 2**20, 4 * 2**20  # bytes of a tensor; allocators map anew what is larger than about 32 MB
 _most: ContextVar[int | None] = ContextVar("show1_chunk_bytes", default=None)
 
 
-@contextmanager
-def chunk_bytes(most: int | None) -> Iterator[None]:
+def chunk_bytes(most: int | None) -> AbstractContextManager[None]:
     """Inside this context, and in this thread or task alone, a chunk has at most so many bytes; None: as the device likes."""
-    token = _most.set(most)
-    try:
-        yield
-    finally:
-        _most.reset(token)
+    return within(_most, most)
 
 
 def chunk_length(x: Tensor, length: int, growth: int = 1) -> int:

@@ -69,6 +69,13 @@ class PreparedText:
         """What was made of the states (U, ...), for so many rows of frames: (rows, ...)."""
         return per_frame(made, rows // len(made)) if self.seen is None else made[self.seen.flatten()]
 
+    def before(self, made: Tensor, tokens: Tensor) -> Tensor:
+        """What was made of the states (U, L, C), each before the tokens (rows, S, C) that it is for: (rows, L + S, C)."""
+        if self.seen is not None:
+            return torch.cat([self.spread(made, len(tokens)), tokens], dim=1)
+        tokens = tokens.unflatten(0, (len(made), -1))  # (U, rows / U, S, C)
+        return torch.cat([made[:, None].expand(-1, tokens.shape[1], -1, -1), tokens], dim=2).flatten(0, 1)
+
     def cached(self, layer: nn.Module, make: Callable[[Tensor], Made]) -> Made:
         """What `layer` makes of the states, made when first asked for; under gradients made anew each time."""
         if torch.is_grad_enabled():

@@ -7,15 +7,10 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels import attention
-
-
-def activation(name: str, x: Tensor) -> Tensor:
-    """`gelu` (exact, not the tanh form; numerics T16) or `silu`, also spelled `swish`."""
-    return F.gelu(x) if name == "gelu" else F.silu(x)
+from ..kernels.group_norm import activated
 
 
 def sinusoid(numbers: Tensor, dim: int) -> Tensor:
@@ -40,7 +35,7 @@ class TimestepEmbedding(nn.Module):
         self.linear_2 = ops.Linear(dim, dim, **where)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear_2(activation(self.act, self.linear_1(x)))
+        return self.linear_2(activated(self.linear_1(x), self.act))
 
 
 class AttentionPooling(nn.Module):

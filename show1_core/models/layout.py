@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..kernels.requirements import FLOATS, on_triton
+from ..kernels.requirements import OnTriton
 
 FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
@@ -17,7 +17,7 @@ FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 def lay_out(network: nn.Module, device: torch.device | str) -> None:
     """Put the weights of convolutions in the order that features have on `device`, where they will be used."""
     with torch.no_grad():
-        reason = on_triton(*FLOATS)({"x": torch.empty(1, device=device)})
+        reason = OnTriton()({"x": torch.empty(1, device=device)})
     if reason is not None:
         return
     for layer in network.modules():

@@ -11,12 +11,13 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..kernels import group_norm
+from ..kernels.group_norm import activated
 from ..kernels.requirements import resident
 from .blocks import DownBlock, MidBlock, UpBlock
 from .chunks import by_rows
 from .conditioning import Conditioning, Patches, PreparedText, for_rows, per_frame, without_repeats
 from .config import UNetConfig
-from .embeddings import PooledTextEmbedding, TimestepEmbedding, activation, sinusoid
+from .embeddings import PooledTextEmbedding, TimestepEmbedding, sinusoid
 from .temporal import TemporalTransformer, fold_frames
 
 
@@ -124,8 +125,8 @@ class UNet(nn.Module):
             rows = text.rows * (clip.shape[2] // frames)
             time = for_rows(time, rows) + text.spread(text.pooled, rows)
         if self.config.time_embedding_act is not None:
-            time = activation(self.config.time_embedding_act, time)
-        return per_frame(time if self.config.skip_time_act else activation(self.config.activation, time), frames)
+            time = activated(time, self.config.time_embedding_act)
+        return per_frame(time if self.config.skip_time_act else activated(time, self.config.activation), frames)
 
     def _last_layers(self, x: Tensor, channels: int) -> Tensor:
         """Features to the first output channels; filters nobody asks for rest where their weights lie ready."""

@@ -1,16 +1,17 @@
-"""A network's calls replayed as one graph, where a trial says that this is faster.
+"""How a network's calls are made: plainly, replayed as one graph, or with compiled blocks, whichever a trial finds fastest.
 
 A call is a thousand and more launches. With small clips a fast GPU waits for them; a CUDA graph launches all at once. It
 holds on to the addresses of weights, text and features, so it lives as long as these stay: see `renew`. Its memory is its
-own until then.
+own until then. `compile.Blocks` makes calls with compiled blocks.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,13 +20,13 @@ from torch import Tensor
 from ..kernels.selection import TOLERANCE, Choice, Trials, card
 from .conditioning import PreparedText
 
-GRAPH, PLAIN = "graph", "plain"
-PLAIN_CALLS = 2  # before a graph is made: the first makes what is kept, the second is timed
-WORTH = 0.97  # of a plain call's time, that a replay may take at most
+PLAIN, GRAPH, BLOCKS = "plain", "graph", "blocks"
+PLAIN_CALLS = 2  # before another way is tried: the first makes what is kept, the second is timed
+WORTH = 0.97  # of a plain call's time, that another way may take at most
 
 log = logging.getLogger(__name__)
 Network = Callable[..., Tensor]
-Capture = Callable[[Callable[..., Tensor], "list[Tensor]"], Callable[..., Tensor]]
+Make = Callable[[Callable[..., Tensor], "list[Tensor]"], Callable[..., Tensor]]  # another way to make a call, for such inputs
 
 
 def cuda_graph(call: Callable[..., Tensor], inputs: list[Tensor]) -> Callable[..., Tensor]:
@@ -56,24 +57,44 @@ def elapsed(call: Callable[[], Tensor], device: torch.device) -> tuple[float, Te
 
 @dataclass
 class Way:
-    """How calls of one shape under one text are done; `text` is held on to, so that its address stays its own."""
+    """How calls of one shape under one text are made; `text` is held on to, so that its address stays its own."""
 
     text: PreparedText
     calls: int = 0
     seconds: float = float("inf")  # of a plain call
-    replay: Callable[..., Tensor] | None = None
+    instead: Callable[..., Tensor] | None = None  # of plain calls
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was found out about another way: the call, its seconds, and what speaks against it."""
+
+    call: Callable[..., Tensor] | None = None
+    seconds: float = float("inf")
+    against: str = ""
 
 
 class WholeCalls:
-    """Calls of a network in one run, under whichever of a graph and plain calls a trial finds faster.
+    """Calls of a network in one run, each in whichever way a trial finds fastest.
 
-    `trials` keeps the choice by shape for later runs; `capture` makes the graph, `timer` times a call.
+    `others` make calls in other ways than plainly, by name. `trials` keeps the choice by shape for later runs; `timer` times
+    a call.
     """
 
-    def __init__(self, trials: Trials, capture: Capture = cuda_graph, timer: Any = elapsed) -> None:
-        self.trials, self.capture, self.timer = trials, capture, timer
+    def __init__(self, trials: Trials, others: Mapping[str, Make], timer: Any = elapsed) -> None:
+        self.trials, self.others, self.timer = trials, others, timer
         self.ways: dict[tuple[Any, ...], Way] = {}
+        self.chosen: dict[str, Choice] = {}  # in this run
+        self.kept_plain: dict[str, None] = {}  # what has kept other calls plain, each thing once
         self.state: object = None
+
+    def of(self, network: Network, state: object, obstacle: str | None) -> Network:
+        """Calls of a network whose weights are in this state; plain ones where there is an obstacle to others."""
+        if obstacle is not None:
+            self.kept_plain[obstacle] = None
+            return network
+        self.renew(state)
+        return partial(self, network)
 
     def renew(self, state: object) -> None:
         """Drop every graph when the weights are in another state than before."""
@@ -93,36 +114,59 @@ class WholeCalls:
 
         key = (id(text.states), channels, *((value.shape, value.dtype) for value in inputs))
         way = self.ways.setdefault(key, Way(text))
-        if way.replay is not None:
-            return way.replay(*inputs)
+        if way.instead is not None:
+            return way.instead(*inputs)
         way.calls += 1
-        name = f"whole call on {card(sample)}, {sample.dtype} {tuple(sample.shape)} under {tuple(text.shape)}"
-        choice = self.trials.choices.get(name)
-        if way.calls < PLAIN_CALLS or (choice is not None and choice.serves == PLAIN):
+        name = (f"whole call by {'/'.join(self.others)} on {card(sample)}, "
+                f"{sample.dtype} {tuple(sample.shape)} under {tuple(text.shape)}")
+        kept = self.trials.choices.get(name)
+        if kept is not None and kept.serves == PLAIN:
+            self.chosen[name] = kept
+            return call(*inputs)
+        if way.calls < PLAIN_CALLS:
             return call(*inputs)
         if way.calls == PLAIN_CALLS:
             way.seconds, out = self.timer(lambda: call(*inputs), sample.device)
             return out
-        return self.tried(way, call, inputs, name)
-
-    def tried(self, way: Way, call: Callable[..., Tensor], inputs: list[Tensor], name: str) -> Tensor:
-        """A plain call; beside it a graph, which serves from now on if it gives the same in less time."""
-        expected, against, replay = call(*inputs), "", None
-        try:
-            replay = self.capture(call, inputs)
-            replay(*inputs)
-            seconds, out = self.timer(lambda: replay(*inputs), inputs[0].device)
-        except (torch.OutOfMemoryError, MemoryError):
-            against = "there is no memory for a graph"
-        except RuntimeError as error:
-            against = f"capturing fails with {str(error)[:200]!r}"
-        else:
-            wrong = float((out.float() - expected.float()).norm() / expected.float().norm())
-            if not wrong <= TOLERANCE.get(out.dtype, 1e-3):  # NaN is wrong
-                against = f"it is wrong by {wrong:.1e}"
-            elif seconds > WORTH * way.seconds:
-                against = f"it takes {seconds / way.seconds:.2f} of the time"
-        self.trials.keep(name, Choice(PLAIN, {GRAPH: against}) if against else Choice(GRAPH))
-        log.info("Show-1: calls of %s are %s.", name, f"plain, not replayed: {against}" if against else "replayed as a graph")
-        way.replay = None if against else replay
+        expected = call(*inputs)
+        self.chosen[name] = self.choose(way, call, inputs, expected, name)
         return expected
+
+    def choose(self, way: Way, call: Callable[..., Tensor], inputs: list[Tensor], expected: Tensor, name: str) -> Choice:
+        """What serves from now on: the fastest way that gives the same; one that was kept stays, if it still does."""
+        kept = self.trials.choices.get(name)
+        most = WORTH * way.seconds if kept is None else float("inf")
+        tried = {other: self.tried(make, call, inputs, expected) for other, make in self.others.items()
+                 if kept is None or kept.serves == other}
+        right = [other for other, trial in tried.items() if not trial.against and trial.seconds <= most]
+        best = min(right, key=lambda other: tried[other].seconds, default=PLAIN)
+        against = {other: trial.against or f"takes {trial.seconds / way.seconds:.2f} of the time"
+                   for other, trial in tried.items() if other != best}
+        choice = self.trials.keep(name, Choice(best, against)) if kept is None or best == PLAIN else kept
+        way.instead = None if best == PLAIN else tried[best].call
+        log.info("Show-1: %s: %s.", name, said(choice))
+        return choice
+
+    def tried(self, make: Make, call: Callable[..., Tensor], inputs: list[Tensor], expected: Tensor) -> Trial:
+        """One other way on these inputs."""
+        try:
+            other = make(call, inputs)
+            other(*inputs)
+            seconds, out = self.timer(lambda: other(*inputs), inputs[0].device)
+        except (torch.OutOfMemoryError, MemoryError):
+            return Trial(against="there is no memory for it")
+        except RuntimeError as error:
+            return Trial(against=f"fails with {str(error)[:200]!r}")
+        wrong = float((out.float() - expected.float()).norm() / expected.float().norm())
+        if not wrong <= TOLERANCE.get(out.dtype, 1e-3):  # NaN is wrong
+            return Trial(against=f"is wrong by {wrong:.1e}")
+        return Trial(other, seconds)
+
+    def summary(self) -> str:
+        """How calls were made, and why not in other ways, for a log."""
+        return "; ".join([*dict.fromkeys(map(said, self.chosen.values())), *(f"calls plain: {why}" for why in self.kept_plain)])
+
+
+def said(choice: Choice) -> str:
+    """A choice in words."""
+    return "; ".join([f"calls {choice.serves}", *(f"not {other}: {reason}" for other, reason in choice.against.items())])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import re
 import subprocess
 import tempfile
@@ -35,7 +36,10 @@ TARGETS = {"A100": GPUTarget("cuda", 80, 32), "H200": GPUTarget("cuda", 90, 32),
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 SHARED_MEMORY = 99 * 1024  # bytes a program may have on the smallest GPU of capability 8
 REGISTERS = {"group_norm": 128, "residual_sum": 64, "gated": 96, "temporal_attention": 152}  # a thread, at most
-NARROW = {"group_norm": 6}  # accesses of single values: what there is one of a channel, before the loop
+FEATURES = {"x", "h", "q", "k", "v", "out", "bias"}  # a kernel's arguments that are read or written a tile at a time
+SMALL = {"w", "b", "affine", "added", "means", "squares"}  # a value a channel or a group: read once a program, before its loop
+MOST_SMALL = 6  # loads of single two-byte values in a kernel
+VECTOR = 16  # bytes that a thread reads or writes at once, at most
 MODULES = [importlib.import_module(f"show1_core.kernels.{name}") for name in ("group_norm", "pointwise", "attention")]
 LAUNCHERS = {"group_norm": lambda x, norm, act, affine, added: MODULES[0].launch(
                  x, norm.num_groups, norm.eps, norm.weight, norm.bias, act, affine, added),
@@ -50,12 +54,32 @@ class Launch:
     shared: int  # bytes
     registers: int = 0  # a thread
     spilled: int = 0  # bytes a thread
-    narrow: int = 0  # instructions that load or store a single two-byte value
-    wide: int = 0  # those of sixteen bytes
+    accesses: tuple[tuple[str, int], ...] = ()  # every instruction that reads or writes global memory: argument, bytes a thread
 
 
-def launched(kernel, binary):
-    """Registers and spills as the assembler reports them, and how wide global memory is read and written."""
+def accesses_of(ptx, names):
+    """The argument and the bytes of every load and store: addresses are followed back to the pointers they begin with."""
+    made = {}  # registers and parameters that a register is made of
+    for target, sources in re.findall(r"^\s*(?:@!?%p\d+ )?[a-z][\w.]*\s+(%rd\d+), (.*);", ptx, re.MULTILINE):
+        made.setdefault(target, set()).update(re.findall(r"%rd\d+|\w+_param_\d+", sources))
+
+    def argument(register):
+        reached, new = set(), {register}
+        while new:
+            reached |= new
+            new = set().union(*(made.get(one, set()) for one in new)) - reached
+        name, = (names[int(one.rpartition("_")[2])] for one in reached if "_param_" in one)
+        return name
+
+    found = re.findall(r"\b(?:ld|st)\.global\S*?(\.v\d)?\.[bfu](\d+)\b[^;]*\[ *(%rd\d+)", ptx)
+    plain = [(argument(register), int(vector[2:] or 1) * int(bits) // 8) for vector, bits, register in found]
+    copies = re.findall(r"\bcp\.async\.c[ag]\.shared\.global[^,;]*, *\[ *(%rd\d+)[^,;]*, *(0x[0-9a-f]+|\d+)", ptx)
+    assert len(plain) + len(copies) == len(re.findall(r"\b(?:ld|st)\.global|\bcp\.async\S*\.global", ptx))
+    return tuple(plain + [(argument(register), int(bytes, 0)) for register, bytes in copies])
+
+
+def launched(kernel, binary, names):
+    """Registers and spills as the assembler reports them, and how global memory is read and written; names: of arguments."""
     if "cubin" not in binary.asm:
         return Launch(kernel, binary.metadata.shared)
     with tempfile.TemporaryDirectory() as folder:
@@ -63,10 +87,7 @@ def launched(kernel, binary):
         file.write_bytes(binary.asm["cubin"])
         said = subprocess.run([CUOBJDUMP, "-res-usage", file], capture_output=True, text=True, check=True).stdout
     registers, stack = (int(re.search(rf"{name}:(\d+)", said)[1]) for name in ("REG", "STACK"))
-    accesses = re.findall(r"\b(?:ld|st)\.global\S*", binary.asm["ptx"])
-    narrow = sum(bool(re.search(r"(?<!\.v2)(?<!\.v4)\.[bu]16$", access)) for access in accesses)
-    wide = sum(bool(re.search(r"\.v4\.[bu]32$|\.v2\.[bu]64$", access)) for access in accesses)
-    return Launch(kernel, binary.metadata.shared, registers, stack, narrow, wide)
+    return Launch(kernel, binary.metadata.shared, registers, stack, accesses_of(binary.asm["ptx"], names))
 
 
 class Compiled:
@@ -96,7 +117,8 @@ class Compiled:
         signature = {name: signature[name] for name in self.kernel.arg_names}
         binary = triton.compile(ASTSource(self.kernel, signature, constants, attributes), target=self.target,
                                 options={"num_warps": num_warps})
-        self.launches.append(launched(self.kernel.__name__, binary))
+        names = [name for name, kind in signature.items() if kind != "constexpr"]
+        self.launches.append(launched(self.kernel.__name__, binary, names))
 
 
 @pytest.fixture
@@ -182,11 +204,23 @@ def compiled(function, calls, launches):
 
 @pytest.mark.parametrize("function", KERNELS, ids=lambda function: function.name)
 @pytest.mark.parametrize("launches", ["A100", "H200"], indirect=True)
-def test_published_shapes_compile_without_spills_and_with_wide_accesses(function, launches):
+def test_published_shapes_compile_without_spills(function, launches):
     for launch in compiled(function, CALLS[function.name], launches):
         assert launch.spilled == 0 and launch.registers <= REGISTERS[function.name], launch
-        if function.name != "temporal_attention":  # whose heads have 10 to 20 channels
-            assert launch.narrow <= NARROW.get(function.name, 0) and launch.wide > 0, launch
+
+
+@pytest.mark.parametrize(("function", "inputs"), [(function, inputs) for function in KERNELS for inputs in CALLS[function.name]],
+                         ids=lambda value: value.name if hasattr(value, "name") else f"{tuple(value[0].shape)}")
+@pytest.mark.parametrize("launches", ["A100", "H200"], indirect=True)
+def test_every_access_of_features_is_as_wide_as_their_channels_allow(function, inputs, launches):
+    """Sixteen bytes a thread; heads of 10, 12 or 20 channels begin at multiples of 4 or 8 bytes."""
+    heads = inputs[0].shape[-1] // inputs[-1] * inputs[0].element_size() if function.name == "temporal_attention" else VECTOR
+    for launch in compiled(function, [inputs], launches):
+        by_argument = {name: {width for argument, width in launch.accesses if argument == name}
+                       for name in dict(launch.accesses)}
+        assert by_argument.keys() <= FEATURES | SMALL and by_argument.keys() & {"x", "q"}, by_argument
+        assert all(widths == {math.gcd(heads, VECTOR)} for name, widths in by_argument.items() if name in FEATURES), by_argument
+        assert sum(width == 2 for _, width in launch.accesses) <= MOST_SMALL, launch
 
 
 @pytest.mark.parametrize("function", KERNELS, ids=lambda function: function.name)

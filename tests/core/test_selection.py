@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import GroupNorm
 
 from show1_core.kernels import Backend, Function, Selection, Trials, chosen_by, use_backend
-from show1_core.kernels.requirements import on
 from show1_core.kernels.selection import UNTRIED, machine
 
 X = torch.linspace(-1, 1, 24).reshape(2, 3, 4)
@@ -205,12 +204,13 @@ def test_a_folder_that_cannot_be_written_to_costs_a_warning(tmp_path: Path, capl
 
 
 @pytest.mark.parametrize("wanted", ["eager", "any"])
-def test_by_name_nothing_is_tried(wanted: str) -> None:
+def test_where_backends_are_asked_for_nothing_is_tried(wanted: str) -> None:
     clock = Clock()
     selection = Selection(Trials(timer=clock))
     with chosen_by(selection), use_backend(wanted):
         function_of(lambda x: x + x, "fast", clock)(X)
     assert not clock.asked and selection.served == {"f": {"eager" if wanted == "eager" else "triton"}}
+    assert selection.summary() == ("f eager; not f triton: eager is asked for" if wanted == "eager" else "f triton")
 
 
 def test_what_is_sure_is_not_tried() -> None:
@@ -219,17 +219,6 @@ def test_what_is_sure_is_not_tried() -> None:
     with chosen_by(Selection(Trials(timer=clock))):
         Function("f", ("x",), (sure, Backend("eager", lambda x: 2 * x)))(X)
     assert not clock.asked
-
-
-@pytest.mark.parametrize(("kinds", "keys"), [(("cpu", "cuda"), 2), (("cuda",), 1)])
-def test_shapes_count_where_there_is_a_choice(kinds: tuple[str, ...], keys: int) -> None:
-    """On a device for which there is eager alone, one answer serves them all."""
-    function = Function("f", ("x",), (Backend("triton", torch.neg, (on(*kinds),)), Backend("eager", torch.abs)))
-    selection = Selection(Trials(timer=Clock()))
-    with chosen_by(selection):
-        for size in (2, 3):
-            assert torch.equal(function(torch.ones(size)), torch.ones(size)), "a kernel that is wrong does not serve"
-    assert len(selection.known) == keys and selection.served == {"f": {"eager"}}
 
 
 def test_weights_in_another_state_are_looked_at_anew() -> None:

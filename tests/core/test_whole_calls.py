@@ -1,4 +1,4 @@
-"""A call replayed as a graph: tried once, kept where it wins, dropped when weights move. Graphs are played by fakes."""
+"""How calls are made: every way is tried once, kept where it wins, dropped when weights move. Other ways are played by fakes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from show1_core import load_unet
 from show1_core.kernels import Trials
+from show1_core.models import compile as compiling
 from show1_core.models.conditioning import PreparedText
+from show1_core.models.unet import UNet
 from show1_core.models.whole_calls import Way, WholeCalls
 
 CLIP, TIME, LEVEL = torch.ones(1, 3, 2, 4, 4), torch.tensor(500), torch.tensor(250)
@@ -62,7 +65,7 @@ class Machine:
         return (self.speed if self.replayed > before else 1.0), out
 
     def calls(self, trials: Trials | None = None) -> WholeCalls:
-        return WholeCalls(trials or Trials(), self.capture, self.timer)
+        return WholeCalls(trials or Trials(), {"graph": self.capture}, self.timer)
 
 
 @pytest.mark.parametrize(("machine", "serves", "against"), [
@@ -81,7 +84,83 @@ def test_what_serves(machine: Machine, serves: str, against: str) -> None:
         assert torch.equal(out, (CLIP + 750)[:, :2]), "every call gives the right result, whatever serves"
     (choice,) = trials.choices.values()
     assert choice.serves == serves and against in choice.against.get("graph", "")
+    assert calls.summary() == (f"calls plain; not graph: {choice.against['graph']}" if against else "calls graph")
     assert machine.captured == 1 and machine.network.calls == (3 if serves == "graph" else 6)
+
+
+def with_both(graph: Machine, blocks: Machine, trials: Trials) -> WholeCalls:
+    """Calls of one network that may be made in either way."""
+    blocks.network = graph.network
+
+    def timer(call: Callable[[], Tensor], device: torch.device) -> tuple[float, Tensor]:
+        before = graph.replayed, blocks.replayed
+        out = call()
+        return (graph.speed if graph.replayed > before[0] else blocks.speed if blocks.replayed > before[1] else 1.0), out
+    return WholeCalls(trials, {"graph": graph.capture, "blocks": blocks.capture}, timer)
+
+
+@pytest.mark.parametrize(("graph", "blocks", "said"), [
+    (Machine(speed=0.5), Machine(speed=0.7), "calls graph; not blocks: takes 0.70 of the time"),
+    (Machine(speed=0.7), Machine(speed=0.5), "calls blocks; not graph: takes 0.70 of the time"),
+    (Machine(speed=0.7), Machine(speed=0.5, factor=1.1), "calls graph; not blocks: is wrong by 1.0e-01"),
+    (Machine(error=RuntimeError("no")), Machine(), "calls blocks; not graph: fails with 'no'"),
+    (Machine(speed=0.98), Machine(speed=1.5),
+     "calls plain; not graph: takes 0.98 of the time; not blocks: takes 1.50 of the time"),
+], ids=["the graph wins", "blocks win", "blocks are wrong", "no graph can be made", "neither"])
+def test_the_fastest_that_is_right_serves(graph: Machine, blocks: Machine, said: str) -> None:
+    calls, text = with_both(graph, blocks, Trials()), a_text()
+    for step in range(6):
+        assert torch.equal(calls(graph.network, CLIP + step, TIME - step, text, LEVEL, 2), (CLIP + 750)[:, :2])
+    assert calls.summary() == said and graph.captured == blocks.captured == 1
+
+
+@pytest.mark.parametrize(("factor", "served"), [(1.0, "blocks"), (1.1, "plain")])
+def test_what_was_kept_stays_if_it_is_still_right(factor: float, served: str) -> None:
+    """Other ways may give other last bits, so a seed would lose its own if a later run were free to choose anew."""
+    trials, slower = Trials(), Machine(speed=2.0, factor=factor)
+    for graph, blocks in ((Machine(speed=0.7), Machine(speed=0.5)), (tempting := Machine(speed=0.1), slower)):
+        calls, text = with_both(graph, blocks, trials), a_text()
+        for _ in range(4):
+            assert torch.equal(calls(graph.network, CLIP, TIME, text), CLIP + 500)
+    assert calls.summary().startswith(f"calls {served}") and not tempting.captured and slower.captured == 1
+
+
+def test_what_keeps_calls_plain_is_said() -> None:
+    machine = Machine()
+    calls, text = machine.calls(), a_text()
+    for obstacle in ("weights are streamed", None, None, None):
+        calls.of(machine.network, "state", obstacle)(CLIP, TIME, text, None, None)
+    assert calls.summary() == "calls graph; calls plain: weights are streamed"
+
+
+def test_blocks_are_compiled_in_their_own_calls_alone(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's compiler is played by a function that counts."""
+    seen: list[str] = []
+
+    def compiler(call: Callable[..., object]) -> Callable[..., object]:
+        return lambda *inputs: (seen.append("compiled"), call(*inputs))[1]
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    monkeypatch.setattr(compiling, "missing_compiler", lambda: None)
+    unet = load_unet(models / "show-1-base")
+    sample, text = torch.randn(1, 3, 2, 8, 8), unet.prepare(torch.randn(1, 5, unet.config.text_dim))
+    with torch.no_grad():
+        expected = unet(sample, TIME, text)
+        by_blocks = compiling.Blocks(unet)(unet, [])
+        assert torch.equal(unet(sample, TIME, text), expected) and not seen
+        assert torch.equal(by_blocks(sample, TIME, text), expected)
+        assert len(seen) == sum(isinstance(block, compiling.REGIONS) for block in unet.modules())
+        assert torch.equal(unet(sample, TIME, text), expected)
+    assert len(seen) == sum(isinstance(block, compiling.REGIONS) for block in unet.modules())
+
+
+def test_without_a_compiler_blocks_do_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "missing_compiler", lambda: "Triton is not installed")
+    network, text = Network(), a_text()
+    calls = WholeCalls(Trials(), {"blocks": compiling.Blocks(UNet.__new__(UNet))}, Machine().timer)
+    for _ in range(4):
+        calls(network, CLIP, TIME, text)
+    assert calls.summary() == "calls plain; not blocks: fails with 'Triton is not installed'" and network.calls == 4
 
 
 def test_a_choice_holds_for_later_runs_and_processes(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_the_factory_makes_the_same_model_with_weights_of_its_own(newer, draw, w
     assert all(torch.equal(weights[name], others[name]) and weights[name].data_ptr() != others[name].data_ptr()
                for name in weights)
     first_network, network = (one.model.diffusion_model for one in (model, second))
-    assert (network.backend, network.replays) == (first_network.backend, first_network.replays)
+    assert (network.backend, {*network.ways}) == (first_network.backend, {*first_network.ways})
     assert torch.equal(draw(second), draw(model))
 
 
@@ -139,11 +139,12 @@ def test_each_network_makes_its_choices_of_kernels_once_a_run(pack, newer, draw,
     assert len(made) == 2 and all(selection.known for selection in made)
 
 
-@pytest.mark.parametrize("on_gpu, happens, options, expected", [
-    (True, None, {}, True),
-    (False, None, {}, False),
-    (True, "are cast on the fly by the host", {}, False),
-    (True, None, {"multigpu_thread_device": torch.device("cpu")}, False),
+@pytest.mark.parametrize("on_gpu, patched, happens, options, expected", [
+    (True, False, None, {}, None),
+    (False, False, None, {}, "the tensors are not on a GPU"),
+    (True, True, None, {}, "patches or texts over time change the network from call to call"),
+    (True, False, "are cast on the fly by the host", {}, "weights are cast on the fly by the host"),
+    (True, False, None, {"multigpu_thread_device": torch.device("cpu")}, "guidance is split over cards"),
 ])
-def test_when_calls_become_a_graph(pack, on_gpu, happens, options, expected) -> None:
-    assert pack("nodes.host.network").replayable(on_gpu, ((1, None), (2, happens)), options) is expected
+def test_what_keeps_calls_plain(pack, on_gpu, patched, happens, options, expected) -> None:
+    assert pack("nodes.host.network").obstacle(on_gpu, patched, ((1, None), (2, happens)), options) == expected
