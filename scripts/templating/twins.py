@@ -24,7 +24,7 @@ USERS_OWN = {"LoadVideo": "file", "LoadImage": "image", "CreateHookLora": "lora_
 NAMES = {"guidance": "cfg", "strength": "denoise"}  # what a node calls a setting of recipe.json
 NODES = {  # by title, the stage of recipe.json whose settings a node has
     "Keyframes": "keyframes", "A first take": "keyframes", "Drafts": "keyframes", "Eight small frames": "keyframes",
-    "Given frames": "keyframes", "Resize": "keyframes", "Interpolation": "interpolate", "First frame": "first_frame",
+    "Given frames": "keyframes", "Guidance": "keyframes", "Steps": "keyframes", "Resize": "keyframes", "Interpolation": "interpolate", "First frame": "first_frame",
     "Upscale": "upscale", "Refine": "refine",
 }
 
