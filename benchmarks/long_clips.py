@@ -15,12 +15,14 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 BENCHMARKS = Path(__file__).resolve().parent
 sys.path[:0] = [str(BENCHMARKS.parent), str(BENCHMARKS)]
 
+import numpy  # noqa: E402
 import torch  # noqa: E402
 from in_host import MiniInHost, in_windows  # noqa: E402
 from judge import claim_of, judge  # noqa: E402
@@ -104,6 +106,13 @@ def row(case: tuple[int, bool], found: list[Found]) -> str:
     return f"| {case[0] or 'none'} | {'on' if case[1] else 'off'} | " + " | ".join(cells) + " |"
 
 
+def keep(stages: list[Tensor], folder: Path) -> None:
+    """Save the frames of every stage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frames in zip(STAGES, stages):
+        numpy.save(folder / f"{name}.npy", (255 * frames).byte().numpy())
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -113,20 +122,15 @@ def main() -> int:
     parser.add_argument("--save", type=Path, help="a folder for all frames, uint8 .npy")
     chosen = parser.parse_args()
     mini = MiniInHost(chosen.host.resolve())
-    print(HEAD)
-    for overlap, free_noise in CASES:
-        model, found = in_windows(mini.model("keyframes"), LENGTH, overlap), []
-        for number, prompt in enumerate(PROMPTS):
-            for seed in range(chosen.seeds):
-                stages = draw(mini, prompt, seed, model, chosen.keyframes, free_noise)
-                found.append(look(prompt, stages, overlap))
-                if chosen.save:
-                    chosen.save.mkdir(parents=True, exist_ok=True)
-                    for name, frames in zip(STAGES, stages):
-                        import numpy
-
-                        numpy.save(chosen.save / f"{overlap}-{free_noise:d}-{number}-{seed}-{name}.npy", (255 * frames).byte().numpy())
-        print(row((overlap, free_noise), found), flush=True)
+    models = {overlap: in_windows(mini.model("keyframes"), LENGTH, overlap) for overlap, _ in CASES}
+    found: dict[tuple[int, bool], list[Found]] = {case: [] for case in CASES}
+    for seed in range(chosen.seeds):
+        for (overlap, free_noise), prompt in product(CASES, PROMPTS):
+            stages = draw(mini, prompt, seed, models[overlap], chosen.keyframes, free_noise)
+            found[overlap, free_noise].append(look(prompt, stages, overlap))
+            if chosen.save:
+                keep(stages, chosen.save / f"{overlap}-{free_noise:d}-{seed}-{prompt}")
+        print(HEAD, *[row(case, several) for case, several in found.items()], sep="\n", flush=True)
     return 0
 
 

@@ -85,7 +85,7 @@ def given_keyframes(links: Links) -> tuple[Group, Group]:
 
 
 def long_keyframes(links: Links) -> tuple[Group, Group, Group]:
-    """Keyframes that begin with given ones, in windows when there are more than eight: as KSampler draws them, but for the noise."""
+    """Keyframes that begin with given ones: eight as KSampler draws them, more in windows, from free noise."""
     given, seen = Node("Given frames", "Show1GivenFrames", links), windows("Eight keyframes at once", BASE, 8, 4)
     by = {"model": link(seen.title, "MODEL")}
     noise = Node("Noise", "Show1FreeNoise", by, {"seed": SEED})
@@ -97,7 +97,8 @@ def long_keyframes(links: Links) -> tuple[Group, Group, Group]:
         "sigmas": link(steps.title, "SIGMAS"), "latent_image": link(given.title, "latent")}, room=PREVIEW)
     pixels = Node("Pixels as they are", "VAELoader", values={"vae_name": "pixel_space"})
     decoded = Node("Decode", "VAEDecode", {"samples": link(drawn.title, "output"), "vae": link(pixels.title, "VAE")})
-    return (Group("Given frames", GREY, (given,)), Group("How keyframes are drawn", BLUE, (model(BASE), seen, noise, guider, steps)),
+    return (Group("Given frames", GREY, (given,)),
+            Group("How keyframes are drawn", BLUE, (model(BASE), seen, noise, guider, steps)),
             Group("1 Keyframes after them", BLUE, (solver, drawn, decoded, pixels)))
 
 

@@ -26,7 +26,8 @@ The first keyframe is your picture; the others are drawn to follow it as the pro
 happens.
 
 *keyframes* is the length: n of them become 4n - 3 frames. More than eight are drawn in windows of time, which begin from the \
-same noise (*Show-1 Free Noise*).""" + PICTURES + "\n\n" + INSIDE.format(node="Animate a picture") + "\n\n" + models(*WITHOUT_FIRST_FRAME, t5="t5")
+same noise (*Show-1 Free Noise*).""" + PICTURES + "\n\n" + INSIDE.format(node="Animate a picture") + "\n\n" + models(
+    *WITHOUT_FIRST_FRAME, t5="t5")
 
 JOIN_READ_ME = """## From this frame to that
 
