@@ -305,6 +305,15 @@ def test_nothing_overlaps_and_every_node_is_in_a_group(title: str) -> None:
             assert sum(contains(frame, box) for frame in frames) == 1
 
 
+@pytest.mark.parametrize("title", FILES)
+def test_no_group_is_half_empty(title: str) -> None:
+    """Between and below its nodes, where live pictures grow, is less room than they take."""
+    for graph in scopes(read(title)):
+        for frame in (tuple(group["bounding"]) for group in graph["groups"]):
+            filled = sum(box[3] for box in map(with_bar, graph["nodes"]) if contains(frame, box))
+            assert filled > frame[3] / 2, frame
+
+
 def scopes(graph: Json) -> list[Json]:
     """The graph and those of its subgraphs."""
     return [graph, *graph.get("definitions", {}).get("subgraphs", [])]
