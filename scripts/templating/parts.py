@@ -142,7 +142,7 @@ def final_group(name: str, links: Links, values: Values | None = None) -> Group:
 
 def from_prompt(title: str, text: str, note: tuple[str, int], inside: Subgraph, name: str = "Text to video") -> Template:
     """A template of a prompt, one node of this name, and a video."""
-    node = replace(inside.node(name, {"prompt": link("Prompt", "STRING")}, PREVIEW), height=200)  # also where it has few fields
+    node = replace(inside.node(name, {"prompt": link("Prompt", "STRING")}, PREVIEW), height=220)  # also where it has few fields
     return Template(Graph(title, (
         (start(text, *note),),
         (Group("Show-1", BLUE, (node,), 380),),
