@@ -23,9 +23,10 @@ from judge import claim_of, judge  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 PROMPTS = ("a red ball moving right", "a blue cube bouncing by day", "a green cone circling at night", "a yellow ball moving up")
-ROWS = [("EasyCache", 0.05, 0.15), ("EasyCache", 0.2, 0.15), ("EasyCache", 0.5, 0.15), ("LazyCache", 0.05, 0.15),
-        ("LazyCache", 0.2, 0.15), ("LazyCache", 0.5, 0.15), ("LazyCache", 0.2, 0.4), ("LazyCache", 0.2, 0.6),
-        ("LazyCache", 0.5, 0.6)]  # cache, threshold, start_percent
+ROWS = [("EasyCache", threshold, 0.15) for threshold in (0.05, 0.1, 0.2, 0.5)] + [
+    ("LazyCache", threshold, 0.15) for threshold in (0.05, 0.2, 0.5)] + [
+    ("LazyCache", 0.2, 0.4), ("LazyCache", 0.2, 0.6), ("LazyCache", 0.5, 0.6), ("LazyCache", 0.05, 0.6),
+    ("LazyCache", 0.2, 0.8)]  # cache, threshold, start_percent
 END = 0.95
 HEAD = "| cache | threshold | `start_percent` | calls of {} | distance to the plain run | right |\n|---|---|---|---|---|---|"
 

@@ -124,13 +124,14 @@ def main() -> int:
     mini = MiniInHost(chosen.host.resolve())
     models = {overlap: in_windows(mini.model("keyframes"), LENGTH, overlap) for overlap, _ in CASES}
     found: dict[tuple[int, bool], list[Found]] = {case: [] for case in CASES}
-    for seed in range(chosen.seeds):
-        for (overlap, free_noise), prompt in product(CASES, PROMPTS):
+    for seed, prompt in product(range(chosen.seeds), PROMPTS):
+        for overlap, free_noise in CASES:
             stages = draw(mini, prompt, seed, models[overlap], chosen.keyframes, free_noise)
             found[overlap, free_noise].append(look(prompt, stages, overlap))
             if chosen.save:
                 keep(stages, chosen.save / f"{overlap}-{free_noise:d}-{seed}-{prompt}")
-        print(HEAD, *[row(case, several) for case, several in found.items()], sep="\n", flush=True)
+        rows = [row(case, several) for case, several in found.items()]
+        print(f"\nAfter {prompt}, seed {seed}:\n", HEAD, *rows, sep="\n", flush=True)
     return 0
 
 

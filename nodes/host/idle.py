@@ -33,9 +33,7 @@ COMPILED = (f"TorchCompileModel {DOES_NOTHING}, whose steps look at numbers betw
 OTHER_NOISE = ("ModelSamplingDiscrete, or a node like it, gives this model another noise schedule or prediction than it was "
                "trained with, which spoils the picture; remove it.")
 SAME_SIGMAS = 1e-3  # relative: hosts compute the same schedule in other types
-LAZY_START, LAZY_MOST = 0.6, 0.2  # from which part of the schedule on, and up to which threshold, LazyCache does little harm
-LAZY = ("LazyCache spoils the picture of this model, whose sigmas are large, when it starts early or skips much; take EasyCache, "
-        f"or set its start_percent to {LAZY_START} or more and its reuse_threshold to {LAZY_MOST} or less.")
+LAZY = "LazyCache spoils the picture of this model, whose sigmas are large; take EasyCache, at a reuse_threshold of 0.1 at most."
 VARIANCE_KEPT = ("EasyCache and other wrappers of the network do nothing in the published sampler of this model, which needs all "
                  "that the network says in every step; take a core sampler for them.")
 
@@ -81,6 +79,4 @@ def idle_options(options: dict[str, Any]) -> Iterator[str]:
     for name in FOREIGN.keys() & options.keys():
         yield FOREIGN[name]
     if "lazycache" in options.get("wrappers", {}).get("predict_noise", {}):
-        settings = options.get("easycache")  # where both caches leave theirs
-        if getattr(settings, "start_percent", 0.0) < LAZY_START or getattr(settings, "reuse_threshold", 0.0) > LAZY_MOST:
-            yield LAZY
+        yield LAZY

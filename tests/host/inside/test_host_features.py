@@ -230,18 +230,6 @@ def test_easy_cache_saves_calls_of_the_network(load, draw) -> None:
     assert 2 <= len(calls) < 5
 
 
-def test_lazy_cache_is_usable_late_and_at_a_low_threshold_and_warns_otherwise(load, draw, plain, said) -> None:
-    """Of five steps the last two are left to it; at its defaults it begins where sigmas are large."""
-    def cached(threshold: float, start: float) -> torch.Tensor:
-        return draw(attached("LazyCacheNode", load("show-1-base"), (threshold, start, 1.0, False)))
-
-    cached(0.2, 0.6)
-    assert not said()
-    late = cached(5.0, 0.6)
-    assert len(said()) == 1, "it skips too much"
-    assert error(late, plain) < 0.5 * error(cached(5.0, 0.0), plain)
-
-
 def test_nothing_stands_in_for_learned_variance(pack, load, t5, said) -> None:
     """The image model's published sampler needs every call; a core sampler does without."""
     image, frame = load("IF-II-L-v1.0"), torch.rand(1, 8, 16, 3, generator=torch.Generator().manual_seed(0))
