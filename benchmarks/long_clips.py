@@ -5,7 +5,7 @@ without; then the motion between them, and all frames enlarged.
 
 Run it with the Python of the ComfyUI in that folder. By the mean change from one frame to the next, in levels of 255: at seams,
 where a window of keyframes begins or ends, and elsewhere. The judge is asked for colour, form and place in every eight
-keyframes, two on; and for the motion in windows, and in eight keyframes that lie half in one window and half in the next.
+keyframes, two on; and for the motion in each window, and in all frames of the keyframes and of the enlarged clip.
 `noise` is what the last eighth of the enlarged frames differs from its small frames, over what the first does: above 1 where
 windows of enlarging, each of which begins with the last one's end, get worse on the way.
 """
@@ -33,8 +33,8 @@ LENGTH, BETWEEN = 8, 4  # keyframes of a window; frames of the video for each
 CASES = [(overlap, free_noise) for overlap in (4, 0) for free_noise in (True, False)]
 STAGES = ("keyframes", "interpolated", "enlarged")
 PUBLISHED = ("published", "published")
-HEAD = ("| windows share | `free_noise` | at seams, elsewhere: " + " | ".join(STAGES) + " | same thing seen | motion in windows "
-        "| across seams | noise |\n" + "|---" * 8 + "|")
+HEAD = ("| windows share | `free_noise` | at seams, elsewhere: " + " | ".join(STAGES) + " | same thing seen | motion in a "
+        "window | in all keyframes | in all enlarged frames | noise |\n" + "|---" * 10 + "|")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Found:
     changes: list[tuple[float, float]]
     same: float
     inside: float
-    across: float
+    whole: float
+    enlarged: float
     noise: float
 
 
@@ -83,16 +84,18 @@ def look(prompt: str, stages: list[Tensor], overlap: int) -> Found:
     """What there is to say of one clip."""
     count, stride, asked = len(stages[0]), LENGTH - overlap, claim_of(prompt)
     seams = list(range(stride, count - 1, stride))
-    seen = [judge((255 * stages[0][start:start + LENGTH]).byte().numpy()) for start in range(count - LENGTH + 1)]
 
-    def share(starts: range, *parts: str) -> float:
-        right = [all(getattr(seen[start].first, part) == getattr(asked.first, part) for part in parts) for start in starts]
+    def share(clips: list[Tensor], *parts: str) -> float:
+        seen = [judge((255 * clip).byte().numpy()).first for clip in clips]
+        right = [all(getattr(one, part) == getattr(asked.first, part) for part in parts) for one in seen]
         return sum(right) / len(right)
 
-    whole = range(0, count - LENGTH + 1, stride)
+    def spans(step: int) -> list[Tensor]:
+        return [stages[0][start:start + LENGTH] for start in range(0, count - LENGTH + 1, step)]
+
     return Found([changes(frames, seams, each) for frames, each in zip(stages, (1, BETWEEN, BETWEEN))],
-                 share(range(0, len(seen), 2), "colour", "solid"), share(whole, "motion"),
-                 share(range(stride // 2, len(seen), stride), "motion"), noise(stages[1], stages[2]))
+                 share(spans(2), "colour", "solid"), share(spans(stride), "motion"), share([stages[0]], "motion"),
+                 share([stages[2]], "motion"), noise(stages[1], stages[2]))
 
 
 def row(case: tuple[int, bool], found: list[Found]) -> str:
@@ -101,7 +104,7 @@ def row(case: tuple[int, bool], found: list[Found]) -> str:
         return sum(values) / len(values)
 
     pairs = [[mean([one.changes[stage][side] for one in found]) for side in (0, 1)] for stage in range(len(STAGES))]
-    shares = [f"{mean([getattr(one, name) for one in found]):.0%}" for name in ("same", "inside", "across")]
+    shares = [f"{mean([getattr(one, name) for one in found]):.0%}" for name in ("same", "inside", "whole", "enlarged")]
     cells = [f"{at:.1f}, {off:.1f}" for at, off in pairs] + shares + [f"{mean([one.noise for one in found]):.2f}"]
     return f"| {case[0] or 'none'} | {'on' if case[1] else 'off'} | " + " | ".join(cells) + " |"
 
