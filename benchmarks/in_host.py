@@ -1,9 +1,11 @@
-"""A checkout's model in ComfyUI: guided steps of the mini by a core sampler, with nothing attached, for `before.py --host`."""
+"""The pack and its mini in a ComfyUI's own process, without a server: models, prompts, and for `before.py --host` guided steps
+of a stage by a core sampler, with nothing attached."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,36 @@ from torch import Tensor
 MINI = Path(__file__).resolve().parents[1] / "models" / "show1-mini"
 TOKENS, STEPS = 77, 4
 FRAMES, HEIGHT, WIDTH = 8, 20, 32  # of the keyframes; the last stage's latents are as large
+
+
+class MiniInHost:
+    """The mini that ships, by the pack in this repository, in the ComfyUI in `host`."""
+
+    def __init__(self, host: Path) -> None:
+        self.part = loaded(MINI.parents[1], host)
+        self.recipe: dict[str, Any] = json.loads((MINI / "recipe.json").read_text(encoding="utf-8"))
+        weights, folder = self.part("show1_core.weights"), MINI / "keyframes" / "text_encoder"
+        tensors = weights.read_tensors(weights.find_weights(folder, "model"))
+        self._clip = self.part("nodes.host").load_text(tensors, weights.read_json(folder / "config.json"))
+
+    def model(self, stage: str) -> Any:
+        """A stage as a MODEL in float32."""
+        return self.part("nodes.host").load_model(self.part("show1_core.checkpoints").read_checkpoint(MINI / stage), "fp32")
+
+    def text(self, prompt: str) -> tuple[Any, Any]:
+        """A prompt as its stages read it: positive, negative."""
+        return tuple(self.part("nodes.text").Show1T5Encode.execute(self._clip, prompt).args)
+
+    def run(self, file: str, node: str, *inputs: Any, **more: Any) -> Any:
+        """The first output of one of the pack's nodes."""
+        with torch.inference_mode():
+            return getattr(self.part(f"nodes.{file}"), node).execute(*inputs, **more).args[0]
+
+
+def in_windows(model: Any, length: int, overlap: int) -> Any:
+    """The model, seeing so many frames at once."""
+    node = importlib.import_module("comfy_extras.nodes_context_windows").ContextWindowsManualNode
+    return node.execute(model, length, overlap, "standard_static", 1, False, "pyramid", 2).args[0]
 
 
 def host_steps(root: Path, host: Path, stage: str) -> Callable[[], Any]:

@@ -34,6 +34,7 @@ from templating.notes import (
     STYLE_READ_ME,
 )
 from templating.parts import (
+    BELOW,
     BLUE,
     GREEN,
     GREY,
@@ -42,7 +43,6 @@ from templating.parts import (
     SEED,
     VIOLET,
     about,
-    encode,
     from_prompt,
     link,
     model,
@@ -50,7 +50,6 @@ from templating.parts import (
     prompt,
     saved,
     start,
-    t5,
     t5_links,
     t5_text,
 )
@@ -100,8 +99,8 @@ KEYFRAMES_ONLY = Template(Graph("Show-1 keyframes only", (
 )))
 
 DRAFTS = Template(Graph("Show-1 drafts, pick, then upscale", (
-    (about(DRAFTS_READ_ME, 560),),
-    (Group("Start here", GREY, (t5(), prompt(LAMBORGHINI), encode()), 290),),
+    (start(LAMBORGHINI, DRAFTS_READ_ME, 440),),
+    (t5_text(top=BELOW),),
     (Group("Drafts", BLUE, (
         model("show-1-base"),
         Node("Drafts", "Show1KeyframeDrafts", {"model": link("Load show-1-base", "MODEL"), **t5_links()},

@@ -33,9 +33,7 @@ COMPILED = (f"TorchCompileModel {DOES_NOTHING}, whose steps look at numbers betw
 OTHER_NOISE = ("ModelSamplingDiscrete, or a node like it, gives this model another noise schedule or prediction than it was "
                "trained with, which spoils the picture; remove it.")
 SAME_SIGMAS = 1e-3  # relative: hosts compute the same schedule in other types
-LAZY_START = 0.6  # the part of the schedule behind which LazyCache does no harm
-LAZY = ("LazyCache spoils the picture of this model, whose sigmas are large, when it starts early; take EasyCache, or set its "
-        f"start_percent to {LAZY_START} or more.")
+LAZY = "LazyCache spoils the picture of this model, whose sigmas are large; take EasyCache, at a reuse_threshold of 0.1 at most."
 VARIANCE_KEPT = ("EasyCache and other wrappers of the network do nothing in the published sampler of this model, which needs all "
                  "that the network says in every step; take a core sampler for them.")
 
@@ -80,6 +78,5 @@ def idle_options(options: dict[str, Any]) -> Iterator[str]:
             yield SENTENCES.get(kind, f"A patch of kind {kind!r} {DOES_NOTHING}, which has no place for it; remove its node.")
     for name in FOREIGN.keys() & options.keys():
         yield FOREIGN[name]
-    starts = getattr(options.get("easycache"), "start_percent", 0.0)  # where both caches leave their settings
-    if "lazycache" in options.get("wrappers", {}).get("predict_noise", {}) and starts < LAZY_START:
+    if "lazycache" in options.get("wrappers", {}).get("predict_noise", {}):
         yield LAZY

@@ -11,7 +11,7 @@ from .subgraph import Subgraph, Template
 GREY, BLUE, GREEN, AMBER, RED, VIOLET = "#9aa0a6", "#5b8fd0", "#5bb57f", "#c9a557", "#cf7058", "#9a70d0"
 PROMPT_COLOURS = {"color": "#232", "bgcolor": "#353"}
 PREVIEW = 140  # pixels that the frontend adds to a node for its live preview
-PASSING = 220  # pixels: room for links that pass above a group
+PASSING, BELOW = 220, 120  # pixels: room for links that pass above a group, and for a single one
 SEED = 345
 Values = Mapping[str, Value]
 
@@ -84,10 +84,10 @@ def video(links: Links) -> Group:
     return Group("Video", GREY, (Node("Video", "CreateVideo", links),))
 
 
-def saved(source: tuple[str, str], prefix: str, height: int = 420) -> Group:
+def saved(source: tuple[str, str], prefix: str, height: int = 420, width: int = 420) -> Group:
     """The last group of a template."""
     file = Node("Save the video", "SaveVideo", {"video": source}, {"filename_prefix": prefix}, height=height)
-    return Group("Result", GREY, (file,), 420)
+    return Group("Result", GREY, (file,), width)
 
 
 def about(text: str, height: int) -> Group:
@@ -100,8 +100,8 @@ def start(text: str, read_me: str, height: int) -> Group:
     return Group("Start here", GREY, (prompt(text), note(read_me, height)), 380)
 
 
-def t5_text(encoder: str = "show-1-base/text_encoder") -> Group:
-    return Group("Text for the pixel stages", GREEN, (t5(encoder), encode()), 290)
+def t5_text(encoder: str = "show-1-base/text_encoder", top: int = 0) -> Group:
+    return Group("Text for the pixel stages", GREEN, (t5(encoder), encode()), 290, top)
 
 
 def clip_group() -> Group:
@@ -142,8 +142,9 @@ def final_group(name: str, links: Links, values: Values | None = None) -> Group:
 
 def from_prompt(title: str, text: str, note: tuple[str, int], inside: Subgraph, name: str = "Text to video") -> Template:
     """A template of a prompt, one node of this name, and a video."""
+    node = replace(inside.node(name, {"prompt": link("Prompt", "STRING")}, PREVIEW), height=220)  # also where it has few fields
     return Template(Graph(title, (
         (start(text, *note),),
-        (Group("Show-1", BLUE, (inside.node(name, {"prompt": link("Prompt", "STRING")}, PREVIEW),), 380),),
+        (Group("Show-1", BLUE, (node,), 380),),
         (saved(link(name, "video"), "video/show-1"),),
     )), (inside,))

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from .cascades import FINISH, MINI_FINISH
 from .description import Graph, Group, Node, Value
-from .parts import BLUE, GREEN, GREY, SEED, about, encode, link, loading, model, prompt, saved, t5, t5_links
+from .parts import BLUE, GREEN, SEED, link, loading, model, saved, start, t5_links, t5_text
 from .subgraph import Subgraph, Template
 from .twins import settings
 
 TAKES = 16
 ROUGH = {"steps": 5, "cfg": 5.0}  # how the mini draws its takes: as it ships it is always right, and nothing is to choose
 CLIP = "clip-vit-base-patch32"
-PASSING = (300, 180)  # pixels above drafts and choice, for the links of prompt and T5
+PASSING = (180, 320, 140)  # pixels above T5, drafts and choice, for the links of the prompt and of T5
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,16 @@ def ranked(edition: Edition, text: str, note: tuple[str, int]) -> Template:
     rank = Node("Rank", "Show1RankDrafts", {
         "images": link("Drafts", "images"), "frames": link("Drafts", "frames"), "prompt": link("Prompt", "STRING")},
         {"clip": edition.scorer}, height=196)
-    best = (rank, Node("All takes", "PreviewImage", {"images": link("Rank", "sheet")}, height=300),
-            Node("Pick", "Show1PickDraft", {"images": link("Rank", "images"), "frames": link("Drafts", "frames")}, {"take": 1}))
+    pick = Node("Pick", "Show1PickDraft", {"images": link("Rank", "images"), "frames": link("Drafts", "frames")}, {"take": 1})
+    sheet = Node("All takes", "PreviewImage", {"images": link("Rank", "sheet")}, height=300)
     finish = edition.finish.node("Finish", {
         "clip": link("Load T5", "CLIP"), "images": link("Pick", "images"), "fps": link("Pick", "fps"),
         "prompt": link("Prompt", "STRING")}, 60)
     return Template(Graph(f"Draw 16, keep the best{edition.ending}", (
-        (about(*note),),
-        (Group("Start here", GREY, (prompt(text), t5(edition.text_encoder), encode()), 290),),
-        (Group("Drafts", BLUE, (model(edition.model), drafts), top=PASSING[0]),),
-        (Group("Keep the best", BLUE, best, 340, PASSING[1]),),
-        (Group("Then finish it", GREEN, (finish,)), saved(link("Finish", "video"), "video/show-1", 330)),
+        (start(text, *note),),
+        (t5_text(edition.text_encoder, PASSING[0]),),
+        (Group("Drafts", BLUE, (model(edition.model), drafts), top=PASSING[1]),),
+        (Group("Keep the best", BLUE, (rank, pick), top=PASSING[2]),),
+        (Group("Then finish it", GREEN, (finish,), 340), Group("The best first", BLUE, (sheet,))),
+        (saved(link("Finish", "video"), "video/show-1", 330, 320),),
     )), (edition.finish,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .description import Graph, Group, Links, Node
 from .parts import (
     AMBER,
+    BELOW,
     BLUE,
     GREEN,
     GREY,
@@ -21,8 +22,9 @@ from .parts import (
     prompt,
     saved,
     stage,
-    t5,
+    start,
     t5_links,
+    t5_text,
 )
 from .steering import ANIMATED, JOINED, LONGER, LOOP, TRAVELLED
 from .steering_notes import (
@@ -130,8 +132,8 @@ def finish_anywhere() -> Template:
     inside = redrawing()
     links = {**motion(clip=link("Load T5", "CLIP"), prompt=link("Prompt", "STRING"))}
     return Template(Graph("Draft here, finish anywhere", (
-        (about(FINISH_READ_ME, 560),),
-        (Group("Start here", GREY, (t5(), prompt("A burning lamborghini driving on rainbow."), encode()), 290),),
+        (start("A burning lamborghini driving on rainbow.", FINISH_READ_ME, 420),),
+        (t5_text(top=BELOW),),
         (drafts,), (picked,),
         (muted(Group("Then let another model draw it", AMBER, (inside.node("Redraw", links, 60),))),
          muted(saved(link("Redraw", "video"), "video/show-1", 330))),

@@ -46,9 +46,16 @@ def windows(title: str, name: str, length: int, overlap: int) -> Node:
                 {**WINDOWS, "context_length": length, "context_overlap": overlap})
 
 
+def long_final_group() -> Group:
+    """The last stage, in windows of as many frames as it was trained on."""
+    many = windows("29 frames at once", SR2, 29, 8)
+    return Group("5 Final size and detail", VIOLET, (vae(f"{SR2}/vae"), model(SR2), many, refine(
+        SR2, {**clip_links(), "model": link(many.title, "MODEL"), "images": link("Upscale", "images")})))
+
+
 def longer() -> Subgraph:
     """Many keyframes, drawn in windows of eight, and the cascade behind them."""
-    few, many = windows("Eight keyframes at once", BASE, 8, 4), windows("29 frames at once", SR2, 29, 8)
+    few = windows("Eight keyframes at once", BASE, 8, 4)
     graph = Graph("Text to Long Video (Show-1)", (
         (t5_text(), clip_group()),
         (Group("1 Keyframes", BLUE, (model(BASE), few, stage("Keyframes", "Show1KeyframeSampler", BASE, {
@@ -56,8 +63,7 @@ def longer() -> Subgraph:
         (interpolation_group("show-1-interpolation", KEYFRAMES_TO),),
         (first_frame_group("IF-II-L-v1.0", link("Interpolation", "images")),),
         (upscale_group(SR1, link("Interpolation", "images")),),
-        (Group("5 Final size and detail", VIOLET, (vae(f"{SR2}/vae"), model(SR2), many, refine(
-            SR2, {**clip_links(), "model": link(many.title, "MODEL"), "images": link("Upscale", "images")}))),),
+        (long_final_group(),),
         (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}),),
     ))
     outside = {"prompt": TEXT, "seed": seeds(*STAGES), "keyframes": (("Keyframes", "frames"),), **MODELS, **FIRST_FRAME}
@@ -74,8 +80,26 @@ def given_keyframes(links: Links) -> tuple[Group, Group]:
     return (Group("Given frames", GREY, (given,)),
             Group("1 Keyframes between them", BLUE, (
                 model(BASE), Node("Keyframes", "KSampler", latent, sampling, room=PREVIEW),
-                Node("Pixels as they are", "VAELoader", values={"vae_name": "pixel_space"}),
-                Node("Decode", "VAEDecode", decoded))))
+                Node("Decode", "VAEDecode", decoded),
+                Node("Pixels as they are", "VAELoader", values={"vae_name": "pixel_space"}))))
+
+
+def long_keyframes(links: Links) -> tuple[Group, Group, Group]:
+    """Keyframes that begin with given ones: eight as KSampler draws them, more in windows, from free noise."""
+    given, seen = Node("Given frames", "Show1GivenFrames", links), windows("Eight keyframes at once", BASE, 8, 4)
+    by = {"model": link(seen.title, "MODEL")}
+    noise = Node("Noise", "Show1FreeNoise", by, {"seed": SEED})
+    guider = Node("Guidance", "CFGGuider", {**by, **t5_links()}, {"cfg": 9.0})
+    steps = Node("Steps", "BasicScheduler", by, {"scheduler": "normal", "steps": 75, "denoise": 1.0})
+    solver = Node("Solver", "KSamplerSelect", values={"sampler_name": "dpmpp_2m"})
+    drawn = Node("Keyframes", "SamplerCustomAdvanced", {
+        "noise": link(noise.title, "noise"), "guider": link(guider.title, "GUIDER"), "sampler": link(solver.title, "SAMPLER"),
+        "sigmas": link(steps.title, "SIGMAS"), "latent_image": link(given.title, "latent")}, room=PREVIEW)
+    pixels = Node("Pixels as they are", "VAELoader", values={"vae_name": "pixel_space"})
+    decoded = Node("Decode", "VAEDecode", {"samples": link(drawn.title, "output"), "vae": link(pixels.title, "VAE")})
+    return (Group("Given frames", GREY, (given,)),
+            Group("How keyframes are drawn", BLUE, (model(BASE), seen, noise, guider, steps)),
+            Group("1 Keyframes after them", BLUE, (solver, drawn, decoded, pixels)))
 
 
 def told_upscale(links: Links) -> Group:
@@ -90,15 +114,16 @@ GIVEN_STAGES = ("Keyframes", "Interpolation", "Upscale", "Refine")
 
 def animated() -> Subgraph:
     """A picture that the video begins with."""
-    given, keyframes = given_keyframes({})
+    given, how, keyframes = long_keyframes({})
     graph = Graph("Animate a Picture (Show-1)", (
-        (t5_text(), clip_group()), (given,), (keyframes,),
+        (t5_text(), clip_group()), (given,), (how,), (keyframes,),
         (interpolation_group("show-1-interpolation", DECODED),),
         (told_upscale({"first_frame": GIVEN["first_frame"]}),),
-        (final_group(SR2, {**clip_links(), "images": link("Upscale", "images")}),),
+        (long_final_group(),),
         (video({"images": link("Refine", "images"), "fps": link("Interpolation", "fps")}),),
     ))
-    outside = {"picture": (("Given frames", "first_frames"),), "prompt": TEXT, "seed": seeds(*GIVEN_STAGES), **MODELS}
+    outside = {"picture": (("Given frames", "first_frames"),), "prompt": TEXT, "seed": seeds("Noise", *GIVEN_STAGES[1:]),
+               "keyframes": (("Given frames", "frames"),), **MODELS}
     return Subgraph(graph, outside, OUT, "A video that begins with a picture and goes on as the prompt says.",
                     ("image to video", "i2v", "animate", "first frame", "show-1", "show1"))
 

@@ -23,7 +23,11 @@ noise, so that what is shown stays the same.
 ANIMATE_READ_ME = """## Animate a picture
 
 The first keyframe is your picture; the others are drawn to follow it as the prompt says. Describe what is seen and what \
-happens.""" + PICTURES + "\n\n" + INSIDE.format(node="Animate a picture") + "\n\n" + models(*WITHOUT_FIRST_FRAME, t5="t5")
+happens.
+
+*keyframes* is the length: n of them become 4n - 3 frames. More than eight are drawn in windows of time, which begin from the \
+same noise (*Show-1 Free Noise*).""" + PICTURES + "\n\n" + INSIDE.format(node="Animate a picture") + "\n\n" + models(
+    *WITHOUT_FIRST_FRAME, t5="t5")
 
 JOIN_READ_ME = """## From this frame to that
 

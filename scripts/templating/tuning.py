@@ -146,8 +146,8 @@ def style(edition: Edition, read_me: str, shown: str, prompt: str) -> tuple[Grap
 
 def other_subject(edition: Edition, read_me: str, prompt: str) -> tuple[Graph, tuple[Subgraph, ...]]:
     """Another prompt with a LoRA that is there, which acts in the first part of the steps alone."""
-    hooks = Group("The motion, at first", BLUE, (
-        Node("Motion LoRA", "CreateHookLora", {}, {"lora_name": "", "strength_model": 1.0, "strength_clip": 0.0}),
+    lora = Node("Motion LoRA", "CreateHookLora", {}, {"lora_name": "", "strength_model": 1.0, "strength_clip": 0.0})
+    hooks = Group("At first alone", BLUE, (
         Node("From the start", "CreateHookKeyframe", {}, {"strength_mult": 1.0, "start_percent": 0.0}),
         Node("Up to here", "CreateHookKeyframe", {"prev_hook_kf": link("From the start", "HOOK_KF")},
              {"strength_mult": 0.0, "start_percent": 0.5}),
@@ -161,7 +161,7 @@ def other_subject(edition: Edition, read_me: str, prompt: str) -> tuple[Graph, t
     encode = replace(encoded("Encode the prompt"), links={"clip": link("Load T5", "CLIP"), "prompt": link("Prompt", "STRING")})
     return Graph(f"Same motion, other subject{edition.ending}", (
         (Group("Start here", GREY, (text("Prompt", prompt), *about(read_me, 380).nodes), 340),),
-        (Group("Text", GREEN, (t5(edition.text_encoder), encode), 280),),
+        (Group("Text", GREEN, (t5(edition.text_encoder), encode), 280), Group("The motion", BLUE, (lora,), 280)),
         (hooks,),
         (Group("Then draw", VIOLET, (model(edition.model), drawn), 300),),
         (Group("Result", GREY, (Node("See them large", "PreviewImage", {"images": link("Keyframes", "images")}, height=420),),

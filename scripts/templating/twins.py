@@ -24,8 +24,8 @@ USERS_OWN = {"LoadVideo": "file", "LoadImage": "image", "CreateHookLora": "lora_
 NAMES = {"guidance": "cfg", "strength": "denoise"}  # what a node calls a setting of recipe.json
 NODES = {  # by title, the stage of recipe.json whose settings a node has
     "Keyframes": "keyframes", "A first take": "keyframes", "Drafts": "keyframes", "Eight small frames": "keyframes",
-    "Given frames": "keyframes", "Resize": "keyframes", "Interpolation": "interpolate", "First frame": "first_frame",
-    "Upscale": "upscale", "Refine": "refine",
+    "Given frames": "keyframes", "Guidance": "keyframes", "Steps": "keyframes", "Resize": "keyframes",
+    "Interpolation": "interpolate", "First frame": "first_frame", "Upscale": "upscale", "Refine": "refine",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import shutil
 import urllib.request
 from collections.abc import Iterator
@@ -52,14 +53,14 @@ SAMPLING = {"seed": 345, "sampler_name": "published", "scheduler": "published"}
 CASCADE = ["*.steps=2", "Keyframes.frames=3", "Keyframes.width=16", "Keyframes.height=8", "Refine.width=64", "Refine.height=64"]
 GIVEN = ["*.steps=2", "Given frames.frames=3", "Given frames.width=16", "Given frames.height=8", "Refine.width=64",
          "Refine.height=64"]
+WINDOWS = ["Eight keyframes at once.context_length=3", "Eight keyframes at once.context_overlap=1",
+           "29 frames at once.context_length=9", "29 frames at once.context_overlap=2"]
 # What makes a run with the miniature models short.
 SHORT: dict[str, list[str]] = {
     "Make any video smoother": ["*.steps=2", "Frames.length=3", "Resize.width=16", "Resize.height=8"],
     "Make any video larger": ["*.steps=2", "Frames.length=3", "Refine.width=64", "Refine.height=64"],
-    "Longer video": [*CASCADE, "Keyframes.frames=5", "Eight keyframes at once.context_length=3",
-                     "Eight keyframes at once.context_overlap=1", "29 frames at once.context_length=9",
-                     "29 frames at once.context_overlap=2"],
-    "Animate a picture": GIVEN,
+    "Longer video": [*CASCADE, "Keyframes.frames=5", *WINDOWS],
+    "Animate a picture": [*GIVEN, "Given frames.frames=5", *WINDOWS],
     "From this frame to that": GIVEN,
     "Seamless loop": [*GIVEN, "A first take.frames=2", "A first take.width=16", "A first take.height=8",
                       "The last is the first.length=8"],
@@ -304,6 +305,15 @@ def test_nothing_overlaps_and_every_node_is_in_a_group(title: str) -> None:
             assert sum(contains(frame, box) for frame in frames) == 1
 
 
+@pytest.mark.parametrize("title", FILES)
+def test_no_group_is_half_empty(title: str) -> None:
+    """Between and below its nodes, where live pictures grow, is less room than they take."""
+    for graph in scopes(read(title)):
+        for frame in (tuple(group["bounding"]) for group in graph["groups"]):
+            filled = sum(box[3] for box in map(with_bar, graph["nodes"]) if contains(frame, box))
+            assert filled > frame[3] / 2, frame
+
+
 def scopes(graph: Json) -> list[Json]:
     """The graph and those of its subgraphs."""
     return [graph, *graph.get("definitions", {}).get("subgraphs", [])]
@@ -323,22 +333,39 @@ def test_it_opens_readable_on_a_small_screen(title: str) -> None:
 
 @pytest.mark.parametrize("title", FILES)
 def test_no_link_of_the_graph_as_it_opens_runs_behind_a_node_of_others(title: str) -> None:
+    """Nor in a column, where a link goes from the right side of a node to the left side of one below or above."""
     nodes = {node["id"]: node for node in read(title)["nodes"]}
     for _, source, slot, target, target_slot, _ in read(title)["links"]:
-        start, end = socket(nodes[source], slot, out=True), socket(nodes[target], target_slot, out=False)
-        if end[0] < start[0]:
-            continue  # within a column it bends around its own two nodes
-        steps = [tuple(one + (other - one) * part / 50 for one, other in zip(start, end)) for part in range(51)]
+        way = course(output_socket(nodes[source], slot), input_socket(nodes[target], target_slot))
         for other in nodes.values():
             if other["id"] not in (source, target):
                 x, y, width, height = with_bar(other)
-                behind = [step for step in steps if x < step[0] < x + width and y < step[1] < y + height]
+                behind = [step for step in way if x < step[0] < x + width and y < step[1] < y + height]
                 assert not behind, f"{nodes[source]['title']} to {nodes[target]['title']} behind {other['title']}"
 
 
-def socket(node: Json, slot: int, out: bool) -> tuple[float, float]:
-    """Where a link ends, as far as the file says; a field's socket lies below the sockets proper."""
-    return node["pos"][0] + (node["size"][0] if out else 0), node["pos"][1] + 10 + 20 * slot
+def course(start: tuple[float, float], end: tuple[float, float], steps: int = 100) -> list[tuple[float, ...]]:
+    """Points of a link as the frontend draws it: a Bezier curve that leaves and arrives level."""
+    reach = math.dist(start, end) / 4
+    corners = (start, (start[0] + reach, start[1]), (end[0] - reach, end[1]), end)
+    return [tuple(sum(math.comb(3, n) * (part / steps) ** n * (1 - part / steps) ** (3 - n) * corner[axis]
+                      for n, corner in enumerate(corners)) for axis in (0, 1)) for part in range(steps + 1)]
+
+
+def output_socket(node: Json, slot: int) -> tuple[float, float]:
+    """Where a link begins."""
+    return node["pos"][0] + node["size"][0], node["pos"][1] + 14 + 20 * slot
+
+
+def input_socket(node: Json, slot: int) -> tuple[float, float]:
+    """Where a link ends, as far as the file says; a field's socket is beside it, below the sockets proper."""
+    (left, top), entry = node["pos"], node["inputs"][slot]
+    sockets, fields = ([one for one in node["inputs"] if ("widget" in one) == is_field] for is_field in (False, True))
+    if "widget" not in entry:
+        return left, top + 14 + 20 * sockets.index(entry)
+    above = fields[:fields.index(entry)]
+    rows = len(above) + sum(one["name"] == "seed" for one in above)  # what follows a seed has a row of its own
+    return left, top + 20 * max(len(sockets), len(node["outputs"])) + 6 + 24 * rows + 12
 
 
 def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -76,6 +76,17 @@ def test_the_keyframe_node_draws_the_same_bits(free, pack, load, t5, sampler, se
     assert torch.equal(pack("show1_core.cascade").to_images(clip), images)
 
 
+def test_a_clip_of_one_window_is_what_ksampler_draws(free, pack, load, t5) -> None:
+    """So the template that begins with a picture draws eight keyframes as it would without windows."""
+    import nodes
+
+    picture = torch.rand(1, 8, 16, 3, generator=torch.Generator().manual_seed(0))
+    latent = pack("nodes.given_frames").Show1GivenFrames.execute(LENGTH, 16, 8, picture).args[0]
+    model = load("show-1-base")
+    plain, = nodes.KSampler().sample(model, SEED, 3, 5.0, "dpmpp_2m", "normal", *t5, latent)
+    assert torch.equal(drawn(windows(model), t5, free(SEED, windows(model)), latent, "dpmpp_2m"), plain["samples"])
+
+
 def test_given_frames_are_kept_in_a_long_clip(free, pack, load, t5) -> None:
     from comfy_extras.nodes_custom_sampler import Noise_RandomNoise
 

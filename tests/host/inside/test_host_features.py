@@ -230,13 +230,6 @@ def test_easy_cache_saves_calls_of_the_network(load, draw) -> None:
     assert 2 <= len(calls) < 5
 
 
-def test_lazy_cache_that_starts_late_is_usable_and_does_not_warn(load, draw, plain, said) -> None:
-    """Of five steps the last two are left to it; at its defaults it begins where sigmas are large."""
-    late, early = (draw(attached("LazyCacheNode", load("show-1-base"), (5.0, start, 1.0, False))) for start in (0.6, 0.0))
-    assert len(said()) == 1, "the early one alone"
-    assert error(late, plain) < 0.5 * error(early, plain)
-
-
 def test_nothing_stands_in_for_learned_variance(pack, load, t5, said) -> None:
     """The image model's published sampler needs every call; a core sampler does without."""
     image, frame = load("IF-II-L-v1.0"), torch.rand(1, 8, 16, 3, generator=torch.Generator().manual_seed(0))

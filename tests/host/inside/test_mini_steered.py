@@ -117,6 +117,7 @@ def test_a_loop_comes_back_to_where_it_began(plain, draw_around) -> None:
     assert torch.equal(clip[0], clip[-1]) and (clip[0] - plain[0]).abs().max() <= 2 * LEVEL
     assert seen(clip).motion == "circling"
     steps = change(clip)
+    print(f"a loop: {steps[0]:.0f} levels from its first frame, {steps[-1]:.0f} back to it, {steps[1:-1].mean():.0f} on the way")
     assert steps.min() > 3 and steps.max() <= 2 * steps.mean(), "it moves, and jumps nowhere"
 
 
