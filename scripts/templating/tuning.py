@@ -88,7 +88,7 @@ def learning(edition: Edition, name: str, values: Values, prior: float | None) -
     if prior is not None:  # by what was learnt, as VMC does
         inverting = (Node("Invert", "Show1Invert", {"model": tuned, "positive": link("Encode what it shows", "negative")},
                           {"prior": prior}),)
-    start = {"noise": link(node.title, "noise") for node in inverting}
+    start = {"noise": link("Invert", "noise")} if inverting else {}
     drawn = Node("Keyframes", "Show1KeyframeSampler", {"model": tuned, **of("Encode the prompt"), **start},
                  {"seed": SEED, **edition.drawn}, room=140)
     graph = Graph(f"{name} (Show-1{edition.short})", (
