@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from .pipeline import Pipeline
 from .recipe import Recipe
@@ -32,8 +34,6 @@ class Bars:
         self.stage, self.bar = "", None
 
     def __call__(self, stage: str, step: int, steps: int, denoised: Tensor) -> None:
-        from tqdm import tqdm
-
         if step == 0:  # a stage, or its next window
             self.close()
             self.stage, self.bar = stage, tqdm(total=steps, desc=stage, unit="step", leave=stage != self.stage)
@@ -120,7 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
         beside = chosen.models / "recipe.json"
         file = chosen.recipe or (beside if beside.is_file() else None)
         recipe = Recipe() if file is None else Recipe.from_dict(read_json(file))
-        result = pipeline_of(chosen)(chosen.prompt, chosen.seed, recipe, chosen.stop_after, bars)
+        with logging_redirect_tqdm():  # lines above the bar, not in it
+            result = pipeline_of(chosen)(chosen.prompt, chosen.seed, recipe, chosen.stop_after, bars)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -137,9 +137,10 @@ def test_the_command_makes_a_video_where_no_host_can_be_imported(models, tmp_pat
     with av.open(str(file)) as container:
         assert len(list(container.decode(video=0))) == 29
     assert ended.stdout.strip().endswith("clip.mp4")
-    said = [line for line in ended.stderr.splitlines() if "Show-1: " in line]
+    said = [line.partition("Show-1: ")[2] for line in ended.stderr.splitlines() if "Show-1: " in line]
     assert len(said) == 5, "a line for each stage, however many windows it has"
-    assert all("kernels: convolution" in line and "not group_norm triton" in line and "are on cpu" in line for line in said), said
+    assert all("kernels: convolution" in line for line in said), said
+    assert all("group_norm triton" in line.partition("; not ")[2] and "are on cpu" in line for line in said), said
 
 
 @pytest.mark.parametrize("models_folder", ["nowhere"])
