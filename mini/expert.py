@@ -33,7 +33,7 @@ from .train import Workshop, load, part
 from .world import draw, frame_times
 
 STEPS = 10
-DENOISE = (0.15, 0.3, 0.5, 0.8)
+DENOISE = (0.15, 0.3, 0.5)
 SEED = 5
 SHOWN = 6  # clips of the picture
 EDGE = 0.2  # least difference between neighbours, of 0..1

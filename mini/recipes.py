@@ -133,6 +133,6 @@ PLANS: dict[str, Plan] = {
     "sr1": Plan(steps=2200, batch=2, learning_rate=1e-3, decay=0.5),
     "vae": Plan(steps=4000, batch=8, learning_rate=2e-3, decay=0.5, shards=1),
     "sr2": Plan(steps=4000, batch=8, learning_rate=1.5e-3, decay=0.5),
-    "sr2-full": Plan(steps=2500, batch=8, learning_rate=1.5e-3, decay=0.5),
+    "sr2-full": Plan(steps=4000, batch=8, learning_rate=1.5e-3, decay=0.5),
     "scorer": Plan(steps=3200, batch=64, learning_rate=2e-3, decay=0.5, shards=1),
 }
