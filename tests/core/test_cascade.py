@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 import torch
@@ -34,6 +35,17 @@ def test_keyframes(stage_sample, golden, recipe):
     sample, _ = stage_sample("show-1-base", "t5", settings["steps"], settings["guidance"])
     size = VideoSize(settings["frames"], settings["height"], settings["width"])
     assert error(cascade.keyframes(sample, size, recipe["seed"]), golden["cascade.keyframes"]) <= 3e-5
+
+
+def test_a_stage_logs_once_what_served_and_why_not_the_others(stage_sample, caplog):
+    """However many windows it has."""
+    sample, _ = stage_sample("show-1-base", "t5", 1, 5.0)
+    with caplog.at_level(logging.INFO, logger="show1_core"):
+        for seed in range(2):
+            cascade.keyframes(sample, VideoSize(2, 8, 8), seed)
+    line, = caplog.messages
+    assert line.startswith("Show-1: 8x8 with 2 frames, torch.float32 on cpu; kernels: convolution eager/flat, ")
+    assert "group_norm triton" in line and "the tensors are on cpu" in line
 
 
 def test_interpolation(stage_sample, golden, recipe):
