@@ -39,11 +39,14 @@ def judged(tools: Tools, pack: Path, scratch: Path) -> dict[str, dict[str, str]]
 
 @pytest.fixture(scope="module")
 def cost(host: Host) -> dict[str, Any]:
-    """What importing the pack into a host did."""
+    """What importing the pack into a host did; of two imports the lesser times, for a busy machine makes one slow."""
     command = [str(host.python), str(HERE / "import_probe.py"), str(host.source), str(REPO)]
-    done = subprocess.run(command, env=environment(host), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-5000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    found: list[dict[str, Any]] = []
+    for _ in range(2):
+        done = subprocess.run(command, env=environment(host), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-5000:]
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    return found[0] | {name: min(one[name] for one in found) for name in ("init", "whole")}
 
 
 @pytest.mark.parametrize("level", ["syntax", "warnings", "hazards"])
