@@ -22,6 +22,9 @@ from in_host import MiniInHost  # noqa: E402
 from judge import claim_of, judge  # noqa: E402
 from torch import Tensor  # noqa: E402
 
+from mini.evaluate import to_bytes  # noqa: E402
+from show1_core import cascade  # noqa: E402
+
 PROMPTS = ("a red ball moving right", "a blue cube bouncing by day", "a green cone circling at night", "a yellow ball moving up")
 ROWS = [("EasyCache", threshold, 0.15) for threshold in (0.05, 0.1, 0.2, 0.5)] + [
     ("LazyCache", threshold, 0.15) for threshold in (0.05, 0.2, 0.5)] + [
@@ -56,13 +59,8 @@ class Drawing:
         clips = self.clips(model)
         apart = sum(float((one - other).norm() / other.norm()) for one, other in zip(clips, plain)) / len(clips)
         asked = [claim_of(prompt) for prompt in PROMPTS for _ in range(self.seeds)]
-        right = sum(judge(to_bytes(clip)) == claim for clip, claim in zip(clips, asked))
+        right = sum(judge(to_bytes(cascade.to_images(clip[None]))) == claim for clip, claim in zip(clips, asked))
         return f"| {name} | {self.calls / len(clips):.0f} | {apart:.2f} | {right} of {len(clips)} |"
-
-
-def to_bytes(clip: Tensor) -> Any:
-    """Frames (F, H, W, 3), uint8."""
-    return ((clip.movedim(0, -1) / 2 + 0.5).clamp(0, 1) * 255).byte().numpy()
 
 
 def main() -> int:

@@ -28,6 +28,8 @@ from in_host import MiniInHost, in_windows  # noqa: E402
 from judge import claim_of, judge  # noqa: E402
 from torch import Tensor  # noqa: E402
 
+from mini.evaluate import to_bytes  # noqa: E402
+
 PROMPTS = ("a red ball moving right", "a blue cube bouncing by day", "a green cone circling at night")
 LENGTH, BETWEEN = 8, 4  # keyframes of a window; frames of the video for each
 CASES = [(overlap, free_noise) for overlap in (4, 0) for free_noise in (True, False)]
@@ -86,7 +88,7 @@ def look(prompt: str, stages: list[Tensor], overlap: int) -> Found:
     seams = list(range(stride, count - 1, stride))
 
     def share(clips: list[Tensor], *parts: str) -> float:
-        seen = [judge((255 * clip).byte().numpy()).first for clip in clips]
+        seen = [judge(to_bytes(clip)).first for clip in clips]
         right = [all(getattr(one, part) == getattr(asked.first, part) for part in parts) for one in seen]
         return sum(right) / len(right)
 
@@ -113,7 +115,7 @@ def keep(stages: list[Tensor], folder: Path) -> None:
     """Save the frames of every stage."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, frames in zip(STAGES, stages):
-        numpy.save(folder / f"{name}.npy", (255 * frames).byte().numpy())
+        numpy.save(folder / f"{name}.npy", to_bytes(frames))
 
 
 def main() -> int:

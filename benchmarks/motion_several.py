@@ -27,6 +27,7 @@ import motion_table as table  # noqa: E402
 import motion_world as world  # noqa: E402
 from motion import PLAN, VIDEOS, Bench  # noqa: E402
 
+from mini.evaluate import with_error  # noqa: E402
 from show1_core import cascade  # noqa: E402
 from show1_core.checkpoints import read_identity  # noqa: E402
 from show1_core.stages import KEYFRAMES  # noqa: E402
@@ -127,18 +128,13 @@ def shares(video: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(heights - heights.mean(axis=0), seen - seen.mean(), rcond=None)[0]
 
 
-def spread(values: list[float]) -> str:
-    """Mean and standard error over prompts."""
-    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1) / len(values) ** 0.5:.2f}"
-
-
 def judged(videos: list[np.ndarray], path: world.Path2, prompts: list[tuple[str, str]]) -> str:
     """Cells: the share that moves along a path, correlation and amplitude, and the share in the right colour."""
     found = [(*world.compared(video, path), float(world.colour_of(video) == colour))
              for video, (_, colour) in zip(videos, prompts, strict=True)]
     correlation, amplitude, colour = (list(column) for column in zip(*found, strict=True))
     moved = np.mean(table.moved([list(row) for row in found]))
-    return f"{moved:.0%} | {spread(correlation)} | {spread(amplitude)} | {np.mean(colour):.0%}"
+    return f"{moved:.0%} | {with_error(correlation)} | {with_error(amplitude)} | {np.mean(colour):.0%}"
 
 
 def main() -> int:
@@ -162,13 +158,13 @@ def main() -> int:
     for mix in MOTIONS:
         strengths = [f"{number:g}" for number in (mix.prior, *(mix.strengths[name] for name in TWO))]
         videos = drawn(", ".join(strengths), mix)
-        found = [spread(list(column)) for column in np.stack([shares(video) for video in videos], axis=1)]
+        found = [with_error(list(column)) for column in np.stack([shares(video) for video in videos], axis=1)]
         print(f"| {' | '.join((*strengths, judged(videos, path_of(mix), prompts), *found))} |", flush=True)
     zigzag = path_of(STYLED["the zigzag"])
     print("\n| LoRA | moved on the zigzag | correlation | amplitude | colour | style |\n|---|---|---|---|---|---|")
     for name, mix in {**STYLED, **IN_PART}.items():
         videos = drawn(name, mix)
-        told = judged(videos, zigzag, prompts), spread([world.style_of(video) for video in videos])
+        told = judged(videos, zigzag, prompts), with_error([world.style_of(video) for video in videos])
         print(f"| {name} | {' | '.join(told)} |", flush=True)
     return 0
 

@@ -24,6 +24,7 @@ import judge  # noqa: E402
 import motion_world as world  # noqa: E402
 from motion import Bench  # noqa: E402
 
+from mini.evaluate import with_error  # noqa: E402
 from show1_core import cascade  # noqa: E402
 from show1_core.tuning import adapters, motion  # noqa: E402
 
@@ -56,8 +57,7 @@ def told(videos: list[np.ndarray], prompts: list[str]) -> str:
     """Cells of a row: the style with its standard error, and the judge's shares."""
     styles = [world.style_of(video) for video in videos]
     score = judge.score([judge.judge(video) for video in videos], prompts[:len(videos)])
-    error = np.std(styles, ddof=1) / len(styles) ** 0.5
-    return f"{np.mean(styles):.2f} ± {error:.2f} | {score.colour:.0%} | {score.solid:.0%} | {score.motion:.0%}"
+    return f"{with_error(styles)} | {score.colour:.0%} | {score.solid:.0%} | {score.motion:.0%}"
 
 
 def styled(tokenizer: Path, prompts: list[str]) -> Styled:

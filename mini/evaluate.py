@@ -12,7 +12,7 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -109,6 +109,11 @@ class Mini:
             latent = cascade.refine(run, partial(encoded, vae), cascade.to_images(clip), size, seed)
             frames = vae.decode(latent[0].transpose(0, 1)).sample  # (F, 3, H, W)
         return (frames * 0.5 + 0.5).movedim(1, -1)
+
+
+def with_error(values: Sequence[float] | np.ndarray) -> str:
+    """Mean of (N,) and its standard error."""
+    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1) / len(values) ** 0.5:.2f}"
 
 
 def to_bytes(images: Tensor) -> np.ndarray:

@@ -26,6 +26,7 @@ from show1_core.sampling import StageSampler
 from show1_core.stages import LATENT_SR
 from show1_core.tuning.objectives import psnr
 
+from .evaluate import with_error
 from .recipes import HIGH, LATENT_SR_UNET, MIDDLE, VAE_RECIPE
 from .render import render
 from .tasks import WINDOW, build_unet
@@ -116,11 +117,6 @@ def measured(way: Way, samples: Sequence[Sample]) -> tuple[np.ndarray, list[Tens
         rows.append((psnr(frames, sample.high, peak=1.0), sharpness(frames, sample.high)))
         shown += [frames] if len(shown) < SHOWN else []
     return np.array(rows), shown
-
-
-def with_error(values: np.ndarray) -> str:
-    """Mean of (N,) and its standard error."""
-    return f"{values.mean():.2f} ± {values.std(ddof=1) / len(values) ** 0.5:.2f}"
 
 
 def told(results: dict[str, np.ndarray], stages: Sequence[str]) -> str:

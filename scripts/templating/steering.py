@@ -55,7 +55,7 @@ def long_final_group() -> Group:
 
 def longer() -> Subgraph:
     """Many keyframes, drawn in windows of eight, and the cascade behind them."""
-    few = windows("Eight keyframes at once", BASE, 8, 4)
+    few = few_at_once()
     graph = Graph("Text to Long Video (Show-1)", (
         (t5_text(), clip_group()),
         (Group("1 Keyframes", BLUE, (model(BASE), few, stage("Keyframes", "Show1KeyframeSampler", BASE, {
@@ -71,22 +71,31 @@ def longer() -> Subgraph:
                     "A longer video, 576x320, from a prompt: n keyframes become 4n - 3 frames.", (*WORDS, "long video"))
 
 
+def decoded(samples: tuple[str, str]) -> tuple[Node, Node]:
+    """Latents of a pixel model, which are the pixels themselves, as frames."""
+    pixels = Node("Pixels as they are", "VAELoader", values={"vae_name": "pixel_space"})
+    return Node("Decode", "VAEDecode", {"samples": samples, "vae": link(pixels.title, "VAE")}), pixels
+
+
+def few_at_once() -> Node:
+    """The keyframe model, seeing as many keyframes as it was trained on."""
+    return windows("Eight keyframes at once", BASE, 8, 4)
+
+
 def given_keyframes(links: Links) -> tuple[Group, Group]:
     """Keyframes around those that are given."""
     given = Node("Given frames", "Show1GivenFrames", links)
     latent = {"model": link(loading(BASE), "MODEL"), **t5_links(), "latent_image": link("Given frames", "latent")}
     sampling = {"seed": SEED, "steps": 75, "cfg": 9.0, "sampler_name": "dpmpp_2m", "scheduler": "normal"}
-    decoded = {"samples": link("Keyframes", "LATENT"), "vae": link("Pixels as they are", "VAE")}
     return (Group("Given frames", GREY, (given,)),
             Group("1 Keyframes between them", BLUE, (
                 model(BASE), Node("Keyframes", "KSampler", latent, sampling, room=PREVIEW),
-                Node("Decode", "VAEDecode", decoded),
-                Node("Pixels as they are", "VAELoader", values={"vae_name": "pixel_space"}))))
+                *decoded(link("Keyframes", "LATENT")))))
 
 
 def long_keyframes(links: Links) -> tuple[Group, Group, Group]:
     """Keyframes that begin with given ones: eight as KSampler draws them, more in windows, from free noise."""
-    given, seen = Node("Given frames", "Show1GivenFrames", links), windows("Eight keyframes at once", BASE, 8, 4)
+    given, seen = Node("Given frames", "Show1GivenFrames", links), few_at_once()
     by = {"model": link(seen.title, "MODEL")}
     noise = Node("Noise", "Show1FreeNoise", by, {"seed": SEED})
     guider = Node("Guidance", "CFGGuider", {**by, **t5_links()}, {"cfg": 9.0})
@@ -95,11 +104,9 @@ def long_keyframes(links: Links) -> tuple[Group, Group, Group]:
     drawn = Node("Keyframes", "SamplerCustomAdvanced", {
         "noise": link(noise.title, "noise"), "guider": link(guider.title, "GUIDER"), "sampler": link(solver.title, "SAMPLER"),
         "sigmas": link(steps.title, "SIGMAS"), "latent_image": link(given.title, "latent")}, room=PREVIEW)
-    pixels = Node("Pixels as they are", "VAELoader", values={"vae_name": "pixel_space"})
-    decoded = Node("Decode", "VAEDecode", {"samples": link(drawn.title, "output"), "vae": link(pixels.title, "VAE")})
     return (Group("Given frames", GREY, (given,)),
             Group("How keyframes are drawn", BLUE, (model(BASE), seen, noise, guider, steps)),
-            Group("1 Keyframes after them", BLUE, (solver, drawn, decoded, pixels)))
+            Group("1 Keyframes after them", BLUE, (solver, drawn, *decoded(link(drawn.title, "output")))))
 
 
 def told_upscale(links: Links) -> Group:
