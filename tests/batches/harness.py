@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,11 @@ class FakeServer:
         self.process = self._bench._keep(subprocess.Popen(command, env=self._bench.environment | self._variables))
         wait_until(lambda: self.process.poll() is not None or not is_free(self._port))
         assert self.process.poll() is None, "the stand-in ended"
+
+    def running(self) -> list[Any]:
+        """What it draws now, which is less than what it was sent."""
+        with urllib.request.urlopen(f"{self.url}/queue") as answer:
+            return json.load(answer)["queue_running"]
 
     def kill(self) -> None:
         self.process.kill()

@@ -80,7 +80,7 @@ def test_interrupt(bench: Bench, presses: int) -> None:
     bench.write_table([("2.prompt",), *((f"prompt {number}",) for number in range(5))])
     server = bench.serve(FAKE_SECONDS="1.5" if presses == 1 else "600")  # twice must not wait for what runs
     driver = bench.start("--servers", server.url)
-    wait_until(lambda: len(bench.lines("start")) == 2)
+    wait_until(lambda: len(bench.lines("start")) == 2 and server.running())  # else there is nothing to finish
     for answer in ("finishing what runs", "\nstopping")[:presses]:
         driver.send_signal(signal.SIGINT)
         wait_until(lambda answer=answer: answer in bench.said())
