@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, autocast, nn
+from torch import Tensor, nn
 
 from show1_core.tuning import objectives as goal
 
 from .grammar import caption
+from .operations import cheap_products
 from .recipes import HIGH, UNetRecipe, VaeRecipe, vae_config
 from .t5 import TextEncoder
 from .tasks import GUIDED_FLOOR, PAIRS, WINDOW, DiffusionTask, clips, gaussian, spans
@@ -50,7 +51,7 @@ class Autoencoder(nn.Module):
         if not whole:
             top, left = (int(data.integers(0, size - PATCH + 1)) for size in HIGH)
             frames = frames[..., top : top + PATCH, left : left + PATCH]
-        with autocast(frames.device.type, torch.bfloat16):
+        with cheap_products(frames.device):
             posterior = self.vae.encode(frames).latent_dist
             mean, log_variance = posterior.mean.float(), posterior.logvar.float()
             latent = mean + (0.5 * log_variance).exp() * gaussian(mean, noise)

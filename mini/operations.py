@@ -5,8 +5,11 @@ Handed to a UNet as its `operations`.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
+
+from show1_core.cpu import cpu_has_bf16
 
 Conv2d = nn.Conv2d
 Linear = nn.Linear
@@ -32,3 +35,8 @@ class Conv3d(nn.Conv3d):
             raise ValueError(f"only 3x1x1 convolutions padded by one frame are computed here, not {self.kernel_size}")
         rows = F.conv2d(x.flatten(3), self.weight[..., 0], self.bias, padding=(1, 0))  # (B, C', F, H*W)
         return rows.unflatten(3, x.shape[3:])
+
+
+def cheap_products(device: torch.device) -> autocast:
+    """Where a network learns: products in bfloat16, unless on a CPU without such instructions, where they take five times as long."""
+    return autocast(device.type, torch.bfloat16, enabled=device.type != "cpu" or cpu_has_bf16())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, autocast, nn
+from torch import Tensor, nn
 
 from show1_core import cascade
 from show1_core.models.config import UNetConfig
@@ -105,7 +105,7 @@ class DiffusionTask(nn.Module):
 
     def predict(self, sample: Tensor, timestep: Tensor, text: Tensor, level: Tensor | None = None) -> Tensor:
         """The UNet's output in float32."""
-        with autocast(sample.device.type, torch.bfloat16):
+        with operations.cheap_products(sample.device):
             return self.unet(sample, timestep, text, level).float()
 
 

@@ -81,6 +81,7 @@ class Workshop:
         path = self.folder / "vae" / "bank.pt"
         if not path.exists():
             bank = Bank.fill(self.autoencoder(), count=120, seed=1)
+            path.parent.mkdir(parents=True, exist_ok=True)
             torch.save({"latents": bank.latents, "captions": bank.captions}, path)
         stored = torch.load(path, weights_only=True)
         return Bank(stored["latents"], tuple(stored["captions"]))

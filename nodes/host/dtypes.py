@@ -8,8 +8,9 @@ from typing import Any
 import comfy.model_management as mm
 import torch
 
+from ...show1_core.cpu import cpu_has_bf16
+
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "fp8_e4m3fn": torch.float8_e4m3fn}
-FAST_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # what PyTorch knows of CPUs; older ones know less
 SLOW_BF16 = ("dtype is bf16, for which this CPU has no instructions: weights are kept in bf16, which halves their memory, and "
              "the network computes in float32.")
 
@@ -32,8 +33,3 @@ def types_of(dtype: str, device: torch.device, supported: list[torch.dtype], par
 def compute_dtype(model: Any) -> torch.dtype:
     """What a MODEL computes in."""
     return model.object_patches.get("manual_cast_dtype") or model.model.manual_cast_dtype or model.model.get_dtype()
-
-
-def cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies bf16 itself (AVX512-BF16 or AMX), as far as PyTorch can tell."""
-    return any(getattr(torch.cpu, name, bool)() for name in FAST_BF16)

@@ -6,6 +6,7 @@ import torch
 from mini.latent import Bank, build_vae, encode, standardise
 from mini.recipes import VAE_RECIPE
 from mini.tasks import clips
+from mini.train import Workshop
 from mini.world import draw
 from show1_core.tuning.objectives import psnr
 
@@ -39,3 +40,13 @@ def test_the_bank_is_the_same_for_the_same_seed():
     first, second = (Bank.fill(vae, count=1, seed=4) for _ in range(2))
     assert first.captions == second.captions and torch.equal(first.latents, second.latents)
     assert first.latents.shape == (1, 4, 8, 20, 32)
+
+
+def test_a_bank_is_kept_in_a_training_folder_that_is_new(tmp_path, monkeypatch):
+    """With what ships in place of trained stages, nothing has made the folder yet."""
+    vae = build_vae(VAE_RECIPE).eval()
+    monkeypatch.setattr(Workshop, "autoencoder", lambda shop: vae)
+    monkeypatch.setattr(Bank, "fill", classmethod(lambda cls, *rest, **more: made.append(1) or cls(torch.zeros(1, 4, 1, 2, 2), ("a",))))
+    made = []
+    shop = Workshop(tmp_path / "training", tokenizer=tmp_path)
+    assert [shop.bank().captions for _ in range(2)] == [("a",)] * 2 and len(made) == 1

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from types import SimpleNamespace
 
 import pytest
 import torch
 from recording import error
 
 PUBLISHED = ("published", "published")
-KNOWN = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 @pytest.fixture
@@ -42,12 +40,3 @@ def test_what_a_cpu_computes_in(pack, loaded, t5, dtype, has_bf16, kept, compute
     frames, expected = (pack("nodes.keyframes").Show1KeyframeSampler.execute(one, *t5, 1, 3, 5.0, 2, 8, 8, *PUBLISHED).args[0]
                         for one in (model, loaded("fp32")[0]))
     assert seen == {computed} and error(frames, expected) < 0.1
-
-
-@pytest.mark.parametrize("known, expected", [
-    ((), False), ((False, False), False), ((True, False), True), ((False, True), True), ((True,), True)])
-def test_what_pytorch_knows_of_the_cpu(pack, monkeypatch, known, expected) -> None:
-    """Older versions know less."""
-    asked = SimpleNamespace(**{name: lambda value=value: value for name, value in zip(KNOWN, known)})
-    monkeypatch.setattr(torch, "cpu", asked)
-    assert pack("nodes.host.dtypes").cpu_has_bf16() is expected
