@@ -5,7 +5,7 @@
 Keyframes are drawn from noise. Every other stage is given what it would be given if the stages before were perfect: small or
 few frames of a rendered scene, whose large or many frames are the truth. A row is a way to sample (`ways.py`); PSNR, in dB, is
 to the stage's own many steps from the same noise, and to the truth; `nothing` is the input, enlarged or blended. Seconds are
-of one core, of sampling alone. Right is what the judge finds so: colour, solid, place and, where all frames are there, motion.
+of one core, of sampling alone; bf16 only on a CPU that has it. Right is what the judge finds so: colour, solid, place and, where all frames are there, motion.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from mini.settings import SETTINGS  # noqa: E402
 from mini.tasks import clips as rendered  # noqa: E402
 from mini.world import Scene, frame_times, keyframe_times, scene_of  # noqa: E402
 from show1_core import cascade  # noqa: E402
+from show1_core.cpu import cpu_has_bf16  # noqa: E402
 from show1_core.pipeline import encoded  # noqa: E402
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, STAGES, Stage  # noqa: E402
 
@@ -163,7 +164,7 @@ class Bench:
         for row in rows:
             print(self.line(row, None, truth), flush=True)
         many = None
-        for way in WAYS[stage]:
+        for way in (way for way in WAYS[stage] if way.dtype is not BF16 or cpu_has_bf16()):
             rows.append(self.row(stage, way))
             print(self.line(rows[-1], many, truth), flush=True)
             many = many or rows[-1].clips

@@ -7,7 +7,9 @@ roots can be named; links in the roots are followed.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,12 @@ class KnownFiles:
 
     def is_unet(self, entry: os.DirEntry[str]) -> bool:
         """Whether an entry of a folder is a file that says it is a Show-1 UNet."""
-        if not is_file(entry):
+        try:
+            status = entry.stat()
+        except OSError:
+            return False  # a link that leads nowhere, or to itself
+        if not stat.S_ISREG(status.st_mode):
             return False
-        status = entry.stat()
         known = self._known.get(entry.path)
         if known is None or known[:2] != (status.st_size, status.st_mtime_ns):
             known = self._known[entry.path] = (status.st_size, status.st_mtime_ns, is_converted(Path(entry.path)))
@@ -78,8 +83,8 @@ def folders(root: Path) -> list[Path]:
     """Folders down to the depth at which checkpoints may lie, in order of name; hidden ones are unfinished."""
     level, found = [root], []
     for _ in range(DEPTH):
-        level = [Path(entry.path) for parent in level for entry in entries(str(parent))
-                 if is_folder(entry) and not entry.name.startswith(".")]
+        level = [Path(entry.path) for parent in level for entry in by_name(filter(is_folder, entries(str(parent))))
+                 if not entry.name.startswith(".")]
         found += level
     return found
 
@@ -94,24 +99,23 @@ def single_files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEnt
         return
     inside = entries(folder)
     if not any(entry.name == "config.json" for entry in inside):
-        yield from (entry for entry in inside if entry.name.endswith(ENDING))
-    for entry in inside:
-        if entry.name != ".git" and is_folder(entry):
+        yield from by_name(entry for entry in inside if entry.name.endswith(ENDING))
+    for entry in by_name(filter(is_folder, inside)):
+        if entry.name != ".git":
             yield from single_files(entry.path, (*above, real))
 
 
 def entries(folder: str) -> list[os.DirEntry[str]]:
-    """What is in a folder, in order of name; nothing when it is none, or not ours to read."""
+    """What is in a folder; nothing when it is none, or not ours to read."""
     try:
         with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            return list(found)
     except OSError:
         return []  # as the host lists folders: what cannot be read is not offered
 
 
-def is_file(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a plain file or a link to one; a link that leads nowhere, or to itself, is not."""
-    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
+def by_name(some: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
+    return sorted(some, key=attrgetter("name"))
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import json
+import os
 import struct
 import sys
 import time
@@ -17,6 +18,7 @@ LOADER = {"dtype": "auto", "kernels": "auto", "compile": "off"}
 SAMPLER = {"seed": 0, "steps": 2, "cfg": 5.0, "frames": 2, "width": 8, "height": 8, "sampler_name": "published",
            "scheduler": "published"}
 MANY, MILLISECONDS = 5000, 50
+LOOKS = 2  # where a machine is slow: in how many times the time that a mere look at the files takes
 
 
 def header_only(path, metadata):
@@ -67,6 +69,13 @@ def loaders(count):
             for number in range(count)}
 
 
+def milliseconds(done):
+    """CPU time of a call."""
+    started = time.process_time()
+    done()
+    return 1000 * (time.process_time() - started)
+
+
 def errors_of(prompt, node):
     """What the host says about a node of a prompt, and those it needs, before it runs: error texts by node."""
     import execution
@@ -98,14 +107,13 @@ def test_many_files_cost_little_and_a_prompt_opens_none(pack, place, opened, nod
     prompt = loaders(5)
     errors_of(prompt, "0")
     opened.clear()
-    taken = []
+    taken, looks, errors = [], [], []
     for _ in range(3):
         time.sleep(0.4)  # so that every one lists anew
-        started = time.process_time()
-        assert not any(errors_of(prompt, node) for node in prompt)
-        taken.append(1000 * (time.process_time() - started))
-    assert not [file for file in opened if file.endswith(".safetensors")]
-    assert min(taken) < MILLISECONDS, taken
+        taken.append(milliseconds(lambda: errors.extend(errors_of(prompt, node) for node in prompt)))
+        looks.append(milliseconds(lambda: [entry.stat() for entry in os.scandir(place)]))
+    assert not any(errors) and not [file for file in opened if file.endswith(".safetensors")]
+    assert min(taken) < max(MILLISECONDS, LOOKS * min(looks)), (taken, looks)
 
 
 def test_links_are_followed_and_circles_end(pack, place, tmp_path):
