@@ -5,7 +5,8 @@
 Keyframes are drawn from noise. Every other stage is given what it would be given if the stages before were perfect: small or
 few frames of a rendered scene, whose large or many frames are the truth. A row is a way to sample (`ways.py`); PSNR, in dB, is
 to the stage's own many steps from the same noise, and to the truth; `nothing` is the input, enlarged or blended. Seconds are
-of one core, of sampling alone; bf16 only on a CPU that has it. Right is what the judge finds so: colour, solid, place and, where all frames are there, motion.
+of one core, of sampling alone; bf16 only on a CPU that has it. Right is what the judge finds so: colour, solid, place and,
+where all frames are there, motion.
 """
 
 from __future__ import annotations

@@ -26,11 +26,12 @@ CONTENTS: dict[str, str] = {
     "scorer": "a small CLIP, which ranks takes by how well they follow a prompt; frames are squeezed to a square, not cut",
 }
 
-TRAINING = """With `python -m mini.train` on a CPU (plain PyTorch, products in bfloat16 where the CPU has it, Muon for matrices and AdamW
-for all else, averaged weights; `--device cuda` for a GPU). Data: clips rendered afresh for every step from the seed (`mini/world.py`);
-one in nine combinations of colour, solid, motion and place is never shown. The keyframe model starts from an image model
-that learnt from single frames, as the published one does. Both go on (`image-pairs`, `keyframe-pairs`) with mostly two solids,
-and the text encoder is asked which words belong together (`mini/binding.py`). `training.json` has every hyperparameter."""
+TRAINING = """With `python -m mini.train` on a CPU (plain PyTorch, bfloat16 products where the CPU has them, Muon for matrices and
+AdamW for all else, averaged weights; `--device cuda` for a GPU). Data: clips rendered afresh for every step from the seed
+(`mini/world.py`); one in nine combinations of colour, solid, motion and place is never shown. The keyframe model starts from an
+image model that learnt from single frames, as the published one does. Both go on (`image-pairs`, `keyframe-pairs`) with mostly
+two solids, and the text encoder is asked which words belong together (`mini/binding.py`). `training.json` has every
+hyperparameter."""
 
 INTRODUCTION = """# Show-1 mini
 
@@ -59,8 +60,8 @@ BESIDE_BICUBIC = (
     ("latent super-resolution alone", "128x80, 256x160", "35.2 dB", "40.7 dB"),
 )
 
-LAST_STAGE = """So all but the last stage are nearer to the original than bicubic. The last one makes edges steeper and costs half a dB:
-what it redraws it does not redraw where it was. It has learnt for 4,000 steps, 28 minutes of one core; the loss after 2,500
+LAST_STAGE = """So all but the last stage are nearer to the original than bicubic. The last one makes edges steeper and costs half
+a dB: what it redraws it does not redraw where it was. It has learnt for 4,000 steps, 28 minutes of one core; the loss after 2,500
 and 4,000 was 0.060 and 0.044, so longer training is what would be tried next."""
 
 COMMANDS = """    python -m mini.train --stage images --tokenizer DIR

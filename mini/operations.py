@@ -38,5 +38,5 @@ class Conv3d(nn.Conv3d):
 
 
 def cheap_products(device: torch.device) -> autocast:
-    """Where a network learns: products in bfloat16, unless on a CPU without such instructions, where they take five times as long."""
+    """Where a network learns: products in bfloat16, unless on a CPU that has no such instructions, where they are slower."""
     return autocast(device.type, torch.bfloat16, enabled=device.type != "cpu" or cpu_has_bf16())
