@@ -49,6 +49,6 @@ def ranked(edition: Edition, text: str, note: tuple[str, int]) -> Template:
         (start(text, *note, width=410),),
         (t5_text(edition.text_encoder),),
         (Group("Drafts", BLUE, (model(edition.model), drafts)),),
-        (Group("Keep the best", BLUE, (rank, pick)), Group("The best first", BLUE, (sheet,))),
+        (Group("Keep the best", BLUE, (rank, pick)), Group("The best first", BLUE, (sheet,), 320)),
         (Group("Then finish it", GREEN, (finish,), 340), saved(link("Finish", "video"), "video/show-1", 330, 340)),
     )), (edition.finish,))

@@ -17,7 +17,7 @@ Rectangle = tuple[float, ...]  # left, top, width, height
 REPO = Path(__file__).resolve().parents[2]
 SMALL_SCREEN, READABLE = (1270, 620), 0.6  # pixels that 1366x768 leave; the scale below which the frontend draws no text
 INPUTS, OUTPUTS = -10, -20  # the panels at both sides of a subgraph
-HANDLE = 80  # pixels: how far a bend's handle reaches at most
+HANDLE = 20  # pixels: how far a bend pulls at its curves at most, where the user has not set it otherwise
 WIDEST_FOR_FIELDS, WIDEST = 400, 420  # of a column in pixels, and of one that shows text or pictures
 SHOWS = {"MarkdownNote", "PrimitiveStringMultiline", "PreviewImage", "SaveVideo", "LoadVideo", "LoadImage", "LossGraphNode"}
 
