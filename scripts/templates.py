@@ -34,11 +34,9 @@ from templating.notes import (
     STYLE_READ_ME,
 )
 from templating.parts import (
-    BELOW,
     BLUE,
     GREEN,
     GREY,
-    PASSING,
     PREVIEW,
     SEED,
     VIOLET,
@@ -100,23 +98,23 @@ KEYFRAMES_ONLY = Template(Graph("Show-1 keyframes only", (
 
 DRAFTS = Template(Graph("Show-1 drafts, pick, then upscale", (
     (start(LAMBORGHINI, DRAFTS_READ_ME, 440),),
-    (t5_text(top=BELOW),),
+    (t5_text(),),
     (Group("Drafts", BLUE, (
         model("show-1-base"),
         Node("Drafts", "Show1KeyframeDrafts", {"model": link("Load show-1-base", "MODEL"), **t5_links()},
-             {"seed": SEED, "count": 6}, room=60)), top=PASSING),),
+             {"seed": SEED, "count": 6}, room=60))),),
     (Group("Pick one", BLUE, (
         Node("Contact sheet", "PreviewImage", {"images": link("Drafts", "contact_sheet")}, height=420),
         Node("Pick", "Show1PickDraft", {"images": link("Drafts", "images"), "frames": link("Drafts", "frames")},
-             {"take": 1})), 400, PASSING),),
+             {"take": 1})), 400),),
     (muted(Group("Then finish it", GREEN, (
         FINISH.node("Finish", {"clip": link("Load T5", "CLIP"), "images": link("Pick", "images"), "fps": link("Pick", "fps"),
                                "prompt": link("Prompt", "STRING")}, 60),))),
      muted(saved(link("Finish", "video"), "video/show-1", 330))),
 )), (FINISH,))
 
-RANKED = ranked(PUBLISHED_RANKING, LAMBORGHINI, (RANK_READ_ME, 690))
-MINI_RANKED = ranked(MINI_RANKING, "a red ball moving right above a blue cube", (MINI_RANK_READ_ME, 460))
+RANKED = ranked(PUBLISHED_RANKING, LAMBORGHINI, (RANK_READ_ME, 640))
+MINI_RANKED = ranked(MINI_RANKING, "a red ball moving right above a blue cube", (MINI_RANK_READ_ME, 430))
 
 CORE_SAMPLERS = Template(Graph("Show-1 keyframes through core samplers", (
     (start(LAMBORGHINI, CORE_READ_ME, 440),),

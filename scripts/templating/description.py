@@ -39,7 +39,6 @@ class Group:
     colour: str
     nodes: tuple[Node, ...]
     width: int = 250
-    top: int = 0  # left free above, for links that pass
 
 
 @dataclass(frozen=True)

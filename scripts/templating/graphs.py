@@ -1,7 +1,7 @@
 """Workflows as people open them: nodes described in groups and columns become the JSON that Save writes.
 
-A description says which nodes there are, what feeds them and which values differ from the node's own. Places and
-sizes follow from it: columns from left to right, in a column groups from top to bottom, in a group its nodes.
+A description says which nodes there are, what feeds them and which values differ from the node's own. Places and sizes
+follow from it (places.py), and what leads links around nodes (routes.py).
 What is inside of a subgraph is described in the same way (subgraph.py).
 """
 
@@ -13,27 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from .description import INPUTS, NAMESPACE, NOTE, Boundary, Graph, Json, Node, Pack, Value
+from .places import Place, drawn_frames, lefts, stacked, view, widths
+from .routes import LANE, Led, Routes, Spot, height_of, routes
 
-TITLE_BAR, ROW, WIDGET, PAD = 30, 20, 24, 8  # pixels; the frontend's own measures
-NODE_GAP, GROUP_GAP, COLUMN_GAP = 50, 40, 40  # the newer renderer draws nodes some 30 pixels taller
-MARGIN, BADGE, GROUP_TITLE = 16, 24, 50  # around a group's nodes, below the last, above the first one's title bar
+ROW, WIDGET, PAD = 20, 24, 8  # pixels; the frontend's own measures
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
 INPUTS_ID, OUTPUTS_ID = -10, -20  # the frontend's own, for the two sides of a subgraph
 OPTIONAL_SHAPE = 7
 MUTED = 2
-SCREEN, BARS = (1270, 620), (75, 125)  # pixels for the graph on a small screen, and what lies over it left and above
-READABLE = 0.6  # below this scale the frontend draws no text
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle of the canvas."""
-
-    x: int
-    y: int
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +36,16 @@ class Widget:
     @property
     def has_control(self) -> bool:
         return bool(self.spec.get("control_after_generate"))
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of the canvas."""
+
+    x: int
+    y: int
+    width: int
+    height: int
 
 
 UPLOAD = Widget("upload", "IMAGEUPLOAD", {"default": "image"}, False)  # a button of the frontend's own
@@ -69,7 +67,31 @@ class Shape:
         return rows + (fields * WIDGET + PAD if fields else 0)
 
     def inputs(self) -> list[str]:
+        """The names of all, sockets first."""
         return [name for name, _, _ in self.sockets] + [widget.name for widget in self.widgets]
+
+    def height_of_input(self, slot: int) -> int:
+        """Of its socket, from the node's top; a field's is beside it."""
+        if slot < len(self.sockets):
+            return self.height_of_output(slot)
+        above = self.widgets[:slot - len(self.sockets)]
+        rows = len(above) + sum(widget.has_control for widget in above)
+        return max(len(self.sockets), len(self.outputs)) * ROW + 6 + WIDGET * rows + WIDGET // 2
+
+    def height_of_output(self, slot: int) -> int:
+        return 14 + ROW * slot
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A graph as Save writes it, and the panels at the sides of a subgraph."""
+
+    nodes: list[Json]
+    links: list[list[Any]]
+    groups: list[Json]
+    routes: Routes
+    bends: list[Json]
+    sides: tuple[int, int]  # where the panels' slots are from left to right
 
 
 def shape_of(node: Node, object_info: Json) -> Shape:
@@ -95,66 +117,67 @@ def shape_of(node: Node, object_info: Json) -> Shape:
 
 def to_ui(graph: Graph, object_info: Json, packs: Mapping[str, Pack]) -> Json:
     """The workflow in the format of Save; `packs` by the beginning of a node type's name, the longest wins."""
-    nodes, links, groups = drawn(graph, object_info, packs)
+    drawing = drawn(graph, object_info, packs)
+    led = [{"id": link, "parentId": bend} for link, bend in sorted(drawing.routes.last.items())]
     return {
         "id": str(uuid.uuid5(NAMESPACE, graph.title)),
         "revision": 0,
-        "last_node_id": len(nodes),
-        "last_link_id": len(links),
-        "nodes": nodes,
-        "links": links,
-        "groups": groups,
+        "last_node_id": len(drawing.nodes),
+        "last_link_id": len(drawing.links),
+        "nodes": drawing.nodes,
+        "links": drawing.links,
+        "groups": drawing.groups,
         "config": {},
-        "extra": {"ds": _view(groups)},
+        "extra": {"ds": view(drawing.groups), **({"reroutes": drawing.bends, "linkExtensions": led} if led else {})},
         "version": 0.4,
     }
 
 
-def drawn(graph: Graph, object_info: Json, packs: Mapping[str, Pack],
-          boundary: Boundary | None = None) -> tuple[list[Json], list[list[Any]], list[Json]]:
+def drawn(graph: Graph, object_info: Json, packs: Mapping[str, Pack], boundary: Boundary | None = None) -> Drawing:
     """Nodes, links and groups of a graph; inside of a subgraph, the links from and to its boundary too."""
     nodes = list(graph.nodes())
     shapes = [shape_of(node, object_info) for node in nodes]
-    boxes, groups = _arranged(graph, dict(zip((node.title for node in nodes), shapes)))
-    boundary = boundary or Boundary()
+    places, frames = stacked(graph, {node.title: shape.height for node, shape in zip(nodes, shapes)})
+    inside, boundary = boundary is not None, boundary or Boundary()
     links = _links(nodes, shapes, boundary)
+    led = routes(_ends(links, nodes, shapes, places, boundary), len(graph.columns), len(boundary.inputs), len(boundary.outputs))
+    xs = lefts(graph, led.gaps)
+    down = 0 if inside or led.lanes < 0 else LANE // 2 - height_of(led.lanes)  # what opens begins at 0, its lanes too
     written = []
     for index, (node, shape) in enumerate(zip(nodes, shapes)):
         properties = {} if node.type == NOTE else _properties(node.type, packs) | object_info[node.type].get("properties", {})
-        written.append(_node(node, shape, boxes[node.title], boundary.first_id + index, properties, links))
+        place = places[node.title]
+        box = Box(xs[place.column], place.y + down, widths(graph)[place.column], place.height)
+        written.append(_node(node, shape, box, boundary.first_id + index, properties, links))
     inner = [link for link in links if link[1] != INPUTS_ID and link[3] != OUTPUTS_ID]
     for order, node_id in enumerate(_run_order([node["id"] for node in written], inner)):
         written[node_id - boundary.first_id]["order"] = order
-    return written, links, groups
+    groups, sides = drawn_frames(graph, frames, xs, down), (xs[0] - led.gaps[0], xs[-1])
+    return Drawing(written, links, groups, led, led.written(xs, down), sides)
 
 
-def _arranged(graph: Graph, shapes: Mapping[str, Shape]) -> tuple[dict[str, Box], list[Json]]:
-    """Where everything lies."""
-    boxes: dict[str, Box] = {}
-    groups: list[Json] = []
-    x = 0
-    for column in graph.columns:
-        wide, y = max(group.width for group in column), 0
-        for group in column:
-            top, y = y + group.top, y + group.top + GROUP_TITLE
-            for node in group.nodes:
-                height = max(shapes[node.title].height, node.height)
-                boxes[node.title] = Box(x + MARGIN, y + TITLE_BAR, wide, height)
-                y += TITLE_BAR + height + node.room + NODE_GAP
-            y += BADGE + MARGIN - NODE_GAP
-            frame = [x, top, wide + 2 * MARGIN, y - top]
-            groups.append({"id": len(groups) + 1, "title": group.title, "bounding": frame, "color": group.colour,
-                           "font_size": 24, "flags": {}})
-            y += GROUP_GAP
-        x += wide + 2 * MARGIN + COLUMN_GAP
-    return boxes, groups
+def _ends(links: list[list[Any]], nodes: list[Node], shapes: list[Shape], places: Mapping[str, Place],
+          boundary: Boundary) -> list[Led]:
+    """The links by where they begin and end."""
+    behind = 1 + max(place.column for place in places.values())
 
+    def at(node_id: int) -> tuple[Place, Shape]:
+        index = node_id - boundary.first_id
+        return places[nodes[index].title], shapes[index]
 
-def _view(groups: list[Json]) -> Json:
-    """Where the canvas stands when the workflow opens: whole on a small screen if that is still readable, else its start."""
-    right, bottom = (max(group["bounding"][axis] + group["bounding"][axis + 2] for group in groups) for axis in (0, 1))
-    scale = max(READABLE, min(SCREEN[0] / right, SCREEN[1] / bottom, 0.9))
-    return {"scale": round(scale, 3), "offset": [round(side / scale) for side in BARS]}
+    def start(node_id: int, slot: int) -> Spot:
+        if node_id == INPUTS_ID:
+            return Spot(-1, slot, 0)
+        place, shape = at(node_id)
+        return Spot(place.column, place.row, place.y + shape.height_of_output(slot), place.below)
+
+    def end(node_id: int, slot: int) -> Spot:
+        if node_id == OUTPUTS_ID:
+            return Spot(behind, slot, 0)
+        place, shape = at(node_id)
+        return Spot(place.column, place.row, place.y + shape.height_of_input(slot))
+
+    return [Led(link[0], (link[1], link[2]), start(link[1], link[2]), end(link[3], link[4])) for link in links]
 
 
 def _links(nodes: list[Node], shapes: list[Shape], boundary: Boundary) -> list[list[Any]]:

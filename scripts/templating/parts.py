@@ -11,7 +11,6 @@ from .subgraph import Subgraph, Template
 GREY, BLUE, GREEN, AMBER, RED, VIOLET = "#9aa0a6", "#5b8fd0", "#5bb57f", "#c9a557", "#cf7058", "#9a70d0"
 PROMPT_COLOURS = {"color": "#232", "bgcolor": "#353"}
 PREVIEW = 140  # pixels that the frontend adds to a node for its live preview
-PASSING, BELOW = 220, 120  # pixels: room for links that pass above a group, and for a single one
 SEED = 345
 Values = Mapping[str, Value]
 
@@ -95,13 +94,13 @@ def about(text: str, height: int) -> Group:
     return Group("Read me", GREY, (note(text, height),), 380)
 
 
-def start(text: str, read_me: str, height: int) -> Group:
+def start(text: str, read_me: str, height: int, width: int = 380) -> Group:
     """The first group of a template: the prompt, and what to know."""
-    return Group("Start here", GREY, (prompt(text), note(read_me, height)), 380)
+    return Group("Start here", GREY, (prompt(text), note(read_me, height)), width)
 
 
-def t5_text(encoder: str = "show-1-base/text_encoder", top: int = 0) -> Group:
-    return Group("Text for the pixel stages", GREEN, (t5(encoder), encode()), 290, top)
+def t5_text(encoder: str = "show-1-base/text_encoder") -> Group:
+    return Group("Text for the pixel stages", GREEN, (t5(encoder), encode()), 290)
 
 
 def clip_group() -> Group:

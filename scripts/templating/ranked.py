@@ -14,7 +14,6 @@ from .twins import settings
 TAKES = 16
 ROUGH = {"steps": 5, "cfg": 5.0}  # how the mini draws its takes: as it ships it is always right, and nothing is to choose
 CLIP = "clip-vit-base-patch32"
-PASSING = (180, 320, 140)  # pixels above T5, drafts and choice, for the links of the prompt and of T5
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,9 @@ def ranked(edition: Edition, text: str, note: tuple[str, int]) -> Template:
         "clip": link("Load T5", "CLIP"), "images": link("Pick", "images"), "fps": link("Pick", "fps"),
         "prompt": link("Prompt", "STRING")}, 60)
     return Template(Graph(f"Draw 16, keep the best{edition.ending}", (
-        (start(text, *note),),
-        (t5_text(edition.text_encoder, PASSING[0]),),
-        (Group("Drafts", BLUE, (model(edition.model), drafts), top=PASSING[1]),),
-        (Group("Keep the best", BLUE, (rank, pick), top=PASSING[2]),),
-        (Group("Then finish it", GREEN, (finish,), 340), Group("The best first", BLUE, (sheet,))),
-        (saved(link("Finish", "video"), "video/show-1", 330, 320),),
+        (start(text, *note, width=410),),
+        (t5_text(edition.text_encoder),),
+        (Group("Drafts", BLUE, (model(edition.model), drafts)),),
+        (Group("Keep the best", BLUE, (rank, pick)), Group("The best first", BLUE, (sheet,), 320)),
+        (Group("Then finish it", GREEN, (finish,), 340), saved(link("Finish", "video"), "video/show-1", 330, 340)),
     )), (edition.finish,))

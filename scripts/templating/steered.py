@@ -5,11 +5,9 @@ from __future__ import annotations
 from .description import Graph, Group, Links, Node
 from .parts import (
     AMBER,
-    BELOW,
     BLUE,
     GREEN,
     GREY,
-    PASSING,
     PREVIEW,
     SEED,
     VIOLET,
@@ -74,10 +72,10 @@ def drafted() -> tuple[Group, Group]:
     takes = Node("Drafts", "Show1KeyframeDrafts", {"model": link("Load show-1-base", "MODEL"), **t5_links()},
                  {"seed": SEED, "count": 4}, room=60)
     picked = Node("Pick", "Show1PickDraft", {"images": link("Drafts", "images"), "frames": link("Drafts", "frames")}, {"take": 1})
-    return (Group("Drafts", BLUE, (model("show-1-base"), takes), top=PASSING),
+    return (Group("Drafts", BLUE, (model("show-1-base"), takes)),
             Group("Pick one", BLUE, (
                 Node("Contact sheet", "PreviewImage", {"images": link("Drafts", "contact_sheet")}, height=280), picked),
-                300, PASSING))
+                300))
 
 
 def motion(**links: tuple[str, str]) -> Links:
@@ -133,10 +131,10 @@ def finish_anywhere() -> Template:
     links = {**motion(clip=link("Load T5", "CLIP"), prompt=link("Prompt", "STRING"))}
     return Template(Graph("Draft here, finish anywhere", (
         (start("A burning lamborghini driving on rainbow.", FINISH_READ_ME, 420),),
-        (t5_text(top=BELOW),),
+        (t5_text(),),
         (drafts,), (picked,),
         (muted(Group("Then let another model draw it", AMBER, (inside.node("Redraw", links, 60),))),
-         muted(saved(link("Redraw", "video"), "video/show-1", 330))),
+         muted(saved(link("Redraw", "video"), "video/show-1", 300))),
     )), (inside,))
 
 

@@ -82,14 +82,14 @@ def few_at_once() -> Node:
     return windows("Eight keyframes at once", BASE, 8, 4)
 
 
-def given_keyframes(links: Links) -> tuple[Group, Group]:
-    """Keyframes around those that are given."""
+def given_keyframes(links: Links, *loaders: Node) -> tuple[Group, Group]:
+    """Keyframes around those that are given; the model's loader, where no group before has it."""
     given = Node("Given frames", "Show1GivenFrames", links)
     latent = {"model": link(loading(BASE), "MODEL"), **t5_links(), "latent_image": link("Given frames", "latent")}
     sampling = {"seed": SEED, "steps": 75, "cfg": 9.0, "sampler_name": "dpmpp_2m", "scheduler": "normal"}
     return (Group("Given frames", GREY, (given,)),
             Group("1 Keyframes between them", BLUE, (
-                model(BASE), Node("Keyframes", "KSampler", latent, sampling, room=PREVIEW),
+                *loaders, Node("Keyframes", "KSampler", latent, sampling, room=PREVIEW),
                 *decoded(link("Keyframes", "LATENT")))))
 
 
@@ -137,7 +137,7 @@ def animated() -> Subgraph:
 
 def joined() -> Subgraph:
     """A video from one picture to another."""
-    given, keyframes = given_keyframes({})
+    given, keyframes = given_keyframes({}, model(BASE))
     graph = Graph("From Frame to Frame (Show-1)", (
         (t5_text(), clip_group()), (given,), (keyframes,),
         (interpolation_group("show-1-interpolation", DECODED),), (told_upscale(GIVEN),),
@@ -159,7 +159,7 @@ def loop() -> Subgraph:
     told = {name: link("First frame", "image") for name in ("first_frame", "last_frame")}
     graph = Graph("Seamless Loop (Show-1)", (
         (t5_text(), clip_group()),
-        (Group("A beginning", BLUE, (drawn, start)), given), (keyframes,),
+        (Group("A beginning", BLUE, (model(BASE), drawn, start)), given), (keyframes,),
         (interpolation_group("show-1-interpolation", DECODED),),
         (first_frame_group("IF-II-L-v1.0", link("Interpolation", "images")),),
         (told_upscale(told),),

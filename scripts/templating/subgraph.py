@@ -13,10 +13,12 @@ from typing import Any
 from . import graphs
 from .description import INPUTS, NAMESPACE, Boundary, Graph, Group, Json, Links, Node, Pack
 from .graphs import INPUTS_ID, OUTPUTS_ID
+from .routes import height_of
 
 FIRST_ID = 101  # of the nodes inside
 PREVIEW = "$$canvas-image-preview"  # what newer frontends call a node's live picture; the first's and the last's show outside
-SLOT, SIDE, AWAY = 20, 160, 60  # pixels: a boundary's row, its width, its distance from the nodes
+SLOT, SIDE, EDGE, AWAY = 20, 160, 10, 40  # pixels: a panel's row, its width, its slots from its edge, it from the gap at its side
+LINK = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
 
 
 @dataclass(frozen=True)
@@ -117,14 +119,17 @@ def definition(subgraph: Subgraph, object_info: Json, packs: Mapping[str, Pack],
     assert shape.inputs() == list(subgraph.inputs), "sockets come before fields"
     kinds = {name: kind for name, kind, _ in shape.sockets} | {widget.name: widget.type for widget in shape.widgets}
     boundary = Boundary(tuple(kinds.items()), subgraph.outputs, first)
-    nodes, links, groups = graphs.drawn(subgraph.inside, object_info, packs, boundary)
-    right = max(group["bounding"][0] + group["bounding"][2] for group in groups)
-    left_side = [-SIDE - AWAY, 0, SIDE, SLOT * len(kinds) + SLOT]
-    right_side = [right + AWAY, 0, SIDE, SLOT * len(subgraph.outputs) + SLOT]
+    drawing = graphs.drawn(subgraph.inside, object_info, packs, boundary)
+    routes, links, (left, right) = drawing.routes, drawing.links, drawing.sides
+    inputs_top = height_of(len(kinds) - 1) - SLOT  # each lane beside its slot
+    outputs_top = height_of(routes.output_lane + len(subgraph.outputs) - 1) - SLOT
+    left_side = [left - AWAY - SIDE, inputs_top, SIDE, SLOT * (len(kinds) + 2)]
+    right_side = [right + AWAY, outputs_top, SIDE, SLOT * (len(subgraph.outputs) + 2)]
     return {
         "id": subgraph.id,
         "version": 1,
-        "state": {"lastGroupId": len(groups), "lastNodeId": nodes[-1]["id"], "lastLinkId": len(links), "lastRerouteId": 0},
+        "state": {"lastGroupId": len(drawing.groups), "lastNodeId": drawing.nodes[-1]["id"], "lastLinkId": len(links),
+                  "lastRerouteId": len(drawing.bends)},
         "revision": 0,
         "config": {},
         "name": subgraph.graph.title,
@@ -132,19 +137,23 @@ def definition(subgraph: Subgraph, object_info: Json, packs: Mapping[str, Pack],
         "category": "Show-1",
         "inputNode": {"id": INPUTS_ID, "bounding": left_side},
         "outputNode": {"id": OUTPUTS_ID, "bounding": right_side},
-        "inputs": _slots(subgraph, list(kinds.items()), [link for link in links if link[1] == INPUTS_ID], 2, -AWAY),
+        "inputs": _slots(subgraph, list(kinds.items()), [link for link in links if link[1] == INPUTS_ID], 2,
+                         (left - AWAY - EDGE, inputs_top + SLOT)),
         "outputs": _slots(subgraph, list(zip(info["output_name"], info["output"])),
-                          [link for link in links if link[3] == OUTPUTS_ID], 4, right + AWAY),
+                          [link for link in links if link[3] == OUTPUTS_ID], 4,
+                          (right + AWAY + EDGE, outputs_top + SLOT)),
         "widgets": [],
-        "nodes": nodes,
-        "groups": groups,
-        "links": [dict(zip(("id", "origin_id", "origin_slot", "target_id", "target_slot", "type"), link)) for link in links],
+        "nodes": drawing.nodes,
+        "groups": drawing.groups,
+        "links": [dict(zip(LINK, link)) | ({"parentId": bend} if (bend := routes.last.get(link[0])) else {}) for link in links],
+        "reroutes": drawing.bends,
         "extra": {},
     }
 
 
-def _slots(subgraph: Subgraph, kinds: list[tuple[str, str]], links: list[list[Any]], column: int, x: int) -> list[Json]:
-    """One side of the boundary; `column` of a link's row holds the slot on this side."""
+def _slots(subgraph: Subgraph, kinds: list[tuple[str, str]], links: list[list[Any]], column: int,
+           first: tuple[int, int]) -> list[Json]:
+    """One side of the boundary, its first slot where `first` says; `column` of a link's row holds the slot on this side."""
     return [{"id": str(uuid.uuid5(NAMESPACE, f"{subgraph.id} {column} {name}")), "name": name, "type": kind,
-             "linkIds": [link[0] for link in links if link[column] == slot], "pos": [x, SLOT * (slot + 1)]}
+             "linkIds": [link[0] for link in links if link[column] == slot], "pos": [first[0], first[1] + SLOT * slot]}
             for slot, (name, kind) in enumerate(kinds)]

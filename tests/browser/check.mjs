@@ -224,7 +224,8 @@ async function runHere(values) {
 async function picture(page, path) {
   const bounds = await page.evaluate(() => {
     const groups = window.app.graph._groups.map(({ pos, size }) => [pos[0], pos[1], pos[0] + size[0], pos[1] + size[1]])
-    const extreme = (pick, index) => pick(...groups.map((group) => group[index]))
+    const bends = [...window.app.graph.reroutes.values()].map(({ pos }) => [pos[0], pos[1], pos[0], pos[1]])
+    const extreme = (pick, index) => pick(...[...groups, ...bends].map((box) => box[index]))
     return [extreme(Math.min, 0), extreme(Math.min, 1), extreme(Math.max, 2), extreme(Math.max, 3)]
   })
   const [left, top, right, bottom] = bounds.map((side, index) => side + (index < 2 ? -20 : 20))
