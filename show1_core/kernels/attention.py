@@ -36,7 +36,8 @@ def eager(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """The reference. CPUs' attention reads frames from where they lie: only its result is put in order."""
     if q.device.type != "cpu":
         return at_once(q, k, v, heads)
-    return torch.stack([attention(*(t.transpose(0, 1) for t in sample), heads).transpose(0, 1) for sample in zip(q, k, v)])
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))  # (B, S, F, heads * D), views
+    return torch.stack([attention(*sample, heads).transpose(0, 1) for sample in zip(q, k, v)])
 
 
 def at_once(q: Tensor, k: Tensor, v: Tensor, heads: int, most: int = MOST_SEQUENCES) -> Tensor:
