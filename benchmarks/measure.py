@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
 
-Call = Callable[[], Tensor]
+Call = Callable[[], object]
 PROCESSES = Path("/proc")
 
 

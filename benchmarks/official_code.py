@@ -1,29 +1,54 @@
 """Guided steps of a checkout of the official code beside ours: the checkout runs in a process, and a Python, of its own.
 
-Run as a command by itself, it is that process: it reads what to time as JSON and needs PyTorch and what the checkout imports,
-nothing of this repository. Weights are random there; time does not depend on them. The first frame's network is not in it.
+Run as a command by itself, it is that process: it reads what to run as JSON, then takes a step for every line. It needs PyTorch
+and what the checkout imports, nothing of this repository. Steps are taken in turns, so both networks are in memory. Weights are
+random there; time does not depend on them. The first frame's network is not in it.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-import statistics
 import subprocess
 import sys
-import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 MODULE = "showone.models.unet_3d_condition"  # of a checkout, where its networks' class is
-TIMES = 3
+DONE = "done"
+
+
+class Official:
+    """The process; a call is a step there. Raises RuntimeError with its last words where it has ended."""
+
+    def __init__(self, checkout: Path, python: str, asked: dict[str, Any]) -> None:
+        self.process = subprocess.Popen([python, __file__, str(checkout)], text=True, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self(json.dumps(asked))
+
+    def __call__(self, line: str = "step") -> None:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        with suppress(BrokenPipeError):
+            print(line, file=self.process.stdin, flush=True)
+        words = ""
+        for said in self.process.stdout:
+            if said.strip() == DONE:
+                return
+            words += said
+        raise RuntimeError(words[-1500:])
+
+    def end(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def beside(checkout: Path, python: str, sizes: list[str], stages: list[Any]) -> int:
     """Print a table of steps, official and ours, on the CPU in float32. Returns 0, or 1 where the checkout does not run."""
     import measure
-    import torch
-    from cases import FIRST_FRAME, SIZES, TOKENS, case
+    from cases import FIRST_FRAME
 
     if not (checkout / (MODULE.replace(".", "/") + ".py")).is_file():
         print(f"{checkout} holds no {MODULE.replace('.', '/')}.py; give the folder of a checkout of the official code.")
@@ -31,23 +56,33 @@ def beside(checkout: Path, python: str, sizes: list[str], stages: list[Any]) -> 
     print(f"{measure.machine('cpu')}, fp32\n\n| size | step of | official code | ours | ratio |\n|---|---|---|---|---|")
     for name in sizes:
         for stage in (stage for stage in stages if stage is not FIRST_FRAME):
-            with torch.inference_mode():
-                one = case(SIZES[name], stage, "cpu", torch.float32)
-                ours = measure.side_by_side({"ours": one.ours()}, "cpu")["ours"].seconds
-            asked = {"config": SIZES[name].config(stage), "clip": list(one.clip.shape), "text": [2, TOKENS, one.text.shape[-1]],
-                     "level": stage.noise_level, "threads": torch.get_num_threads()}
-            del one
-            ran = subprocess.run([python, __file__, str(checkout)], input=json.dumps(asked), capture_output=True, text=True)
-            if ran.returncode:
-                print(f"the official code of {stage.name} does not run:\n{ran.stderr[-1500:]}")
+            try:
+                official, ours = in_turns(checkout, python, name, stage)
+            except RuntimeError as error:
+                print(f"the official code of {stage.name} does not run:\n{error}")
                 return 1
-            official = float(ran.stdout.splitlines()[-1])
             print(f"| {name} | {stage.name} | {official:.3g} s | {ours:.3g} s | {official / ours:.2f} |", flush=True)
     return 0
 
 
-def official_seconds(asked: dict[str, Any]) -> float:
-    """The median of a few steps of the official network: a clip after the other, guidance as a batch of two."""
+def in_turns(checkout: Path, python: str, size: str, stage: Any) -> tuple[float, float]:
+    """Median seconds of a step, official and ours."""
+    import measure
+    import torch
+    from cases import SIZES, TOKENS, case
+
+    one = case(SIZES[size], stage, "cpu", torch.float32)
+    official = Official(checkout, python, {
+        "config": SIZES[size].config(stage), "clip": list(one.clip.shape), "text": [2, TOKENS, one.text.shape[-1]],
+        "level": stage.noise_level, "threads": torch.get_num_threads()})
+    with torch.inference_mode():
+        taken = measure.side_by_side({"official": official, "ours": one.ours()}, "cpu")
+    official.end()
+    return taken["official"].seconds, taken["ours"].seconds
+
+
+def official_step(asked: dict[str, Any]) -> Callable[[], None]:
+    """A step of the official network: a clip after the other, guidance as a batch of two."""
     import torch
 
     torch.set_num_threads(asked["threads"])
@@ -56,17 +91,18 @@ def official_seconds(asked: dict[str, Any]) -> float:
     clips, text = torch.randn(asked["clip"]), torch.randn(asked["text"])
     level = None if asked["level"] is None else torch.full((2,), asked["level"])
 
-    def step() -> float:
-        began = time.perf_counter()
-        for clip in clips.split(1):
-            unet(torch.cat([clip, clip]), torch.tensor(500), encoder_hidden_states=text, class_labels=level)
-        return time.perf_counter() - began
+    def step() -> None:
+        with torch.inference_mode():
+            for clip in clips.split(1):
+                unet(torch.cat([clip, clip]), torch.tensor(500), encoder_hidden_states=text, class_labels=level)
 
-    with torch.inference_mode():
-        step()
-        return statistics.median(step() for _ in range(TIMES))
+    return step
 
 
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[1])
-    print(official_seconds(json.load(sys.stdin)))
+    step = official_step(json.loads(sys.stdin.readline()))
+    print(DONE, flush=True)
+    for _ in sys.stdin:
+        step()
+        print(DONE, flush=True)

@@ -32,8 +32,16 @@ def temporal_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     return TEMPORAL_ATTENTION(q, k, v, heads)
 
 
-def eager(q: Tensor, k: Tensor, v: Tensor, heads: int, most: int = MOST_SEQUENCES) -> Tensor:
-    """The reference, `most` pixels at a time."""
+def eager(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """The reference. CPUs' attention reads frames from where they lie: only its result is put in order."""
+    if q.device.type != "cpu":
+        return at_once(q, k, v, heads)
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))  # (B, S, F, heads * D), views
+    return torch.stack([attention(*sample, heads).transpose(0, 1) for sample in zip(q, k, v)])
+
+
+def at_once(q: Tensor, k: Tensor, v: Tensor, heads: int, most: int = MOST_SEQUENCES) -> Tensor:
+    """All samples in one order, `most` pixels at a time."""
     batch, _, pixels, _ = q.shape
     q, k, v = (t.transpose(1, 2).flatten(0, 1) for t in (q, k, v))  # (B*S, F, heads * D)
     out = torch.cat([attention(*some, heads) for some in zip(q.split(most), k.split(most), v.split(most))])

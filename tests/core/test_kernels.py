@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn import Conv2d, Conv3d, GroupNorm
 
+from benchmarks.measure import LiveBytes
 from show1_core import kernels
 from show1_core.kernels import (
     CONVOLUTION,
@@ -33,7 +34,7 @@ from show1_core.kernels import (
     triton_guard,
     use_backend,
 )
-from show1_core.kernels.attention import eager
+from show1_core.kernels.attention import at_once, eager
 from show1_core.models.temporal import TemporalConv
 
 ROOT = Path(kernels.__file__).resolve().parents[2]
@@ -313,7 +314,20 @@ def test_eager_group_norm_is_torchs(act, torchs):
 def test_attention_over_time_is_split_where_the_device_takes_no_more():
     q, k, v = torch.randn(3, 2, 5, 11, 8)  # (B, F, S, heads * D)
     for most in (1, 4, 21, 22):
-        torch.testing.assert_close(eager(q, k, v, 2, most), eager(q, k, v, 2))
+        torch.testing.assert_close(at_once(q, k, v, 2, most), eager(q, k, v, 2))
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1, 8), (2, 5, 11, 8), (3, 29, 4, 20)], ids=str)
+@pytest.mark.parametrize("slices", [False, True])
+def test_on_a_cpu_attention_over_time_copies_its_result_alone(size, slices):
+    q, k, v = (t[..., :size[2], :] for t in torch.randn(3, *size[:2], size[2] + slices, size[3]))  # as `by_pixels` cuts them
+    with LiveBytes((q, k, v)) as live:
+        out = eager(q, k, v, 2)
+    assert live.peak <= 2.5 * out.numel() * out.element_size()  # before it is in order, and in order
+    one = [t.transpose(1, 2).unflatten(-1, (2, -1)).transpose(2, 3).double() for t in (q, k, v)]  # (B, S, heads, F, D)
+    weights = (one[0] @ one[1].mT * one[0].shape[-1] ** -0.5).softmax(-1)
+    expected = (weights @ one[2]).transpose(2, 3).flatten(3).transpose(1, 2)
+    torch.testing.assert_close(out, expected.float())
 
 
 def test_a_compiler_sees_one_graph():
