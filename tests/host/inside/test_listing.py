@@ -18,7 +18,7 @@ LOADER = {"dtype": "auto", "kernels": "auto", "compile": "off"}
 SAMPLER = {"seed": 0, "steps": 2, "cfg": 5.0, "frames": 2, "width": 8, "height": 8, "sampler_name": "published",
            "scheduler": "published"}
 MANY, MILLISECONDS = 5000, 50
-LOOKS = 2  # where a machine is slow: in how many times the time that a mere look at the files takes
+LOOKS = 3  # where a machine is slow: in how many times the time that a mere look at the files takes
 
 
 def header_only(path, metadata):
