@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,38 @@ from .weights import CheckpointError, read_header, read_json, read_metadata, rea
 DEPTH = 2  # a root holds checkpoints (`show-1-base`) or families of them (`show1-mini/keyframes`)
 ENDING = ".safetensors"
 MARK = b"show1"  # in the header of every file of ours, in METADATA_KEY or in RECORD
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Folders and safetensors files in a folder, in order of name, and whether it is a part of a published checkpoint."""
+
+    folders: Sequence[os.DirEntry[str]] = ()
+    files: Sequence[os.DirEntry[str]] = ()
+    is_part: bool = False
+
+
+Look = Callable[[str], Contents]  # at a folder
+
+
+def contents(folder: str) -> Contents:
+    """What is in a folder; nothing when it is none, or not ours to read."""
+    try:
+        with os.scandir(folder) as found:
+            inside = list(found)
+    except OSError:
+        return Contents()  # as the host lists folders: what cannot be read is not offered
+    return Contents(by_name(filter(is_folder, inside)), by_name(entry for entry in inside if entry.name.endswith(ENDING)),
+                    any(entry.name == "config.json" for entry in inside))
+
+
+def by_name(some: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
+    return sorted(some, key=attrgetter("name"))
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 class KnownFiles:
@@ -43,9 +77,10 @@ class KnownFiles:
 
 def unet_names(roots: Iterable[Path], known: KnownFiles | None = None) -> dict[str, Path]:
     """Folders with a `unet/config.json`, and converted single files, by name. `known` spares opening files again."""
-    found, known = part_folders(roots := list(roots), "unet"), known or KnownFiles()
+    look = cache(contents)  # both are looked for in the same folders
+    found, known = folders_where(roots := list(roots), has_part("unet"), look), known or KnownFiles()
     for root in roots:
-        for entry in single_files(str(root)):
+        for entry in single_files(str(root), look):
             if known.is_unet(entry):
                 found.setdefault(name_of(Path(entry.path), root), Path(entry.path))
     return found
@@ -58,14 +93,19 @@ def part_names(roots: Iterable[Path], part: str) -> dict[str, Path]:
 
 def part_folders(roots: Iterable[Path], part: str) -> dict[str, Path]:
     """Checkpoints that have this part with a config.json, by name."""
-    return folders_where(roots, lambda folder: (folder / part / "config.json").is_file())
+    return folders_where(roots, has_part(part))
 
 
-def folders_where(roots: Iterable[Path], holds: Callable[[Path], bool]) -> dict[str, Path]:
+def has_part(part: str) -> Callable[[Path], bool]:
+    """Whether a folder is a checkpoint with this part."""
+    return lambda folder: (folder / part / "config.json").is_file()
+
+
+def folders_where(roots: Iterable[Path], holds: Callable[[Path], bool], look: Look = contents) -> dict[str, Path]:
     """Folders below the roots of which this holds, by name; of equal names the first root's."""
     found: dict[str, Path] = {}
     for root in roots:
-        for folder in folders(root):
+        for folder in folders(root, look):
             if holds(folder):
                 found.setdefault(name_of(folder, root), folder)
     return found
@@ -79,17 +119,16 @@ def config_in(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def folders(root: Path) -> list[Path]:
+def folders(root: Path, look: Look) -> list[Path]:
     """Folders down to the depth at which checkpoints may lie, in order of name; hidden ones are unfinished."""
     level, found = [root], []
     for _ in range(DEPTH):
-        level = [Path(entry.path) for parent in level for entry in by_name(filter(is_folder, entries(str(parent))))
-                 if not entry.name.startswith(".")]
+        level = [Path(entry.path) for parent in level for entry in look(str(parent)).folders if not entry.name.startswith(".")]
         found += level
     return found
 
 
-def single_files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
+def single_files(folder: str, look: Look, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
     """The safetensors files below a folder that are no part of a published one, in order of name; links are followed.
 
     `above` are the real paths of the folders around it: a link to one of them leads in a circle, and is left out.
@@ -97,30 +136,12 @@ def single_files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEnt
     real = os.path.realpath(folder)
     if real in above:
         return
-    inside = entries(folder)
-    if not any(entry.name == "config.json" for entry in inside):
-        yield from by_name(entry for entry in inside if entry.name.endswith(ENDING))
-    for entry in by_name(filter(is_folder, inside)):
+    inside = look(folder)
+    if not inside.is_part:
+        yield from inside.files
+    for entry in inside.folders:
         if entry.name != ".git":
-            yield from single_files(entry.path, (*above, real))
-
-
-def entries(folder: str) -> list[os.DirEntry[str]]:
-    """What is in a folder; nothing when it is none, or not ours to read."""
-    try:
-        with os.scandir(folder) as found:
-            return list(found)
-    except OSError:
-        return []  # as the host lists folders: what cannot be read is not offered
-
-
-def by_name(some: Iterable[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
-    return sorted(some, key=attrgetter("name"))
-
-
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder or a link to one."""
-    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+            yield from single_files(entry.path, look, (*above, real))
 
 
 def name_of(path: Path, root: Path) -> str:
