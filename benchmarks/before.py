@@ -17,12 +17,13 @@ import argparse
 import contextlib
 import importlib
 import importlib.util
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from worker import Worker, serve
 
 REPO = Path(__file__).resolve().parents[1]
 IN_HOST = "in ComfyUI"  # in place of a size
@@ -30,7 +31,7 @@ STAGES = ("keyframes", "interpolation", "first-frame", "sr1", "sr2")
 HEAD = "| size | step of | before | now | ratio |\n|---|---|---|---|---|"
 
 
-def serve(root: Path, size: str, stage: str, host: Path | None) -> None:
+def serve_steps(root: Path, size: str, stage: str, host: Path | None) -> None:
     """The process of one commit: a guided step, and its seconds, for every line that comes in."""
     import torch
 
@@ -44,11 +45,14 @@ def serve(root: Path, size: str, stage: str, host: Path | None) -> None:
             step, context = host_steps(root, host, stage), contextlib.nullcontext()
         with context:
             step()
-            print("ready", flush=True)
-            for _ in sys.stdin:
-                began = time.process_time()
-                step()
-                print(time.process_time() - began, flush=True)
+            serve(lambda: seconds(step))
+
+
+def seconds(step: Callable[[], object]) -> float:
+    """CPU seconds of a step."""
+    began = time.process_time()
+    step()
+    return time.process_time() - began
 
 
 def library_step(root: Path, size: str, stage: str) -> tuple[Callable[[], Any], contextlib.AbstractContextManager[Any]]:
@@ -68,37 +72,19 @@ def library_step(root: Path, size: str, stage: str) -> tuple[Callable[[], Any], 
     return one.ours(), selecting
 
 
-class Commit:
+def started(root: Path, size: str, stage: str, host: Path | None) -> Worker:
     """A commit's process."""
-
-    def __init__(self, root: Path, size: str, stage: str, host: Path | None) -> None:
-        where = [] if host is None else ["--host", str(host)]
-        self.process = subprocess.Popen([sys.executable, __file__, str(root), "--serve", size, stage, *where], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        if self.said() != "ready":
-            raise SystemExit(f"{root} does not run a step of {stage}; give a checkout of this repository.")
-
-    def said(self) -> str:
-        """Its next line; nothing where it has ended."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def step(self) -> float:
-        """CPU seconds of a step."""
-        assert self.process.stdin is not None
-        print(file=self.process.stdin, flush=True)
-        return float(self.said())
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+    where = [] if host is None else ["--host", str(host)]
+    try:
+        return Worker([sys.executable, __file__, str(root), "--serve", size, stage, *where])
+    except RuntimeError as error:
+        raise SystemExit(f"{error}\n{root} does not run a step of {stage}; give a checkout of this repository.") from None
 
 
 def compare(root: Path, size: str, stage: str, times: int, host: Path | None = None) -> str:
     """A row of the table."""
-    before, now = (Commit(one, size, stage, host) for one in (root, REPO))
-    taken = [(before.step(), now.step()) for _ in range(times)]
+    before, now = (started(one, size, stage, host) for one in (root, REPO))
+    taken = [(float(before.step()), float(now.step())) for _ in range(times)]
     before.end()
     now.end()
     old, new = (min(seconds) for seconds in zip(*taken))
@@ -118,7 +104,7 @@ def main() -> int:
     host = chosen.host and chosen.host.resolve()
     if chosen.serve:
         size, stage = chosen.serve
-        serve(chosen.checkout.resolve(), size, stage, host)
+        serve_steps(chosen.checkout.resolve(), size, stage, host)
         return 0
     print(HEAD)
     stages = [stage for stage in chosen.stage if host is None or stage != "first-frame"]  # which has a sampler of its own

@@ -9,40 +9,14 @@ from __future__ import annotations
 
 import importlib
 import json
-import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from worker import Worker, serve
+
 MODULE = "showone.models.unet_3d_condition"  # of a checkout, where its networks' class is
-DONE = "done"
-
-
-class Official:
-    """The process; a call is a step there. Raises RuntimeError with its last words where it has ended."""
-
-    def __init__(self, checkout: Path, python: str, asked: dict[str, Any]) -> None:
-        self.process = subprocess.Popen([python, __file__, str(checkout)], text=True, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self(json.dumps(asked))
-
-    def __call__(self, line: str = "step") -> None:
-        assert self.process.stdin is not None and self.process.stdout is not None
-        with suppress(BrokenPipeError):
-            print(line, file=self.process.stdin, flush=True)
-        words = ""
-        for said in self.process.stdout:
-            if said.strip() == DONE:
-                return
-            words += said
-        raise RuntimeError(words[-1500:])
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def beside(checkout: Path, python: str, sizes: list[str], stages: list[Any]) -> int:
@@ -72,11 +46,11 @@ def in_turns(checkout: Path, python: str, size: str, stage: Any) -> tuple[float,
     from cases import SIZES, TOKENS, case
 
     one = case(SIZES[size], stage, "cpu", torch.float32)
-    official = Official(checkout, python, {
-        "config": SIZES[size].config(stage), "clip": list(one.clip.shape), "text": [2, TOKENS, one.text.shape[-1]],
-        "level": stage.noise_level, "threads": torch.get_num_threads()})
+    asked = {"config": SIZES[size].config(stage), "clip": list(one.clip.shape), "text": [2, TOKENS, one.text.shape[-1]],
+             "level": stage.noise_level, "threads": torch.get_num_threads()}
+    official = Worker([python, __file__, str(checkout)], json.dumps(asked))
     with torch.inference_mode():
-        taken = measure.side_by_side({"official": official, "ours": one.ours()}, "cpu")
+        taken = measure.side_by_side({"official": official.step, "ours": one.ours()}, "cpu")
     official.end()
     return taken["official"].seconds, taken["ours"].seconds
 
@@ -101,8 +75,4 @@ def official_step(asked: dict[str, Any]) -> Callable[[], None]:
 
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[1])
-    step = official_step(json.loads(sys.stdin.readline()))
-    print(DONE, flush=True)
-    for _ in sys.stdin:
-        step()
-        print(DONE, flush=True)
+    serve(official_step(json.loads(sys.stdin.readline())))
