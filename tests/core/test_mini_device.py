@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from mini import latent, recipes, tasks
+from mini import latent, operations, recipes
 from mini.latent import Autoencoder, Bank, LatentSR
 from mini.tasks import FirstFrame, ImagePairs, Images, Interpolation, KeyframePairs, Keyframes, PixelSR
 from show1_core.tuning.objectives import noise_prediction
@@ -54,8 +54,8 @@ TASKS = {
 @pytest.fixture(autouse=True)
 def no_autocast(monkeypatch):
     """It knows no `meta`."""
-    for module in (tasks, latent):
-        monkeypatch.setattr(module, "autocast", lambda kind, dtype: nullcontext())
+    for module in (operations, latent):
+        monkeypatch.setattr(module, "cheap_products", lambda device: nullcontext())
 
 
 @pytest.mark.parametrize("stage", TASKS)

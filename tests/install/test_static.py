@@ -15,6 +15,8 @@ from installing import Tools
 pytestmark = pytest.mark.slow  # ComfyUI-Manager and comfy-cli are set up, 600 MB, and the pack is installed twice
 HERE = Path(__file__).parent
 IMPORT_SECONDS = 0.1
+# The same where a machine is slow or busy: making fifty dataclasses takes 0.02 to 0.03 s where it is neither.
+IMPORT_YARDSTICKS = 3
 # A level may have findings and pass; these are the last words of one that has none.
 LAST_WORDS = {"syntax": "Forbidden patterns check: OK", "hazards": "Hazards check: clean"}
 FINDING = re.compile(r"^\[warnings\] (\S+)", re.MULTILINE)
@@ -39,14 +41,14 @@ def judged(tools: Tools, pack: Path, scratch: Path) -> dict[str, dict[str, str]]
 
 @pytest.fixture(scope="module")
 def cost(host: Host) -> dict[str, Any]:
-    """What importing the pack into a host did; of two imports the lesser times, for a busy machine makes one slow."""
+    """What importing the pack into a host did; of two imports the lesser figures, for a busy machine makes one slow."""
     command = [str(host.python), str(HERE / "import_probe.py"), str(host.source), str(REPO)]
     found: list[dict[str, Any]] = []
     for _ in range(2):
         done = subprocess.run(command, env=environment(host), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-5000:]
         found.append(json.loads(done.stdout.splitlines()[-1]))
-    return found[0] | {name: min(one[name] for one in found) for name in ("init", "whole")}
+    return found[0] | {name: min(one[name] for one in found) for name in ("init", "whole", "yardsticks")}
 
 
 @pytest.mark.parametrize("level", ["syntax", "warnings", "hazards"])
@@ -86,9 +88,9 @@ def test_requirements_are_the_declared_dependencies(clone: Path) -> None:
 
 def test_an_import_is_quick(cost: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
-        print(f"\nimport: {cost['init']:.4f} s of CPU time, with all nodes {cost['whole']:.4f} s")
+        print(f"\nimport: {cost['init']:.4f} s of CPU time, with all nodes {cost['whole']:.4f} s, {cost['yardsticks']:.1f} yardsticks")
     assert cost["init"] < IMPORT_SECONDS / 10
-    assert cost["whole"] < IMPORT_SECONDS
+    assert cost["whole"] < IMPORT_SECONDS or cost["yardsticks"] < IMPORT_YARDSTICKS
 
 
 def test_an_import_brings_no_package_that_the_host_had_not_loaded(cost: dict[str, Any]) -> None:
