@@ -10,7 +10,7 @@ import folder_paths
 import torch
 
 from ...show1_core.kernels import Trials
-from ...show1_core.kernels.selection import machine
+from ...show1_core.software import software
 from ...show1_core.models.layout import lay_out
 from .network import HostUNet
 from .paths import PACK
@@ -22,7 +22,7 @@ def prove_kernels(unet: HostUNet, kernels: str, device: torch.device) -> None:
     if kernels != "eager":
         lay_out(unet, device)
         file = Path(folder_paths.get_user_directory(), "show1_kernels.json")
-        unet.trials = Trials(file if mm.is_device_cuda(device) else None, machine(pack_version()))
+        unet.trials = Trials(file if mm.is_device_cuda(device) else None, software(pack_version()))
 
 
 def pack_version() -> str:

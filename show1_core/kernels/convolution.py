@@ -76,7 +76,7 @@ def kind(doubled: bool, **attributes: Any) -> tuple[Requirement, ...]:
     length = len(attributes["kernel_size"])
     plain = {"stride": (1,) * length, "dilation": (1,) * length, "groups": 1, "padding_mode": "zeros"}
     return (one_of("doubled", (doubled,)), resident("conv"),
-            *(one_of("conv", (value,), name) for name, value in {**attributes, **plain}.items()))
+            *(one_of(f"conv.{name}", (value,)) for name, value in {**attributes, **plain}.items()))
 
 
 CONVOLUTION = Function("convolution", ("x", "conv", "late", "doubled"), (
@@ -86,6 +86,6 @@ CONVOLUTION = Function("convolution", ("x", "conv", "late", "doubled"), (
     Backend(EAGER, eager),
 ))
 LATE_BIAS = Function("late_bias", ("x", "conv"), (
-    Backend("late", lambda x, conv: conv.bias, (GPU, one_of("conv", ("zeros",), "padding_mode"), resident("conv")), sure=True),
+    Backend("late", lambda x, conv: conv.bias, (GPU, one_of("conv.padding_mode", ("zeros",)), resident("conv")), sure=True),
     Backend(EAGER, lambda x, conv: None),
 ))

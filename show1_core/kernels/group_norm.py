@@ -45,9 +45,7 @@ def eager(x: Tensor, norm: nn.Module, act: str, affine: Tensor | None, added: Te
 
 def activated(y: Tensor, act: str) -> Tensor:
     """none, silu, or gelu (the exact one) of y."""
-    if act == "none":
-        return y
-    return F.gelu(y) if act == "gelu" else F.silu(y)
+    return y if act == "none" else getattr(F, act)(y)
 
 
 @jit
@@ -203,7 +201,6 @@ def launch(x: Tensor, groups: int, eps: float, weight: Tensor, bias: Tensor, act
 
 NORM = operator("group_norm", "(Tensor x, int groups, float eps, Tensor weight, Tensor bias, str act, Tensor? affine, "
                 "Tensor? added) -> Tensor", launch, lambda x, *others: torch.empty_like(x))
-
 
 GROUP_NORM = Function("group_norm", ("x", "norm", "act", "affine", "added"), (
     Backend(TRITON, lambda x, norm, *others: NORM(x, norm.num_groups, norm.eps, norm.weight, norm.bias, *others), (

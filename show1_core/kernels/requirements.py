@@ -107,13 +107,13 @@ def resident(layer: str) -> Requirement:
     return reason_against
 
 
-def one_of(name: str, values: tuple[Any, ...], attribute: str | None = None) -> Requirement:
-    """A parameter, or an attribute of a layer, has one of these values."""
+def one_of(name: str, values: tuple[Any, ...]) -> Requirement:
+    """A parameter, or an attribute of a layer ("conv.stride"), has one of these values."""
+    parameter, _, attribute = name.partition(".")
 
     def reason_against(inputs: Inputs) -> str | None:
-        value = inputs[name] if attribute is None else getattr(inputs[name], attribute)
-        label = name if attribute is None else f"{name}.{attribute}"
-        return None if value in values else f"{label} is {value!r}, not {' or '.join(map(repr, values))}"
+        value = getattr(inputs[parameter], attribute) if attribute else inputs[parameter]
+        return None if value in values else f"{name} is {value!r}, not {' or '.join(map(repr, values))}"
     return reason_against
 
 

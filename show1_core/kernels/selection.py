@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from .registry import EAGER, Backend, Function, explain
-from .triton_guard import triton
 
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 4e-3, torch.bfloat16: 2e-2}  # of the norm; float32 may be multiplied as TF32
 OUTLIER = 50  # so many tolerances of the largest value may a single one be off
@@ -38,23 +37,6 @@ class Choice:
 
     serves: str
     against: dict[str, str] = field(default_factory=dict)
-
-
-def machine(pack: str = "") -> str:
-    """What choices hold for, beside the card: with other software they are made anew."""
-    return f"torch {torch.__version__}, {driver()}, Triton {getattr(triton, '__version__', None)}, pack {pack}"
-
-
-def driver() -> str:
-    """The driver's release where NVIDIA's `pynvml` can tell it; else the CUDA version that it is for, which many share."""
-    nvml = getattr(torch.cuda, "pynvml", None)
-    if nvml is not None and torch.cuda.is_available():
-        try:
-            nvml.nvmlInit()
-            return f"driver {nvml.nvmlSystemGetDriverVersion()}"
-        except nvml.NVMLError:  # it has no other way to say that it has no answer
-            pass
-    return f"driver for CUDA {getattr(torch._C, '_cuda_getDriverVersion', int)()}"
 
 
 def seconds_of(call: Callable[[], Any]) -> float:

@@ -17,6 +17,7 @@ PRODUCT = sorted(file for room in ROOMS for file in (REPO / room).rglob("*.py"))
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "execution", "folder_paths", "latent_preview", "node_helpers",
         "server"}
 LINES, NODE_LINES, FUNCTION_LINES = 300, 150, 50
+KERNEL_LINES = 1080  # of the whole room: what has no caller or does not win goes
 
 # (room or file, what of this repository it may import); the narrowest rows hold beside the wider ones
 DOORS: list[tuple[str, set[str]]] = [
@@ -114,6 +115,10 @@ def test_a_file_is_no_longer_than_one_idea() -> None:
     lengths = {name(file): len(file.read_text(encoding="utf-8").splitlines()) for file in PRODUCT}
     assert not {file: length for file, length in lengths.items()
                 if length > (NODE_LINES if file.startswith("nodes/") and file.count("/") == 1 else LINES)}
+
+
+def test_the_kernels_stay_few() -> None:
+    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files("show1_core/kernels")) < KERNEL_LINES
 
 
 def test_a_function_fits_on_a_screen() -> None:

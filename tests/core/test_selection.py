@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import GroupNorm
 
 from show1_core.kernels import Backend, Function, Selection, Trials, chosen_by, use_backend
-from show1_core.kernels.selection import UNTRIED, machine
+from show1_core.kernels.selection import UNTRIED
+from show1_core.software import software
 
 X = torch.linspace(-1, 1, 24).reshape(2, 3, 4)
 SECONDS = {"fast": 1.0, "eager": 2.0, "slow": 5.0}
@@ -257,7 +258,7 @@ def test_the_machine_is_told_apart_by_its_software(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.cuda, "pynvml", library, raising=False)
     monkeypatch.setattr(torch._C, "_cuda_getDriverVersion", lambda: 12040, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert torch.__version__ in machine("1.2.3") and "pack 1.2.3" in machine("1.2.3") and f", {said}, " in machine()
+    assert torch.__version__ in software("1.2.3") and "pack 1.2.3" in software("1.2.3") and f", {said}, " in software()
 
 
 def test_a_remembered_call_costs_less_than_two_microseconds() -> None:
