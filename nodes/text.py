@@ -25,8 +25,8 @@ class Show1T5Encode(io.ComfyNode):
             inputs=[
                 io.Clip.Input("clip", tooltip="T5 from Show-1 Text Encoder Loader, or the core CLIPLoader with type mochi."),
                 io.String.Input("prompt", multiline=True,
-                                tooltip="What to draw. Lower-cased; about 60 words at most are read. Over time: 0: a ball "
-                                        "moving right | 4: a ball moving left, with the keyframe from which each holds."),
+                                tooltip="What to draw. Lower-cased; about 60 words at most are read. Over time: 0: a red "
+                                        "ball | 4: a blue ball, with the keyframe from which each holds."),
                 io.String.Input("negative_prompt", default="", multiline=True,
                                 tooltip="What to steer away from. Empty in the official run."),
                 io.Boolean.Input("clean_caption", default=False,

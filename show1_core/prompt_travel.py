@@ -1,4 +1,4 @@
-"""Prompts that change over time: "0: a red ball moving right | 4: a red ball moving left"."""
+"""Prompts that change over time: "0: a red ball moving right | 4: a blue ball moving right"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 PLACED = re.compile(r"\s*(\d+)\s*:(?!\d)(.*)", re.DOTALL)  # a keyframe's number before its text; 16:9 is none
-HOW = 'write each as "4: a red ball moving left", with | between them'
+HOW = 'write each as "4: a blue ball moving right", with | between them'
 
 
 class PlacedPrompt(NamedTuple):

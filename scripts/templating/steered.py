@@ -56,9 +56,9 @@ def from_pictures(title: str, text: str, note: tuple[str, int], inside: Subgraph
 def over_time() -> Template:
     """Two prompts: the one that changes, and the last stage's."""
     name = "Prompts over time"
-    last = Node("What is seen in all of it", "PrimitiveStringMultiline", values={"value": "a red ball"}, height=88)
+    last = Node("What is seen in all of it", "PrimitiveStringMultiline", values={"value": "a ball by day"}, height=88)
     links = {"prompt": link("Prompt", "STRING"), "last_prompt": link(last.title, "STRING")}
-    text = "0: a red ball moving right | 4: a red ball moving left"
+    text = "0: a red ball moving right by day | 4: a blue ball moving right by day"
     return Template(Graph("Prompts over time", (
         (about(TRAVEL_READ_ME, 400),),
         (Group("Start here", GREY, (prompt(text), last), 300),),
