@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 from itertools import islice
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import judge_self_test as self_test
+from mini.card import FIGURES, figures
 from mini.grammar import Kind, Other
 from mini.recipes import MIDDLE
 from mini.render import render
@@ -154,6 +156,20 @@ def test_every_video_is_on_the_sheet(sheet, judge, count, frames):
     seen = [judge.parts_of(judge.claim_of("a red ball moving up"))] * count
     picture = np.asarray(sheet.contact_sheet(videos, ["a red ball moving up"] * count, seen))
     assert {20 * number + 60 for number in range(count)} <= set(np.unique(picture).tolist())
+
+
+def test_the_card_reads_the_figures_of_the_cascade(monkeypatch, tmp_path):
+    """The right one of two clips, after every stage."""
+    for folder in ("scripts", "benchmarks"):
+        monkeypatch.syspath_prepend(str(JUDGE.parents[1] / folder))
+    cascade = importlib.import_module("judge_cascade")
+    frames, prompts = drawn(KEYFRAMES, 2)
+    stages = (*cascade.ON_THE_WAY, cascade.VIDEO)
+    assert cascade.report({stage: [frames[0]] * 2 for stage in stages}, prompts, tmp_path, tmp_path / FIGURES) == 1
+    told = json.loads((tmp_path / FIGURES).read_text(encoding="utf-8"))
+    assert tuple(told) == stages and all(set(of) == {"score", "shuffled"} for of in told.values())
+    assert figures(told).splitlines()[-1].startswith("| video | 2 |")
+    assert "clips" in json.loads((tmp_path / "judge.json").read_text(encoding="utf-8"))["video"]
 
 
 @pytest.fixture
