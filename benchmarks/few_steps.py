@@ -46,7 +46,11 @@ def ways(prompts: list[str]) -> dict[str, Orders]:
 
 def psnr(clip: np.ndarray, other: np.ndarray) -> float:
     """Peak signal-to-noise ratio of two clips of levels 0..255, in dB."""
-    return float(10 * np.log10(255**2 / max(np.mean((clip.astype(np.float64) - other) ** 2), 1e-9)))
+    import torch  # by the host's Python, under which the program goes on
+
+    from show1_core.tuning import objectives
+
+    return objectives.psnr(torch.from_numpy(clip).double(), torch.from_numpy(other).double(), peak=255)
 
 
 def report(found: dict[str, Clips], seconds: dict[str, float], prompts: list[str]) -> None:

@@ -1,11 +1,12 @@
 """Runs prompts through the whole mini cascade in a real ComfyUI and judges the videos.
 
     python benchmarks/judge_cascade.py [--prompts 64] [--held-out] [--two] [--least-right 6] [--most-memory 2000]
-                                       [--output DIR]
+                                       [--output DIR] [--figures FILE.json]
 
 One ComfyUI serves all prompts, with the settings of the shipped workflow. Prints a line a video, then the judge's
 figures after every stage and the same with the prompts shuffled; judge.json and sheet.png, a picture of all videos, go
-to the output folder. With --least-right it fails when fewer videos are right: what CI runs.
+to the output folder, and the figures alone, for the mini's card, to --figures. With --least-right it fails when fewer
+videos are right: what CI runs.
 """
 
 from __future__ import annotations
@@ -114,8 +115,11 @@ def serving(output: Path) -> Iterator[Any]:
         yield server
 
 
-def report(clips: Clips, prompts: list[str], output: Path) -> int:
-    """Print and write the figures of every stage; returns how many videos show all that their prompts say."""
+def report(clips: Clips, prompts: list[str], output: Path, figures: Path | None = None) -> int:
+    """Print and write the figures of every stage; returns how many videos show all that their prompts say.
+
+    figures: a file for the scores without a line for every clip.
+    """
     found: dict[str, Any] = {}
     for stage, frames in clips.items():
         verdicts = [judge.judge(clip) for clip in frames]
@@ -123,7 +127,10 @@ def report(clips: Clips, prompts: list[str], output: Path) -> int:
         print(f"{stage}: {score}; prompts shuffled: {control}")
         rows = [{"prompt": prompt, **judge.parts_of(verdict)} for prompt, verdict in zip(prompts, verdicts, strict=True)]
         found[stage] = {"score": asdict(score), "shuffled": asdict(control), "clips": rows}
-    (output / "judge.json").write_text(json.dumps(found, indent=2) + "\n")
+    (output / "judge.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if figures is not None:
+        scores = {stage: {name: told[name] for name in ("score", "shuffled")} for stage, told in found.items()}
+        figures.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     contact_sheet(clips[VIDEO], prompts, found[VIDEO]["clips"]).save(output / "sheet.png")
     return round(found[VIDEO]["score"]["every"] * len(prompts))
 
@@ -138,6 +145,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--most-memory", type=int, help="fail when the ComfyUI's resident memory was more, in MB")
     parser.add_argument("--workflow", type=Path, default=WORKFLOW)
     parser.add_argument("--output", type=Path, default=REPO / "output" / "judge")
+    parser.add_argument("--figures", type=Path, help="a file for the figures alone, for the card")
     chosen = parser.parse_args(arguments)
     output = chosen.output.resolve()
     with serving(output) as server:
@@ -146,7 +154,7 @@ def main(arguments: list[str]) -> int:
         prompts = judged_prompts(chosen.prompts, chosen.held_out, two=chosen.two)
         clips = asyncio.run(run_all(server.url, Orders(prompts, chosen.workflow), output))
         megabytes = None if chosen.most_memory is None else resident("VmHWM", server.pid) // 2**20
-    good = report(clips, prompts, output) >= chosen.least_right
+    good = report(clips, prompts, output, chosen.figures) >= chosen.least_right
     if megabytes is not None:
         print(f"peak resident memory of ComfyUI: {megabytes} MB")
         good = good and megabytes <= chosen.most_memory

@@ -35,10 +35,14 @@ OUTLINES: dict[str, tuple[tuple[float, float], ...]] = {
 TRAVEL_X, TRAVEL_Y, GROWTH, HOP, ORBIT = 0.55, 0.30, 0.65, 0.33, 0.39  # heights, heights, log of size, heights, heights
 LEAST_MOTION = 0.35
 DEEPEST_SHADOW = 0.45  # of the light that is there
-LEAST_CONTRAST = 0.12
+# What is a solid differs from its place by more than the least, where the picture is clean; by more than so many times what
+# most pixels differ by, up to the most, where it is noisy; and by more than this share of the strongest contrast.
+LEAST_CONTRAST, NOISES, MOST_CONTRAST, CONTRAST_SHARE = 0.06, 5.0, 0.12, 0.08
 LEAST_SATURATION = 0.15
 LEAST_AREA = 0.003
 LARGEST = 8  # frames a form is taken from
+FINE_AREA = 400  # pixels: the edge of a smaller mask is looked at more finely
+MARGIN = 3  # pixels around a mask, and one in so many of its own, in which an outline is laid over it
 LEAST_SHARE = 0.22  # of the coloured pixels for a second solid
 LEAST_DISTANCE = 0.2  # between two solids, in heights
 
@@ -87,6 +91,22 @@ def around(values: np.ndarray) -> np.ndarray:
     return np.stack([padded[:, top : top + height, left : left + width] for top in range(3) for left in range(3)])
 
 
+def solid_mask(contrast: np.ndarray) -> np.ndarray:
+    """(F, H, W) which pixels are a solid's. Its dark side may differ little from the place; how little counts, noise decides."""
+    least = float(np.clip(NOISES * np.median(contrast), LEAST_CONTRAST, MOST_CONTRAST))
+    mask = contrast > max(least, CONTRAST_SHARE * float(np.quantile(contrast, 0.99)))
+    return mask & (around(mask).sum(axis=0) > 3)  # no pixels on their own
+
+
+def coverage(contrast: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(F, H, W) how much of a pixel a solid covers: inside all of it, however dark; at the edge what is like the inside."""
+    inside = around(mask).sum(axis=0) == 9
+    near = around(inside).sum(axis=0)
+    like = around(inside * contrast).sum(axis=0) / np.maximum(near, 1)
+    full = np.where(near > 0, like, around(contrast).max(axis=0))
+    return np.where(inside, 1.0, mask * np.minimum(contrast / np.maximum(full, 1e-6), 1.0))
+
+
 def _hue(rgb: np.ndarray) -> np.ndarray:
     """Hue in degrees, from the angle in the plane across the grey axis."""
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
@@ -133,12 +153,15 @@ def _fitted(outline: Sequence[tuple[float, float]]) -> tuple[float, float, float
 
 def _overlap(mask: np.ndarray, outline: Sequence[tuple[float, float]]) -> float:
     """How much of a mask (H, W) in 0..1 and of an outline laid over it, at its middle and of its area, they share."""
-    (x0,), (y0,), (area,) = _middles(mask[None])
-    if not area:
+    if not mask.any():
         return 0.0
+    rows, columns = (np.nonzero(mask.any(axis=axis))[0] for axis in (1, 0))
+    room = MARGIN + max(len(rows), len(columns)) // MARGIN
+    mask = mask[max(rows[0] - room, 0) : rows[-1] + room + 1, max(columns[0] - room, 0) : columns[-1] + room + 1]
+    (x0,), (y0,), (area,) = _middles(mask[None])
     middle_x, middle_y, size = _fitted(outline)
     scale = np.sqrt(area / size)
-    fine = 4 if mask.shape[0] < 80 else 1  # points a pixel, in each direction
+    fine = 4 if area < FINE_AREA else 1  # points a pixel, in each direction
     y, x = ((np.arange(fine * n) + 0.5) / fine - 0.5 for n in mask.shape)
     u = (x[None, :] - x0 * mask.shape[0]) / scale + middle_x
     v = (y[:, None] - y0 * mask.shape[0]) / scale + middle_y
@@ -218,11 +241,10 @@ def judge(frames: np.ndarray) -> Verdict:
     scaled = frames.astype(np.float32) / 255.0
     rows = backdrop(scaled)
     place, contrast = place_of(rows), contrast_of(scaled, rows)
-    mask = contrast > max(LEAST_CONTRAST, 0.15 * float(np.quantile(contrast, 0.99)))
-    mask &= around(mask).sum(axis=0) > 3  # no pixels on their own
+    mask = solid_mask(contrast)
     if mask.mean() < LEAST_AREA:
         return Verdict(place=place)
-    soft = mask * contrast / np.maximum(around(contrast).max(axis=0), 1e-6)  # edges count as far as they are covered
+    soft = coverage(contrast, mask)
     colours = _colours(scaled, contrast, mask)
     if len(colours) == 2:
         hue = _hue(scaled)

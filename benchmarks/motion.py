@@ -142,7 +142,7 @@ def tried(bench: Bench, way: Way, name: str, seed: int) -> dict[str, object]:
 def keep(name: str, videos: list[np.ndarray]) -> None:
     """Put the videos beside the others of this run, for looking at."""
     VIDEOS.mkdir(parents=True, exist_ok=True)
-    np.save(VIDEOS / f"{name}.npy", np.stack(videos))
+    np.save(VIDEOS / f"{name.replace(':', ',')}.npy", np.stack(videos))  # a colon is no part of a file's name on Windows
 
 
 def main() -> int:

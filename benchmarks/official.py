@@ -10,12 +10,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from show1_core.cascade import Condition, Sample  # noqa: E402
 from show1_core.kernels import use_backend  # noqa: E402
 from show1_core.kernels.registry import EAGER  # noqa: E402
 from show1_core.models.conditioning import PreparedText, for_rows, per_frame  # noqa: E402
@@ -47,18 +45,3 @@ class OfficialUNet(UNet):
             repeated = PreparedText(text.shape, per_frame(states, frames), pooled)
             out = super().forward(for_rows(sample, len(text)), timestep, repeated, noise_level)
         return out[:, :channels]
-
-
-def pairs_apart(sample: Sample) -> Sample:
-    """A sampler that takes the samples of a batch one after the other, as the official code takes pairs of keyframes."""
-
-    def one_by_one(noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
-        clips = []
-        for index in range(len(noise)):
-            one = slice(index, index + 1)
-            frames = None if condition.frames is None else condition.frames[one]
-            begin = None if start is None else start[one]
-            clips.append(sample(noise[one], Condition(frames, condition.noise_level), begin, generator))
-        return torch.cat(clips)
-
-    return one_by_one

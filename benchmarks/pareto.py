@@ -24,7 +24,6 @@ sys.path[:0] = [str(REPO), str(REPO / "benchmarks")]
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from few_steps import psnr as psnr_of_one  # noqa: E402
 from judge import claim_of, judge  # noqa: E402
 from judge_frames import Verdict  # noqa: E402
 from torch import Tensor  # noqa: E402
@@ -40,6 +39,7 @@ from show1_core import cascade  # noqa: E402
 from show1_core.cpu import cpu_has_bf16  # noqa: E402
 from show1_core.pipeline import encoded  # noqa: E402
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, STAGES, Stage  # noqa: E402
+from show1_core.tuning import objectives  # noqa: E402
 
 SEED = 3
 SCENES = 11  # seed of the scenes
@@ -74,7 +74,8 @@ class Row:
 
 def psnr(clips: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> float:
     """Median over clips of levels 0..255 of the peak signal-to-noise ratio, in dB."""
-    return float(np.median([psnr_of_one(one, other) for one, other in zip(clips, others, strict=True)]))
+    pairs = [[torch.from_numpy(clip).double() for clip in pair] for pair in zip(clips, others, strict=True)]
+    return float(np.median([objectives.psnr(one, other, peak=255) for one, other in pairs]))
 
 
 def right(clip: np.ndarray, prompt: str) -> bool:

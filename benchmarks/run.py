@@ -127,8 +127,8 @@ def main() -> int:
     with use_backend(chosen.kernels), chosen_by(Selection()):
         text = table(chosen.size, [names[name] for name in chosen.stage], chosen.device, chosen.dtype)
     if chosen.record:
-        before, after = RESULTS.read_text().split(MARK, 1)
-        RESULTS.write_text(f"{before}{MARK}\n\n{text}\n{after}")
+        before, after = RESULTS.read_text(encoding="utf-8").split(MARK, 1)
+        RESULTS.write_text(f"{before}{MARK}\n\n{text}\n{after}", encoding="utf-8")
     return 0
 
 

@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from . import operations
-from .grammar import COLOURS, MOTIONS, SOLIDS, Kind, phrases
+from .grammar import COLOURS, MOTIONS, OPPOSITE, SOLIDS, Kind, phrases
 from .t5 import TextEncoder
 
 SIDES = {None: 0, "above": 1, "below": 2, "left of": 3, "right of": 4}
-OPPOSITE = {None: None, "above": "below", "below": "above", "left of": "right of", "right of": "left of"}
 AT_REST = len(MOTIONS)
 QUESTIONS = {"colour": len(COLOURS), "solid": len(SOLIDS), "side": len(SIDES), "motion": len(MOTIONS) + 1}
 NOT_ASKED = -100  # what cross entropy leaves out
@@ -27,12 +26,12 @@ NOT_ASKED = -100  # what cross entropy leaves out
 
 def answers(kind: Kind) -> tuple[list[int], list[int]]:
     """What is asked of the words of the first solid, and of those of the second (empty where there is none)."""
-    relation = kind.other.relation if kind.other is not None else None
-    first = [COLOURS.index(kind.colour), tuple(SOLIDS).index(kind.solid), SIDES[relation], tuple(MOTIONS).index(kind.motion)]
-    if kind.other is None:
+    other = kind.other
+    side = SIDES[None if other is None else other.relation]
+    first = [COLOURS.index(kind.colour), tuple(SOLIDS).index(kind.solid), side, tuple(MOTIONS).index(kind.motion)]
+    if other is None:
         return first, []
-    second = [COLOURS.index(kind.other.colour), tuple(SOLIDS).index(kind.other.solid), SIDES[OPPOSITE[relation]], AT_REST]
-    return first, second
+    return first, [COLOURS.index(other.colour), tuple(SOLIDS).index(other.solid), SIDES[OPPOSITE[other.relation]], AT_REST]
 
 
 class Binding(nn.Module):

@@ -1,9 +1,13 @@
-"""The card of the exported weights, `README.md`, written from what they are and from what was measured."""
+"""The card of the exported weights, `README.md`, written from what they are and from what was measured.
+
+    python -m mini.card models/show1-mini
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +18,15 @@ from .grammar import COLOURS, MOTIONS, PLACES, SOLIDS
 from .recipes import HIGH, LOW, MIDDLE
 from .settings import SETTINGS
 
-FIGURES = "judged.json"  # what `mini.evaluate --figures` writes
+FIGURES = "judged.json"  # what `benchmarks/judge_cascade.py --figures` writes
+BESIDE = "beside-bicubic.json"  # what `mini.beside_bicubic` writes
 LICENCE = "The weights are free under the GPL-3.0-or-later, as is the code; they have learnt from clips that this code draws."
 
 CONTENTS: dict[str, str] = {
     "keyframes": f"8 frames of {LOW[1]}x{LOW[0]} from a prompt, and the T5 that all stages read",
     "interpolation": "three frames between neighbours, to 29; started from the keyframe weights",
     "first-frame": "the first frame, four times as large; predicts its variance too",
-    "sr1": f"all frames, four times as large ({MIDDLE[1]}x{MIDDLE[0]}); started from the image model's spatial weights",
+    "sr1": f"all frames, four times as large ({MIDDLE[1]}x{MIDDLE[0]}); started from the first-frame weights",
     "sr2": f"the expert for the last 900 timesteps, in the latent space of `sr2/vae`, for {HIGH[1]}x{HIGH[0]}",
     "scorer": "a small CLIP, which ranks takes by how well they follow a prompt; frames are squeezed to a square, not cut",
 }
@@ -30,8 +35,8 @@ TRAINING = """With `python -m mini.train` on a CPU (plain PyTorch, bfloat16 prod
 AdamW for all else, averaged weights; `--device cuda` for a GPU). Data: clips rendered afresh for every step from the seed
 (`mini/world.py`); one in nine combinations of colour, solid, motion and place is never shown. The keyframe model starts from an
 image model that learnt from single frames, as the published one does. Both go on (`image-pairs`, `keyframe-pairs`) with mostly
-two solids, and the text encoder is asked which words belong together (`mini/binding.py`). `training.json` has every
-hyperparameter."""
+two solids, and the text encoder is asked which words belong together (`mini/binding.py`). `training.json` has what
+each learns from and its plan, and how far it came."""
 
 INTRODUCTION = """# Show-1 mini
 
@@ -47,30 +52,19 @@ part; from noise alone (`denoise` 1) dark scenes come out grey."""
 JUDGED = """A judge without any network names the place, and the colour, form and motion of the solid
 (`benchmarks/judge.py`)."""
 
-ENLARGED = """Held-out clips against the rendered original: PSNR, and how steep edges are as a share of the original's. From the
-frames named first, enlarged to those named second:"""
-
-# Measured on 2026-11-27 with these weights; the latent stage by `python -m mini.expert`.
-BESIDE_BICUBIC = (
-    ("first frame", "32x20, 128x80", "33.6 dB", "32.7 dB"),
-    ("pixel super-resolution", "32x20, 128x80", "33.5 dB, 0.63", "32.7 dB, 0.28"),
-    ("autoencoder", "256x160 through its latents; bicubic from 128x80", "41.9 dB, 0.80", "40.7 dB, 0.57"),
-    ("both super-resolutions", "32x20, 256x160", "32.2 dB, 0.47", "31.4 dB, 0.14"),
-    ("pixel super-resolution, then bicubic", "32x20, 256x160", "32.7 dB, 0.36", ""),
-    ("latent super-resolution alone", "128x80, 256x160", "35.2 dB", "40.7 dB"),
-)
-
-LAST_STAGE = """So all but the last stage are nearer to the original than bicubic. The last one makes edges steeper and costs half
-a dB: what it redraws it does not redraw where it was. It has learnt for 4,000 steps, 28 minutes of one core; the loss after 2,500
-and 4,000 was 0.060 and 0.044, so longer training is what would be tried next."""
+ENLARGED = """PSNR in dB against the rendered original, and how steep edges are as a share of the original's: mean and standard
+error over {clips} held-out clips (`mini/beside_bicubic.py`). Every stage is given rendered frames."""
+SURE = 2.0  # standard errors by which one has to be ahead of the other to be called so
 
 COMMANDS = """    python -m mini.train --stage images --tokenizer DIR
     python -m mini.train --stage keyframes --tokenizer DIR          # then image-pairs, keyframe-pairs
     python -m mini.train --stage vae --tokenizer DIR
     python -m mini.train --stage interpolation --tokenizer DIR      # then first-frame, sr1, sr2
     python -m mini.train --stage scorer --tokenizer DIR
-    python -m mini.evaluate models/show1-mini --tokenizer DIR --figures models/show1-mini/judged.json
     python -m mini.export models/show1-mini --tokenizer DIR
+    python -m mini.beside_bicubic --tokenizer DIR
+    python benchmarks/judge_cascade.py --prompts 64 --figures models/show1-mini/judged.json
+    python -m mini.card models/show1-mini                           # this text anew, with what was measured
 
 `DIR` is a folder with T5's `tokenizer.json`. Every stage continues from `.training/` after a kill; a longer `--steps` trains
 further. `python -m mini.restore models/show1-mini --tokenizer DIR` makes a `.training/` of the weights that are here."""
@@ -115,17 +109,54 @@ def figures(judged: Mapping[str, Any]) -> str:
     return table(("after", "clips", *parts[:-1], "all four", "all four, prompts shuffled"), rows)
 
 
+def beside(told: Mapping[str, Any]) -> list[str]:
+    """The stages beside bicubic: how it was measured, the table, and which are ahead."""
+    def cell(row: Mapping[str, Any], name: str) -> str:
+        (psnr, off), (edges, off_edges) = row[f"{name}psnr"], row[f"{name}edges"]
+        return f"{psnr:.1f} ± {off:.1f}, {edges:.2f} ± {off_edges:.2f}"
+
+    rows = []
+    for row in told["rows"]:
+        given, made, start = ("x".join(map(str, row[name])) for name in ("from", "to", "bicubic_from"))
+        plain = cell(row, "bicubic_") + (f" (from {start})" if start != given else "")
+        ahead, off = row["ahead"]
+        rows.append((row["stage"], f"{given}, {made}", cell(row, ""), plain, f"{ahead:+.2f} ± {off:.2f}"))
+    head = ("stage", "from, to", "the stage: PSNR, edges", "bicubic: PSNR, edges", "PSNR ahead, clip by clip")
+    return ["## Beside bicubic", ENLARGED.format(clips=told["clips"]), table(head, rows), conclusion(told["rows"])]
+
+
+def conclusion(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Which stages are nearer to the original than bicubic, which farther, and whose edges are steeper."""
+    groups: dict[str, list[str]] = {"Nearer to the original than bicubic": [], "Farther": [], "Too near to bicubic to tell": []}
+    for row in rows:
+        ahead, off = row["ahead"]
+        group = 2 if abs(ahead) <= SURE * off else int(ahead < 0)
+        groups[tuple(groups)[group]].append(row["stage"])
+    groups["Edges steeper than bicubic's"] = [row["stage"] for row in rows if row["edges"][0] > row["bicubic_edges"][0]]
+    return " ".join(f"{said}: {'; '.join(stages)}." for said, stages in groups.items() if stages)
+
+
 def card(folder: Path) -> str:
-    """The text of the card for the weights, `training.json` and, if it is there, `judged.json` in a folder."""
+    """The text of the card for the weights, `training.json` and, as far as they are there, the measured figures in a folder."""
     told = json.loads((folder / "training.json").read_text(encoding="utf-8"))
     choices = (COLOURS, SOLIDS, MOTIONS, [ways[0] for ways in PLACES.values()])
     sentence = "\n    ".join(f"{{{', '.join(words)}}}" for words in choices)
     settings = [(stage, setting.steps, setting.guidance, setting.denoise) for stage, setting in SETTINGS.items()]
     sampled = table(("stage", "steps", "guidance", "denoise"), settings)
     parts = [INTRODUCTION, f"    a {sentence}", SECOND, contents(folder), LICENCE, "## How it was trained", TRAINING,
-             training(told), COMMANDS, "## How it is sampled", SAMPLED, sampled, "## Beside bicubic", ENLARGED,
-             table(("stage", "from, to", "the stage", "bicubic"), BESIDE_BICUBIC), LAST_STAGE]
+             training(told), COMMANDS, "## How it is sampled", SAMPLED, sampled]
+    if (folder / BESIDE).exists():
+        parts += beside(json.loads((folder / BESIDE).read_text(encoding="utf-8")))
     if (folder / FIGURES).exists():
         judged = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
         parts += ["## What it reaches", JUDGED, figures(judged)]
     return "\n\n".join(parts) + "\n"
+
+
+def write(folder: Path) -> None:
+    """Write the card of the weights in a folder."""
+    (folder / "README.md").write_text(card(folder), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
@@ -152,25 +152,21 @@ def main() -> None:
     parser.add_argument("--held-out", action="store_true", help="combinations that training never saw")
     parser.add_argument("--two", action="store_true", help="prompts of two solids")
     parser.add_argument("--last", choices=STAGES, default="sr2", help="stage to stop after")
-    parser.add_argument("--figures", type=Path, help="file for the figures, for the card")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path, help="folder for the frames, one .npy a stage and prompt")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     judge = benchmark("judge")
     prompts = judged_prompts(arguments.prompts, arguments.held_out, two=arguments.two)
-    began, found = time.monotonic(), {}
+    began = time.monotonic()
     for stage, clips in all_stages(Mini(arguments.folder, arguments.tokenizer), prompts, arguments.seed, arguments.last).items():
         verdicts = [judge.judge(clip) for clip in clips]
         score, control = judge.score(verdicts, prompts), judge.score(verdicts, judge.shuffled(prompts))
-        found[stage] = {"score": asdict(score), "shuffled": asdict(control)}
         print(f"{stage}: {score}; shuffled: {control}")
         if arguments.save:
             arguments.save.mkdir(parents=True, exist_ok=True)
             for prompt, clip in zip(prompts, clips, strict=True):
                 np.save(arguments.save / f"{stage}-{prompt.replace(' ', '-')}.npy", clip)
-    if arguments.figures:
-        arguments.figures.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(f"{time.monotonic() - began:.0f} s")
 
 

@@ -27,7 +27,7 @@ from show1_core.stages import LATENT_SR
 from show1_core.tuning.objectives import psnr
 
 from .evaluate import with_error
-from .recipes import HIGH, LATENT_SR_UNET, MIDDLE, VAE_RECIPE
+from .recipes import HIGH, LATENT_SR_UNET, LOW, MIDDLE, VAE_RECIPE
 from .render import render
 from .tasks import WINDOW, build_unet
 from .train import Workshop, load, part
@@ -42,9 +42,10 @@ EDGE = 0.2  # least difference between neighbours, of 0..1
 
 @dataclass(frozen=True)
 class Sample:
-    """A held-out clip: what it says, and its frames (F, H, W, 3) in 0..1 at the middle and at the final size."""
+    """A held-out clip: what it says, and its frames (F, H, W, 3) in 0..1 at the cascade's three sizes."""
 
     caption: str
+    low: Tensor
     middle: Tensor
     high: Tensor
 
@@ -56,13 +57,13 @@ def held_out(count: int) -> list[Sample]:
     """Eight frames from the middle of clips that training never saw."""
     scenes = draw(np.random.default_rng(SEED), count, held_out=True)
     times = frame_times()[8 : 8 + WINDOW]
-    middle, high = (torch.from_numpy(render(scenes, times, size)) for size in (MIDDLE, HIGH))
-    return [Sample(scene.kind.caption, small, large) for scene, small, large in zip(scenes, middle, high, strict=True)]
+    sizes = [torch.from_numpy(render(scenes, times, size)) for size in (LOW, MIDDLE, HIGH)]
+    return [Sample(scene.kind.caption, *frames) for scene, *frames in zip(scenes, *sizes, strict=True)]
 
 
-def enlarged(frames: Tensor) -> Tensor:
-    """(F, H, W, 3) at the final size, bicubic."""
-    large = F.interpolate(frames.movedim(-1, 1), size=HIGH, mode="bicubic", align_corners=False)
+def enlarged(frames: Tensor, size: tuple[int, int] = HIGH) -> Tensor:
+    """(F, H, W, 3) at the final size, or at another, bicubic."""
+    large = F.interpolate(frames.movedim(-1, 1), size=size, mode="bicubic", align_corners=False)
     return large.clamp(0, 1).movedim(1, -1)
 
 
@@ -71,6 +72,16 @@ def sharpness(frames: Tensor, original: Tensor) -> float:
     steps, true = (torch.cat([clip.diff(dim=axis).flatten() for axis in (2, 1)]) for clip in (frames, original))
     edge = true.abs() > EDGE
     return float((steps * true.sign())[edge].mean() / true[edge].abs().mean())
+
+
+def compared(frames: Tensor, original: Tensor) -> tuple[float, float]:
+    """PSNR in dB and sharpness of frames (F, H, W, 3)."""
+    return psnr(frames, original, peak=1.0), sharpness(frames, original)
+
+
+def decoded(vae: Any, latent: Tensor) -> Tensor:
+    """Latent (F, 4, h, w), unscaled, as frames (F, H, W, 3) in 0..1."""
+    return (vae.decode(latent).sample * 0.5 + 0.5).clamp(0, 1).movedim(1, -1)
 
 
 class Bench:
@@ -83,24 +94,20 @@ class Bench:
             self.unets[stage] = build_unet(LATENT_SR_UNET, seed=0)
             load(self.unets[stage], part(shop.average(stage), "unet."))
 
-    def decode(self, latent: Tensor) -> Tensor:
-        """Latent (F, 4, h, w), unscaled, as frames (F, H, W, 3) in 0..1."""
-        return (self.vae.decode(latent).sample * 0.5 + 0.5).clamp(0, 1).movedim(1, -1)
-
     def refined(self, stage: str, sample: Sample, *, denoise: float) -> Tensor:
         """The last stage of the cascade by one of the models, without guidance."""
         states = self.text(["", sample.caption])
         run = StageSampler(self.unets[stage], LATENT_SR.schedule, states[1:], states[:1], STEPS, 1.0, denoise,
                            VAE_RECIPE.scaling_factor)
         latent = cascade.refine(run, partial(encoded, self.vae), sample.middle, HIGH, SEED)
-        return self.decode(latent[0].transpose(0, 1))
+        return decoded(self.vae, latent[0].transpose(0, 1))
 
 
 def ways(bench: Bench) -> dict[str, Way]:
     """What becomes of a clip, by name: merely enlarged, merely through the autoencoder, and redrawn by each model."""
     known: dict[str, Way] = {
         "bicubic": lambda sample: enlarged(sample.middle),
-        "the originals through the autoencoder": lambda sample: bench.decode(encoded(bench.vae, sample.high).mean),
+        "the originals through the autoencoder": lambda sample: decoded(bench.vae, encoded(bench.vae, sample.high).mean),
     }
     for denoise in DENOISE:
         for stage in bench.unets:
@@ -114,7 +121,7 @@ def measured(way: Way, samples: Sequence[Sample]) -> tuple[np.ndarray, list[Tens
     rows, shown = [], []
     for sample in samples:
         frames = way(sample)
-        rows.append((psnr(frames, sample.high, peak=1.0), sharpness(frames, sample.high)))
+        rows.append(compared(frames, sample.high))
         shown += [frames] if len(shown) < SHOWN else []
     return np.array(rows), shown
 

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from show1_core.schedule import Schedule
 from show1_core.stages import FIRST_FRAME, PIXEL_SR
 
-from .card import card
+from .card import write as write_card
+from .lessons import lesson
 from .recipes import (
     FIRST_FRAME_UNET,
     INTERPOLATION_UNET,
@@ -130,12 +131,13 @@ def export_scorer(shop: Workshop, target: Path) -> None:
 
 
 def summary(shop: Workshop) -> dict[str, Any]:
-    """What was trained how far: plan, steps, seconds and smoothed loss of every stage."""
+    """What was trained how far: plan, what it learns from, steps, seconds and smoothed loss of every stage."""
     found = {}
     for path in sorted(shop.folder.glob("*/state.pt")):
         state = torch.load(path, weights_only=True)
         found[path.parent.name] = {
-            "steps": state["step"], "seconds": round(state["seconds"]), "loss": round(state["recent"], 5), "plan": state["plan"]}
+            "steps": state["step"], "seconds": round(state["seconds"]), "loss": round(state["recent"], 5), "plan": state["plan"],
+            "lesson": lesson(path.parent.name)}
     return found
 
 
@@ -159,7 +161,7 @@ def main() -> None:
     told = arguments.target / "training.json"  # stages that were exported before stay
     write_json(told, (json.loads(told.read_text(encoding="utf-8")) if told.is_file() else {}) | summary(shop))
     write_json(arguments.target / "recipe.json", asdict(recipe()))
-    (arguments.target / "README.md").write_text(card(arguments.target), encoding="utf-8")
+    write_card(arguments.target)
     size = sum(path.stat().st_size for path in arguments.target.rglob("*.safetensors"))
     print(f"{', '.join(sorted(done))}: {size / 1e6:.2f} MB of weights in {arguments.target}")
 

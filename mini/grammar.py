@@ -38,6 +38,12 @@ PLACES: dict[str, tuple[str, ...]] = {
     "night": ("at night", "under the night sky"),
 }
 RELATIONS = ("above", "below", "left of", "right of")
+OPPOSITE = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}
+# Motions that leave room for a second solid, with where it may be: those of a row may stand in for one another.
+PAIR_MOTIONS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("moving left", "moving right"), RELATIONS[:2]),
+    (("moving up", "moving down", "bouncing"), RELATIONS[2:]),
+)
 USUAL = 0.7  # of all words are the first way to say it
 UNSAID = 0.5  # of the captions of the default place leave it out
 
@@ -73,8 +79,7 @@ class Kind:
 
     def beside(self, rng: np.random.Generator) -> Kind:
         """The same with a second solid of another colour, if this motion leaves room for one."""
-        relations = {"moving left": RELATIONS[:2], "moving right": RELATIONS[:2], "moving up": RELATIONS[2:],
-                     "moving down": RELATIONS[2:], "bouncing": RELATIONS[2:]}.get(self.motion)
+        relations = next((relations for motions, relations in PAIR_MOTIONS if self.motion in motions), None)
         if relations is None:
             return self
         colours, solids = [colour for colour in COLOURS if colour != self.colour], tuple(SOLIDS)

@@ -197,5 +197,5 @@ class Trainer:
             flush=True,
         )
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log.jsonl").open("a") as log:
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": self.step, "loss": self.recent, "seconds": round(self.seconds, 1)}) + "\n")

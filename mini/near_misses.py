@@ -7,10 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .grammar import COLOURS, MOTIONS, PLACES, SOLIDS, Kind
-
-OPPOSITE = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}
-PAIR_MOTIONS = (("moving left", "moving right"), ("moving up", "moving down", "bouncing"))  # what may stand in for one another
+from .grammar import COLOURS, MOTIONS, OPPOSITE, PAIR_MOTIONS, PLACES, SOLIDS, Kind
 
 Change = Callable[[np.random.Generator, Kind], Kind]
 
@@ -81,7 +78,7 @@ def another_place(rng: np.random.Generator, kind: Kind) -> Kind:
 
 def another_motion(rng: np.random.Generator, kind: Kind) -> Kind:
     """The first solid moves in another way that leaves room for the second."""
-    allowed = tuple(MOTIONS) if kind.other is None else next(some for some in PAIR_MOTIONS if kind.motion in some)
+    allowed = tuple(MOTIONS) if kind.other is None else next(some for some, _ in PAIR_MOTIONS if kind.motion in some)
     return replace(kind, motion=_other(rng, allowed, kind.motion))
 
 

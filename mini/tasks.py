@@ -174,12 +174,13 @@ class Interpolation(DiffusionTask):
     """Stage 2 (paper eq. 6): three frames between two keyframes, from [x_t, z, m]."""
 
     floor = BLEND_FLOOR
+    late = 0.3  # share of the timesteps from the last tenth
 
     def loss(self, batch: int, data: np.random.Generator, noise: torch.Generator) -> Tensor:
         scenes = draw(data, batch, pairs=PAIRS)
         clean = clips(scenes, spans(data, batch, 5, (FRAMES - 1) // (KEYFRAMES - 1)), LOW).to(self.device)
         condition = cascade.pair_condition(clean[:, :, [0, -1]])
-        timestep = self.timesteps(batch, noise, late=0.3)
+        timestep = self.timesteps(batch, noise, late=self.late)
         epsilon = gaussian(clean, noise)
         sample = torch.cat([goal.noised(clean, epsilon, timestep, self.abar), condition], dim=1)
         prediction = self.predict(sample, timestep, self.describe(self.captions(scenes, data), data))

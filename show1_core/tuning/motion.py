@@ -174,14 +174,6 @@ def loss_of(network: Network, example: Example, loss: str, draws: torch.Generato
 
 
 @torch.no_grad()
-def held_out_loss(network: Network, adapters: Adapters, example: Example, loss: str, draws: int = 16, seed: int = -1) -> float:
-    """The mean loss over timesteps and noises that no training draws."""
-    generator = torch.Generator().manual_seed(seed % 2**64)
-    with attached(network.unet, adapters):
-        return sum(float(loss_of(network, example, loss, generator)) for _ in range(draws)) / draws
-
-
-@torch.no_grad()
 def drawn(network: Network, adapters: Adapters, example: Example, schedule: Schedule, steps: int, seed: int = 0) -> Tensor:
     """What the example's text looks like with the adapters, by the plain sampler without guidance: (1, C, F, H, W)."""
     sigmas, table = [sigma for sigma in published_sigmas(schedule, steps).tolist() if sigma > 0], sigma_table(schedule)

@@ -16,7 +16,7 @@ from show1_core.sampling import StageSampler
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-from official import OfficialUNet, pairs_apart  # noqa: E402
+from official import OfficialUNet  # noqa: E402
 
 
 @pytest.mark.parametrize("most", [1, 4096, 65536])
@@ -92,6 +92,21 @@ def test_a_chunk_has_as_many_rows_as_fit(most, rows):
         assert chunk_length(x, 8) == rows
         assert torch.equal(by_rows(lambda part: seen.append(len(part)) or part + 1, x), x + 1)
     assert max(seen) == rows and sum(seen) == 8
+
+
+def pairs_apart(sample):
+    """A sampler that takes the samples of a batch one after the other, as the official code takes pairs of keyframes."""
+
+    def one_by_one(noise, condition, start, generator):
+        clips = []
+        for index in range(len(noise)):
+            one = slice(index, index + 1)
+            frames = None if condition.frames is None else condition.frames[one]
+            begin = None if start is None else start[one]
+            clips.append(sample(noise[one], cascade.Condition(frames, condition.noise_level), begin, generator))
+        return torch.cat(clips)
+
+    return one_by_one
 
 
 @pytest.mark.slow  # ten seconds

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mini.grammar import Kind, Other, caption
+from benchmarks import judge_self_test as self_test
+from mini.card import FIGURES, figures
+from mini.grammar import Kind, Other
+from mini.recipes import MIDDLE
 from mini.render import render
-from mini.world import draw, frame_times, keyframe_times, scene_of
+from mini.world import frame_times, scene_of
 
 JUDGE = Path(__file__).parents[2] / "benchmarks" / "judge.py"
-LOW, MIDDLE, HIGH = (20, 32), (80, 128), (160, 256)
+KEYFRAMES, ENLARGED, VIDEO, *WORN = self_test.CASES
 
 
 @pytest.fixture(scope="module")
@@ -25,57 +30,44 @@ def judge():
         yield importlib.import_module("judge")
 
 
-def to_bytes(frames):
-    return (np.clip(frames, 0, 1) * 255).astype(np.uint8)
-
-
-def clips(size, times, count, pairs=0.0, seed=0):
+def drawn(case, count, pairs=0.0, seed=0):
     """Frames of scenes, and a caption of each in any words."""
-    rng = np.random.default_rng(seed)
-    scenes = draw(rng, count, pairs=pairs)
-    return [to_bytes(render([scene], times, size)[0]) for scene in scenes], [caption(rng, scene.kind) for scene in scenes]
+    frames, prompts = zip(*islice(self_test.clips(case, pairs, seed), count), strict=True)
+    return list(frames), list(prompts)
 
 
 def clip_of(kind, size=MIDDLE, times=None):
-    return to_bytes(render([scene_of(np.random.default_rng(0), kind)], frame_times() if times is None else times, size)[0])
+    scene = scene_of(np.random.default_rng(0), kind)
+    return self_test.to_bytes(render([scene], frame_times() if times is None else times, size)[0])
 
 
-@pytest.mark.parametrize("size, times, count, pairs, least", [
-    (LOW, keyframe_times(), 150, 0.0, 0.98),  # of the smallest balls some pass for cubes
-    (LOW, keyframe_times(), 60, 1.0, 0.93),  # and the solids of a pair are smaller still
-    (MIDDLE, frame_times(), 20, 0.5, 0.99),
-    (HIGH, frame_times(), 4, 0.5, 0.99)])
-def test_rendered_clips_are_named_rightly(judge, size, times, count, pairs, least):
-    frames, prompts = clips(size, times, count, pairs)
-    score = judge.score([judge.judge(clip) for clip in frames], prompts)
-    assert min(score.colour, score.motion, score.place) >= 0.99
-    assert score.solid >= 0.98 and score.every >= least
+@pytest.mark.parametrize("case, pairs, count, least", [
+    (KEYFRAMES, 0.0, 150, 0.99), (KEYFRAMES, 1.0, 100, 0.99), (ENLARGED, 0.5, 20, 1.0), (VIDEO, 0.5, 4, 1.0)])
+def test_rendered_clips_are_named_rightly(case, pairs, count, least):
+    score = self_test.judged(case, pairs, 0, count)
+    assert min(score.colour, score.solid, score.motion, score.place, score.every) >= least
+    assert score.pair is None or score.pair >= least
 
 
-def noisy(clip, rng):
-    return to_bytes(clip / 255 + rng.normal(0, 0.06, clip.shape))
+@pytest.mark.parametrize("pairs", [0.0, 1.0])
+@pytest.mark.parametrize("case", WORN, ids=lambda case: f"{case.degrade.__name__}-{case.size[1]}")
+def test_degraded_clips_are_named_rightly(case, pairs):
+    score = self_test.judged(case, pairs, 2, 40)
+    assert min(score.colour, score.solid, score.motion, score.place) >= 0.95
 
 
-def blurred(clip, rng):
-    padded = np.pad(clip.astype(np.float32), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    height, width = clip.shape[1:3]
-    return np.mean([padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3)], axis=0).astype(np.uint8)
-
-
-def faded(clip, rng):
-    return to_bytes(0.5 + 0.9 * (clip / 255 - 0.5))
-
-
-@pytest.mark.parametrize("degrade, size", [(noisy, LOW), (noisy, MIDDLE), (blurred, MIDDLE), (faded, MIDDLE)])
-def test_degraded_clips_are_named_rightly(judge, degrade, size):
-    frames, prompts = clips(size, keyframe_times(), 40, seed=2)
-    rng = np.random.default_rng(1)
-    score = judge.score([judge.judge(degrade(clip, rng)) for clip in frames], prompts)
-    assert min(score.colour, score.motion, score.place) >= 0.95 and score.solid >= 0.9
+def test_a_judge_that_is_wrong_is_told_so(monkeypatch):
+    """One that sees in every clip what the first shows."""
+    frames, _ = drawn(KEYFRAMES, 1)
+    seen = self_test.judge(frames[0])
+    monkeypatch.setattr(self_test, "judge", lambda frames: seen)
+    score = self_test.judged(KEYFRAMES, 0.0, 0, 20)
+    assert score.clips == 20 and score.every < 0.2
+    assert self_test.row(KEYFRAMES, 0.0, score).startswith("| as drawn | 8 of 32x20 | one | 20 |")
 
 
 def test_shuffled_prompts_fall_to_chance(judge):
-    frames, prompts = clips(LOW, keyframe_times(), 300)
+    frames, prompts = drawn(KEYFRAMES, 300)
     verdicts = [judge.judge(clip) for clip in frames]
     score = judge.score(verdicts, judge.shuffled(prompts))
     chance = {"colour": 1 / 8, "solid": 1 / 3, "motion": 1 / 8, "place": 1 / 6, "every": 1 / 1152}
@@ -134,7 +126,7 @@ def test_wrong_input_is_refused(judge):
 
 
 def test_command_line(tmp_path):
-    frames, prompts = clips(MIDDLE, keyframe_times(), 1)
+    frames, prompts = drawn(ENLARGED, 1)
     np.save(tmp_path / "clip.npy", frames[0])
     run = subprocess.run([sys.executable, str(JUDGE), str(tmp_path / "clip.npy"), prompts[0]], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -164,6 +156,20 @@ def test_every_video_is_on_the_sheet(sheet, judge, count, frames):
     seen = [judge.parts_of(judge.claim_of("a red ball moving up"))] * count
     picture = np.asarray(sheet.contact_sheet(videos, ["a red ball moving up"] * count, seen))
     assert {20 * number + 60 for number in range(count)} <= set(np.unique(picture).tolist())
+
+
+def test_the_card_reads_the_figures_of_the_cascade(monkeypatch, tmp_path):
+    """The right one of two clips, after every stage."""
+    for folder in ("scripts", "benchmarks"):
+        monkeypatch.syspath_prepend(str(JUDGE.parents[1] / folder))
+    cascade = importlib.import_module("judge_cascade")
+    frames, prompts = drawn(KEYFRAMES, 2)
+    stages = (*cascade.ON_THE_WAY, cascade.VIDEO)
+    assert cascade.report({stage: [frames[0]] * 2 for stage in stages}, prompts, tmp_path, tmp_path / FIGURES) == 1
+    told = json.loads((tmp_path / FIGURES).read_text(encoding="utf-8"))
+    assert tuple(told) == stages and all(set(of) == {"score", "shuffled"} for of in told.values())
+    assert figures(told).splitlines()[-1].startswith("| video | 2 |")
+    assert "clips" in json.loads((tmp_path / "judge.json").read_text(encoding="utf-8"))["video"]
 
 
 @pytest.fixture

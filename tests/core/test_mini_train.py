@@ -8,9 +8,10 @@ import pytest
 from safetensors import safe_open
 
 from mini.export import UNETS as RECIPES
+from mini.lessons import LEARNERS, lesson
 from mini.recipes import PLANS, unet_config
 from mini.settings import recipe
-from mini.train import FOLDERS
+from mini.train import FOLDERS, TASKS
 from show1_core import Recipe, load_unet, read_checkpoint
 
 MINI = Path(__file__).parents[2] / "models" / "show1-mini"
@@ -46,6 +47,24 @@ def test_the_card_says_how_far_each_stage_was_trained():
     assert set(RECIPES) | {"vae", "scorer"} <= set(told)
     for stage, run in told.items():
         assert run["seconds"] > 0 and run["plan"] == asdict(PLANS[stage]) and run["steps"] == PLANS[stage].steps
+        assert run["lesson"] == json.loads(json.dumps(lesson(stage)))
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_a_lesson_is_of_the_class_that_the_stage_trains(stage):
+    made = TASKS[stage]
+    names = {*made.__code__.co_names, *(getattr(cell.cell_contents, "__name__", "") for cell in made.__closure__ or ())}
+    assert LEARNERS[stage].__name__ in names
+
+
+@pytest.mark.parametrize("stage, expected", [
+    ("keyframes", {"floor": 0.0005, "late": 0.5, "pairs": 0.25, "text_dropped": 0.1}),
+    ("keyframe-pairs", {"floor": 0.0005, "late": 0.5, "pairs": 0.65, "text_dropped": 0.1, "binding_weight": 0.02}),
+    ("interpolation", {"floor": 0.01, "late": 0.3, "pairs": 0.25, "text_dropped": 0.1}),
+    ("sr1", {"floor": 0.1, "pairs": 0.25, "text_dropped": 0.1, "crop": (32, 48), "noise_levels": 100, "first_dropped": 0.3,
+             "frames": 8})])
+def test_a_lesson_has_what_the_classes_use(stage, expected):
+    assert lesson(stage) == expected
 
 
 def test_the_library_samples_it_as_it_was_judged():
