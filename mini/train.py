@@ -144,7 +144,7 @@ def interpolation(shop: Workshop) -> nn.Module:
 
 
 def pixel_sr(shop: Workshop) -> nn.Module:
-    """Starts from the image model's spatial weights (paper section 3.3)."""
+    """Starts from the first-frame model, which sees single frames (paper section 3.3 starts from an image model)."""
     task = PixelSR(PIXEL_SR_UNET, shop.text())
     inherit(task.unet, part(shop.average("first-frame"), "unet."))
     return task
