@@ -1,4 +1,4 @@
-"""What an import of the library needs, and what it does: nothing but torch, and nothing at all; what needs no torch loads none."""
+"""What an import of the library needs, and does: torch alone, and nothing at all; what needs no torch loads none."""
 
 from __future__ import annotations
 
