@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluating.clips import pictures_of
 from terminal import Failure, guarded, say
 from terminal.packages import use_library
 
@@ -32,7 +31,7 @@ REPORT_EVERY = 20  # steps
 
 def main(arguments: list[str]) -> int:
     """The command line."""
-    use_library("torch", "numpy", "PIL", "einops", "safetensors", "transformers", "diffusers")
+    use_library("torch", "numpy", "av", "PIL", "einops", "safetensors", "transformers", "diffusers")
     chosen = _parser().parse_args(arguments)
     if chosen.output.suffix != ".safetensors" or chosen.output.is_dir():
         raise Failure(f"--output is {chosen.output}; name a file that ends in .safetensors.")
@@ -123,24 +122,14 @@ def learn(tuner: Tuner, last: int, output: Path, record: Record) -> None:
 
 
 def read_frames(folder: Path) -> Tensor:
-    """Pictures of a folder, (F, H, W, 3) in 0..1; all as large as the first. Raises Failure for none, or a damaged one."""
-    import numpy as np
+    """Pictures of a folder, (F, H, W, 3) in 0..1; all as large as the first. Raises Failure, or ValueError for a damaged one."""
     import torch
-    from PIL import Image
 
-    files = pictures_of(list(folder.iterdir())) if folder.is_dir() else []
-    if not files:
-        raise Failure(f"{folder} holds no pictures; expected a folder of frames, such as 001.png, 002.png.")
-    frames: list[np.ndarray] = []
-    for file in files:
-        try:
-            with Image.open(file) as picture:
-                plain = picture.convert("RGB")
-        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # a broken PNG: SyntaxError
-            raise Failure(f"{file} is damaged or no picture ({error}); replace it, or take it out of the folder.") from error
-        size = (frames[0].shape[1], frames[0].shape[0]) if frames else plain.size
-        frames.append(np.asarray(plain if plain.size == size else plain.resize(size, Image.Resampling.BICUBIC)))
-    return torch.from_numpy(np.stack(frames)).float() / 255
+    from show1_core.frame_files import read
+
+    if not folder.is_dir():
+        raise Failure(f"{folder} is no folder; expected one of pictures, such as 001.png, 002.png.")
+    return torch.from_numpy(read(folder, resize=True)).float() / 255
 
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}

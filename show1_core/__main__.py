@@ -22,6 +22,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from .pipeline import Pipeline
 from .recipe import Recipe
 from .stages import KEYFRAME_FPS, KEYFRAMES, STAGES
+from .tuning.frames import spread
 from .weights import read_json
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -58,27 +59,19 @@ def write_video(path: Path, frames: Tensor, fps: float) -> None:
         container.mux(stream.encode())
 
 
-def read_video(path: str) -> Tensor:
-    """All frames of a clip, (F, H, W, 3) in 0..1. Raises ValueError for what is none."""
-    import av
-    import numpy as np
+def read_evenly(path: Path, most: int) -> Tensor:
+    """At most so many frames of a clip, evenly spread, (F, H, W, 3) in 0..1. Raises ValueError in one sentence."""
+    from .frame_files import read
 
-    try:
-        with av.open(path) as container:
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise ValueError(f"{path} cannot be read as a video ({error}); give a video, or pictures as folder/%03d.png.") from error
-    if not frames:
-        raise ValueError(f"{path} holds no frame; give a video, or pictures as folder/%03d.png.")
-    return torch.from_numpy(np.stack(frames)).float() / 255
+    return torch.from_numpy(read(path, lambda count: spread(count, most), resize=True)).float() / 255
 
 
-def pipeline_of(chosen: argparse.Namespace) -> Pipeline:
+def pipeline_of(chosen: argparse.Namespace, keyframes: int) -> Pipeline:
     """The cascade over a folder, with what was learnt. Raises ValueError in one sentence."""
     pipe = Pipeline.from_folder(chosen.models, DTYPES[chosen.dtype], chosen.device, chosen.t5_tokenizer, chosen.clip_tokenizer)
     for file, strength in chosen.lora:
         pipe = pipe.with_lora(file, strength_of(file, strength))
-    return pipe if chosen.noise_of is None else pipe.with_noise_of(read_video(chosen.noise_of), chosen.prior)
+    return pipe if chosen.noise_of is None else pipe.with_noise_of(read_evenly(chosen.noise_of, keyframes), chosen.prior)
 
 
 def strength_of(file: str, text: str) -> float:
@@ -104,8 +97,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--clip-tokenizer", type=Path, metavar="DIR", help="the same for the latent stage's")
     parser.add_argument("--lora", nargs=2, action="append", default=[], metavar=("FILE.safetensors", "STRENGTH"),
                         help="what a stage has learnt, and how strongly it acts: 1 as learnt; several add up")
-    parser.add_argument("--noise-of", metavar="CLIP", help="begin keyframes from the noise of this video, or of pictures such as "
-                                                           "folder/%%03d.png: for a motion, the clip that was learnt")
+    parser.add_argument("--noise-of", type=Path, metavar="FRAMES", help="begin keyframes from the noise of this folder of pictures, "
+                                                                        "or video: for a motion, the clip that was learnt")
     parser.add_argument("--prior", type=float, default=0.5, help="how much of that noise, 0 to 1")
     return parser
 
@@ -121,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
         file = chosen.recipe or (beside if beside.is_file() else None)
         recipe = Recipe() if file is None else Recipe.from_dict(read_json(file))
         with logging_redirect_tqdm():  # lines above the bar, not in it
-            result = pipeline_of(chosen)(chosen.prompt, chosen.seed, recipe, chosen.stop_after, bars)
+            result = pipeline_of(chosen, recipe.keyframes.frames)(chosen.prompt, chosen.seed, recipe, chosen.stop_after, bars)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -148,7 +148,7 @@ def _whole_picture(file: Path) -> None:
     try:
         with Image.open(file) as picture:
             picture.load()
-    except (OSError, ValueError, SyntaxError) as error:  # by format
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # by format
         raise Broken(f"{file.name} cannot be read back: {error}") from error
 
 

@@ -135,8 +135,8 @@ def test_keyframes_begin_from_the_noise_of_a_clip(pipe) -> None:
 def test_the_command_takes_both(pipe, lora, models, tmp_path, monkeypatch, capsys) -> None:
     from PIL import Image
 
-    for number in range(3):
-        Image.effect_noise((16, 8), 90).convert("RGB").save(tmp_path / f"{number:03d}.png")
+    for number in range(10, 15):
+        Image.effect_noise((16, number), 90).convert("RGB").save(tmp_path / f"{number:03d}.png")
     recipe, out, made = tmp_path / "recipe.json", tmp_path / "made.mp4", []
     recipe.write_text('{"keyframes": {"frames": 3, "height": 8, "width": 16, "steps": 2}}')
     monkeypatch.setattr(__main__, "write_video", lambda path, frames, fps: made.append(frames))
@@ -145,11 +145,11 @@ def test_the_command_takes_both(pipe, lora, models, tmp_path, monkeypatch, capsy
         return __main__.main(["a cat", "--models", str(models), "--output", str(out), "--recipe", str(recipe), "--stop-after",
                               "keyframes", *more])
 
-    frames, file = str(tmp_path / "%03d.png"), str(lora("keyframes"))
+    frames, file = str(tmp_path), str(lora("keyframes"))
     for more in ((), ("--lora", file, "0.8"), ("--lora", file, "0.8", "--noise-of", frames, "--prior", "0.3")):
         assert command(*more) == 0
     assert not torch.equal(made[0], made[1]) and not torch.equal(made[1], made[2])
     for more, said in ((("--lora", file, "much"), "has strength 'much'; expected a number"),
-                       (("--noise-of", str(recipe)), "cannot be read as a video"),
-                       (("--noise-of", "nowhere.mp4"), "cannot be read as a video")):
+                       (("--noise-of", str(recipe)), "recipe.json cannot be read"),
+                       (("--noise-of", "nowhere.mp4"), "nowhere.mp4 cannot be read")):
         assert command(*more) == 1 and said in capsys.readouterr().err
