@@ -26,6 +26,7 @@ from .tuning.frames import spread
 from .weights import read_json
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+SUFFIXES = (".mp4", ".mkv", ".mov")  # containers that hold H.264
 
 
 class Bars:
@@ -46,17 +47,26 @@ class Bars:
             self.bar.close()
 
 
+def prepare_output(path: Path) -> None:
+    """Make the folder of a video. Raises ValueError in one sentence for what cannot be a video's name."""
+    if path.suffix.lower() not in SUFFIXES or path.is_dir():
+        raise ValueError(f"--output is {path}; name a file that ends in {', '.join(SUFFIXES)}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
 def write_video(path: Path, frames: Tensor, fps: float) -> None:
-    """Frames (F, H, W, 3) in 0..1 as H.264."""
+    """Frames (F, H, W, 3) in 0..1 as H.264. Raises ValueError in one sentence."""
     import av
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=round(fps))
-        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
-        for frame in (frames * 255).round().byte().numpy():
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+    try:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=round(fps))
+            stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+            for frame in (frames * 255).round().byte().numpy():
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+    except av.FFmpegError as error:
+        raise ValueError(f"{path} could not be written ({error}); look at the disk's space.") from error
 
 
 def read_evenly(path: Path, most: int) -> Tensor:
@@ -97,10 +107,26 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--clip-tokenizer", type=Path, metavar="DIR", help="the same for the latent stage's")
     parser.add_argument("--lora", nargs=2, action="append", default=[], metavar=("FILE.safetensors", "STRENGTH"),
                         help="what a stage has learnt, and how strongly it acts: 1 as learnt; several add up")
-    parser.add_argument("--noise-of", type=Path, metavar="FRAMES", help="begin keyframes from the noise of this folder of pictures, "
-                                                                        "or video: for a motion, the clip that was learnt")
+    parser.add_argument("--noise-of", type=Path, metavar="FRAMES",
+                        help="begin keyframes from the noise of a folder of pictures, or of a video: what was learnt")
     parser.add_argument("--prior", type=float, default=0.5, help="how much of that noise, 0 to 1")
     return parser
+
+
+def draw(chosen: argparse.Namespace) -> None:
+    """From the prompt to the file. Raises ValueError, RuntimeError or OSError in one sentence."""
+    prepare_output(chosen.output)
+    beside = chosen.models / "recipe.json"
+    file = chosen.recipe or (beside if beside.is_file() else None)
+    recipe = Recipe() if file is None else Recipe.from_dict(read_json(file))
+    bars = Bars()
+    try:
+        with logging_redirect_tqdm():  # lines above the bar, not in it
+            pipe = pipeline_of(chosen, recipe.keyframes.frames)
+            result = pipe(chosen.prompt, chosen.seed, recipe, chosen.stop_after, bars)
+    finally:
+        bars.close()
+    write_video(chosen.output, result.newest, KEYFRAME_FPS * (1 if chosen.stop_after == KEYFRAMES.name else 4))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -108,19 +134,14 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("show1_core").setLevel(logging.INFO)  # what a stage says of itself
-    bars = Bars()
     try:
-        beside = chosen.models / "recipe.json"
-        file = chosen.recipe or (beside if beside.is_file() else None)
-        recipe = Recipe() if file is None else Recipe.from_dict(read_json(file))
-        with logging_redirect_tqdm():  # lines above the bar, not in it
-            result = pipeline_of(chosen, recipe.keyframes.frames)(chosen.prompt, chosen.seed, recipe, chosen.stop_after, bars)
-    except ValueError as error:
+        draw(chosen)
+    except (ValueError, RuntimeError, OSError) as error:  # memory that ran out and NaN are RuntimeErrors
         print(f"error: {error}", file=sys.stderr)
         return 1
-    finally:
-        bars.close()
-    write_video(chosen.output, result.newest, KEYFRAME_FPS * (1 if chosen.stop_after == KEYFRAMES.name else 4))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     print(chosen.output)
     return 0
 

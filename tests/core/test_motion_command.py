@@ -61,6 +61,25 @@ def test_frames_come_in_the_order_of_their_numbers_and_in_one_size(frames: Path)
     assert read.shape == (3, 8, 16, 3) and [round(float(level) * 255) for level in read[:, 0, 0, 0]] == [20, 40, 200]
 
 
+def test_what_is_there_is_replaced_only_when_it_is_gone_on_from_or_forced(run, tmp_path: Path, monkeypatch) -> None:
+    out = run()
+    learnt = out.read_bytes()
+    for more in ((), ("--resume", str(tmp_path / "other.safetensors"))):
+        with pytest.raises(Failure, match="is there already; give another name, --resume .* to go on, or --force"):
+            run(*more)
+    monkeypatch.setattr(Path, "replace", lambda *inputs: (_ for _ in ()).throw(OSError("the disk is full")))
+    with pytest.raises(Failure, match="the disk is full"):
+        run("--force")
+    assert out.read_bytes() == learnt and list(out.parent.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("more", [("--steps", "0"), ("--steps", "-1"), ("--rank", "-1"), ("--rank", "many")])
+def test_numbers_that_cannot_work_are_refused_by_the_command_line(run, more, capsys) -> None:
+    with pytest.raises(SystemExit):
+        run(*more)
+    assert "is not a number of" in capsys.readouterr().err
+
+
 def test_what_was_learnt_is_written_when_it_is_stopped(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, calls = motion.loss_of, []
 
@@ -77,7 +96,8 @@ def test_what_was_learnt_is_written_when_it_is_stopped(run, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(("more", "said"), [
-    (("--output", "lora.pt"), "name a file that ends in .safetensors"), (("--model", "nowhere"), "config.json is missing"),
+    (("--output", "lora.pt"), "name a file that ends in .safetensors"), (("--output", f"{__file__}/cat.safetensors"), "exists"),
+    (("--model", "nowhere"), "config.json is missing"),
     (("--resume", "nowhere.safetensors"), "is no file; expected a LoRA"),
     (("--tokenizer", "nowhere"), "is no folder; give --tokenizer"),
     (("--text-encoder", "nowhere"), "is no folder; give --text-encoder")])
@@ -106,7 +126,7 @@ def test_the_stages_after_the_keyframes_learn_a_style(run, models: Path, tmp_pat
     _, record = lora_files.read(run(*more, "--loss", "noise", folder=folder))
     assert (record.stage, record.steps, record.loss) == (stage, 2, "noise")
     with pytest.raises(Failure, match="learns looks alone: set loss to noise"):
-        run(*more, folder=folder)
+        run("--force", *more, folder=folder)
 
 
 def test_the_help_says_both_what_motion_and_what_style_want(capsys) -> None:
