@@ -47,11 +47,12 @@ def run(models: Path, tmp_path: Path, frames: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_folder_of_frames_becomes_a_lora_and_a_run_goes_on(run, capsys) -> None:
-    tensors, record = lora_files.read(run())
+    out = run()
+    tensors, record = lora_files.read(out)
     assert (record.steps, record.train, record.rank, record.prompt) == (2, QKV, 2, "a cat is roaring")
     assert len(record.losses) == 2 and record.base and record.frames
     assert all(name.startswith("diffusion_model.") for name in tensors)
-    _, later = lora_files.read(run("--resume", str(run())))
+    _, later = lora_files.read(run("--resume", str(out)))
     assert later.steps == 4 and later.losses[:2] == record.losses and later.base == record.base
     assert "4 steps" in capsys.readouterr().err
 
