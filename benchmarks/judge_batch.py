@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from judge_cascade import ON_THE_WAY, VIDEO, WORKFLOW, Clips, report, save_on_the_way, saved_frames, serving, video_frames  # noqa: E402
+from judge_cascade import ON_THE_WAY, VIDEO, WORKFLOW, Clips, report, save_on_the_way, saved_frames, serving  # noqa: E402
 from terminal import guarded  # noqa: E402
 
 from mini.grammar import judged_prompts  # noqa: E402
@@ -50,13 +50,15 @@ def prepare(folder: Path, prompts: list[str], first_seed: int) -> None:
 
 def drawn(results: Path) -> tuple[Clips, list[str]]:
     """What the results show after every stage, and their prompts, in the order of the table."""
+    from show1_core.frame_files import read
+
     clips: Clips = {stage: [] for stage in (*ON_THE_WAY, VIDEO)}
     with (results / TABLE).open(newline="", encoding="utf-8") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: int(row["row"]))
     for row in rows:
         for stage in ON_THE_WAY:
             clips[stage].append(saved_frames(list((results / row["id"]).glob(f"{stage}_*.png"))))
-        clips[VIDEO].append(video_frames(next((results / row["id"]).glob("*.mp4"))))
+        clips[VIDEO].append(read(next((results / row["id"]).glob("*.mp4"))))
     return clips, [row["prompt"] for row in rows]
 
 

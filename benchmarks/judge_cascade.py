@@ -53,14 +53,6 @@ class Orders:
     changes: dict[str, str] = field(default_factory=dict)
 
 
-def video_frames(file: Path) -> np.ndarray:
-    """All frames of a video file, uint8 (F, H, W, 3)."""
-    import av
-
-    with av.open(str(file)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-
-
 def saved_frames(files: list[Path]) -> np.ndarray:
     """Frames that were saved as pictures, uint8 (F, H, W, 3)."""
     from PIL import Image
@@ -81,6 +73,8 @@ async def run_all(url: str, orders: Orders, output: Path) -> Clips:
     from workflows import workflow as workflows
     from workflows.client import Client
 
+    from show1_core.frame_files import read
+
     content = workflows.load(orders.workflow)
     clips: Clips = {stage: [] for stage in (*ON_THE_WAY, VIDEO)}
     async with Client(url) as client:
@@ -98,7 +92,7 @@ async def run_all(url: str, orders: Orders, output: Path) -> Clips:
             files = await client.outputs(prompt_id)
             for stage in ON_THE_WAY:
                 clips[stage].append(saved_frames([output / file for file in files if file.parent.name == stage]))
-            clips[VIDEO].append(video_frames(next(output / file for file in files if file.suffix == ".mp4")))
+            clips[VIDEO].append(read(next(output / file for file in files if file.suffix == ".mp4")))
             print(f"{number + 1}/{len(orders.prompts)} {prompt}: {time.monotonic() - began:.0f} s", flush=True)
     return clips
 

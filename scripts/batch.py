@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hosting.hosts import Host, continue_under
-from terminal import Failure, guarded, say
+from terminal import Failure, guarded, positive, say
+from terminal.packages import use_library
 
 if TYPE_CHECKING:
     from batches.results import Store
@@ -31,6 +32,7 @@ def main(arguments: list[str]) -> int:
 
         host = ensure()
         continue_under(host)
+    use_library()
     if chosen.status:
         from batches import status
 
@@ -89,12 +91,6 @@ def _meant(texts: list[str]) -> dict[str, list[str]]:
     return meant
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
-    return int(text)
-
-
 def _folder(text: str) -> Path:
     path = Path(text)
     if path.exists() and not path.is_dir():
@@ -107,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("workflow", type=Path, nargs="?", metavar="WORKFLOW.json", help="UI or API format")
     parser.add_argument("--table", type=Path, metavar="FILE", help=".csv or .jsonl; columns are NODE.input")
     parser.add_argument("--output", type=_folder, required=True, metavar="DIR", help="results, manifest and pages")
-    parser.add_argument("--workers", type=_positive, default=0, metavar="N",
+    parser.add_argument("--workers", type=positive, default=0, metavar="N",
                         help="ComfyUI processes of our own (default: one a GPU, or one on the CPU); with --ray, actors")
     places = parser.add_mutually_exclusive_group()
     places.add_argument("--servers", nargs="+", metavar="URL", help="use ComfyUI servers that run already")
@@ -115,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", action="append", default=[], metavar="NODE.input=VALUE", help="for every row alike")
     parser.add_argument("--column", action="append", default=[], metavar="NAME=NODE.input",
                         help="what a column of another name fills; more than once for several inputs; #NAME is a note")
-    parser.add_argument("--in-flight", type=_positive, default=2, metavar="N", help="prompts a worker has at once (2)")
+    parser.add_argument("--in-flight", type=positive, default=2, metavar="N", help="prompts a worker has at once (2)")
     parser.add_argument("--models", action="append", type=Path, default=[], metavar="DIR",
                         help="a folder like models/, searched beside the usual one")
     parser.add_argument("--retry", action="store_true", help="run rows again that failed or were set aside")

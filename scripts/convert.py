@@ -7,7 +7,6 @@ run (`show1`), where it comes from (`source`) and which files it was made of (`s
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "fp8_e4m3fn": "float8_e4m3fn"}
-CHUNK = 2**24  # bytes
 
 
 def main(arguments: list[str]) -> int:
@@ -44,6 +42,7 @@ def main(arguments: list[str]) -> int:
 def convert(folder: Path, out: Path, dtype: str) -> str:
     """Write `out` and return the title of its stage. Raises CheckpointError or Failure; `out` is whole or untouched."""
     from show1_core import read_checkpoint
+    from show1_core.digests import sha256_of
     from show1_core.weights import find_weights
 
     if not folder.is_dir():
@@ -56,7 +55,7 @@ def convert(folder: Path, out: Path, dtype: str) -> str:
         "format": "pt",
         "show1": json.dumps(configs(unet)),
         "source": unet.resolve().parent.name if unet.resolve().name == "unet" else unet.resolve().name,
-        "sha256": "\n".join(f"{sha256(file)}  {file.name}" for file in files),
+        "sha256": "\n".join(f"{sha256_of(file)}  {file.name}" for file in files),
     }
     write(tensors, metadata, out)
     return checkpoint.identity.stage.title
@@ -114,15 +113,6 @@ def as_bytes(tensor: Tensor) -> Tensor:
     import torch
 
     return tensor.reshape(-1).view(torch.uint8)
-
-
-def sha256(file: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ from evaluating.metrics import METRICS, score
 from evaluating.networks import Network, Places
 from hosting.hosts import REPO
 from hosting.launcher import torchvision_operators
-from terminal import Failure, guarded, say
+from terminal import Failure, guarded, positive, say
 from terminal.packages import use_library
 
 if TYPE_CHECKING:
@@ -109,11 +109,11 @@ def _parser() -> argparse.ArgumentParser:
         help="where one network is, before any in that folder: i3d-styleganv, i3d-tats, c3d, inception, clip; once for each")
     add("--prompts", type=Path, metavar="FILE", help="a .csv or .jsonl with columns id and prompt, for clipsim")
     add("--output", type=Path, metavar="FILE.json", help="the figures, and how they came about")
-    add("--clips", type=int, metavar="N", help="so many clips of each folder, chosen by their names (default: all)")
-    add("--frames", type=int, default=16, metavar="N", help="so many from the middle of every clip (CLIP reads all; default 16)")
+    add("--clips", type=positive, metavar="N", help="so many clips of each folder, chosen by their names (default: all)")
+    add("--frames", type=positive, default=16, metavar="N", help="so many from every clip's middle (CLIP reads all; default 16)")
     add("--skip-broken", action="store_true", help="leave out clips that cannot be read, instead of refusing")
     add("--save-statistics", type=Path, metavar="DIR", help="keep the real clips' statistics, a file a network")
-    add("--workers", type=int, default=max((os.cpu_count() or 2) - 1, 1), metavar="N", help="decoding processes")
+    add("--workers", type=positive, default=max((os.cpu_count() or 2) - 1, 1), metavar="N", help="decoding processes")
     add("--device", help="such as cuda or cpu (default: what torch finds)")
     add("--work", type=Path, default=REPO / "output" / "evaluation", metavar="DIR", help="where features are kept")
     return parser

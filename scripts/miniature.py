@@ -6,9 +6,9 @@ are what the official code was recorded with, so they show that the numbers are 
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
-import sys
 import zlib
 from pathlib import Path
 
@@ -81,7 +81,8 @@ def build(models: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python scripts/miniature.py DIR (a folder like ComfyUI's models/show1)")
-    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
-    build(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(prog="miniature.py", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("models", type=Path, metavar="DIR", help="a folder like ComfyUI's models/show1")
+    folder = parser.parse_args().models
+    folder.mkdir(parents=True, exist_ok=True)
+    build(folder)

@@ -7,6 +7,7 @@ these loaders load are folders, so it would call models missing that are there. 
 
 from __future__ import annotations
 
+import argparse
 import json
 import urllib.request
 from pathlib import Path
@@ -170,9 +171,12 @@ def text_of(workflow: Json) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """The command line; a server's address may be given, else one is started."""
-    if arguments:
-        return write(arguments[0])
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="templates.py", description="Write the workflows of example_workflows/ and subgraphs/.")
+    parser.add_argument("server", nargs="?", metavar="URL", help="a ComfyUI that runs; else one is started")
+    server_url = parser.parse_args(arguments).server
+    if server_url:
+        return write(server_url)
     host = ensure()
     continue_under(host)
     from hosting.server import Launch, Server

@@ -8,6 +8,7 @@ them (motifs.py).
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import io
 import json
@@ -43,6 +44,7 @@ class Take:
 MINI_LESSON: dict[str, Json] = {"Learn": {name: MINI.motion[name] for name in ("steps", "learning_rate", "rank")}}
 MINI_STYLE_LESSON: dict[str, Json] = {"Learn": {"steps": MINI.style["steps"]}}
 FOUR_TAKES = {"Drafts": {"count": motifs.TAKES}}
+LEARNING = "Learn a motion from a clip, mini (CPU)"
 CHANGE = "0: a red ball moving right by day | 4: a blue ball moving right by day"
 TO_AND_FRO = " | ".join(f"{start}: a red ball moving {way} by day" for start, way in ((0, "right"), (8, "left"), (16, "right")))
 RUNS = {
@@ -63,7 +65,7 @@ RUNS = {
     "Prompts over time": Take(CHANGE, "Refine", motifs.rows, values={"What is seen in all of it": {"value": "a ball by day"}}),
     "Draft here, finish anywhere": Take("a purple cube moving down at sunset", "Drafts", motifs.handed_on, values=FOUR_TAKES),
     # the first of these saves the LoRA that the second and third take
-    "Learn a motion from a clip, mini (CPU)": Take("a red ball", "Keyframes", motifs.trail),
+    LEARNING: Take("a red ball", "Keyframes", motifs.trail),
     "Same motion, other subject, mini (CPU)": Take("a pink cone at night", "Keyframes", motifs.trail),
     "Same motion, other subject": Take("a yellow ball at night", "Keyframes", motifs.trail),
     "Learn a motion from a clip": Take("a purple ball moving left", "Keyframes", motifs.trail, values=MINI_LESSON),
@@ -77,6 +79,8 @@ def fitted(prompt: Json, run: Take, loras: list[str]) -> Json:
     prompt = mini_twin(prompt, {"Prompt": {"value": run.prompt}, **run.values}, {"file": VIDEO, "image": FIRST})
     for node in prompt.values():
         if "lora_name" in node["inputs"]:
+            if not loras:
+                raise Failure(f"this template takes a saved LoRA and there is none; name {LEARNING!r} before it.")
             node["inputs"]["lora_name"] = loras[-1]
     titled = {node["_meta"]["title"]: node_id for node_id, node in prompt.items()}
     saving = {"images": [titled[run.node], run.output], "filename_prefix": "thumbnail"}
@@ -150,12 +154,15 @@ def run_all(host: Host, titles: list[str]) -> None:
 
 def main(arguments: list[str]) -> int:
     """The command line."""
-    unknown = [title for title in arguments if title not in RUNS]
+    parser = argparse.ArgumentParser(prog="thumbnails.py", description="Make the pictures under which the templates are listed.")
+    parser.add_argument("titles", nargs="*", metavar="TITLE", help="of templates, in this order (default: all)")
+    titles = parser.parse_args(arguments).titles
+    unknown = [title for title in titles if title not in RUNS]
     if unknown:
         raise Failure(f"there is no template {unknown[0]!r}; there are {', '.join(RUNS)}.")
     host = ensure()
     continue_under(host)
-    run_all(host, arguments or list(RUNS))
+    run_all(host, titles or list(RUNS))
     return 0
 
 

@@ -10,14 +10,12 @@ style from frames as it should make them: with --loss noise --train "spatial att
 from __future__ import annotations
 
 import argparse
-import hashlib
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluating.clips import pictures_of
-from terminal import Failure, guarded, say
+from terminal import Failure, guarded, not_negative, positive, say
 from terminal.packages import use_library
 
 if TYPE_CHECKING:
@@ -32,16 +30,26 @@ REPORT_EVERY = 20  # steps
 
 def main(arguments: list[str]) -> int:
     """The command line."""
-    use_library("torch", "numpy", "PIL", "einops", "safetensors", "transformers", "diffusers")
+    use_library("torch", "numpy", "av", "PIL", "einops", "safetensors", "transformers", "diffusers")
     chosen = _parser().parse_args(arguments)
-    if chosen.output.suffix != ".safetensors" or chosen.output.is_dir():
-        raise Failure(f"--output is {chosen.output}; name a file that ends in .safetensors.")
+    refuse_output(chosen.output, chosen.resume, chosen.force)
+    from safetensors import SafetensorError
+
     try:
+        chosen.output.parent.mkdir(parents=True, exist_ok=True)
         tuner, record = prepared(chosen)
         learn(tuner, len(record.losses) + chosen.steps, chosen.output, record)
-    except (ValueError, RuntimeError) as error:  # of the library, each one sentence
+    except (ValueError, RuntimeError, OSError, SafetensorError) as error:  # of the library, each one sentence; of the disk
         raise Failure(str(error)) from error
     return 0
+
+
+def refuse_output(output: Path, resume: Path | None, force: bool) -> None:
+    """Raises Failure for a name that is no LoRA's, and for a file that is there, unless training goes on from it."""
+    if output.suffix != ".safetensors" or output.is_dir():
+        raise Failure(f"--output is {output}; name a file that ends in .safetensors.")
+    if output.exists() and not force and (resume is None or resume.resolve() != output.resolve()):
+        raise Failure(f"{output} is there already; give another name, --resume {output} to go on, or --force to replace it.")
 
 
 def prepared(chosen: argparse.Namespace) -> tuple[Tuner, Record]:
@@ -107,6 +115,7 @@ def plan_of(chosen: argparse.Namespace) -> Plan:
 
 def learn(tuner: Tuner, last: int, output: Path, record: Record) -> None:
     """Steps up to the last; the file is written however that ends, once a step has been done."""
+    from show1_core.digests import sha256_of
     from show1_core.tuning.lora_files import save
 
     try:
@@ -116,31 +125,19 @@ def learn(tuner: Tuner, last: int, output: Path, record: Record) -> None:
                 say(f"step {tuner.step} of {last}, loss {loss:.4f}")
     finally:
         if tuner.step > len(record.losses):
-            output.parent.mkdir(parents=True, exist_ok=True)
             save(output, tuner.adapters, replace(record, steps=tuner.step, losses=tuple(tuner.losses)))
-            digest = hashlib.sha256(output.read_bytes()).hexdigest()[:16]
-            say(f"wrote {output}: {tuner.step} steps, {output.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+            say(f"wrote {output}: {tuner.step} steps, {output.stat().st_size / 1e6:.1f} MB, sha256 {sha256_of(output)[:16]}")
 
 
 def read_frames(folder: Path) -> Tensor:
-    """Pictures of a folder, (F, H, W, 3) in 0..1; all as large as the first. Raises Failure for none, or a damaged one."""
-    import numpy as np
+    """Pictures of a folder, (F, H, W, 3) in 0..1; all as large as the first. Raises Failure, or ValueError for a damaged one."""
     import torch
-    from PIL import Image
 
-    files = pictures_of(list(folder.iterdir())) if folder.is_dir() else []
-    if not files:
-        raise Failure(f"{folder} holds no pictures; expected a folder of frames, such as 001.png, 002.png.")
-    frames: list[np.ndarray] = []
-    for file in files:
-        try:
-            with Image.open(file) as picture:
-                plain = picture.convert("RGB")
-        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # a broken PNG: SyntaxError
-            raise Failure(f"{file} is damaged or no picture ({error}); replace it, or take it out of the folder.") from error
-        size = (frames[0].shape[1], frames[0].shape[0]) if frames else plain.size
-        frames.append(np.asarray(plain if plain.size == size else plain.resize(size, Image.Resampling.BICUBIC)))
-    return torch.from_numpy(np.stack(frames)).float() / 255
+    from show1_core.frame_files import read
+
+    if not folder.is_dir():
+        raise Failure(f"{folder} is no folder; expected one of pictures, such as 001.png, 002.png.")
+    return torch.from_numpy(read(folder, resize=True)).float() / 255
 
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -162,15 +159,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tokenizer", type=Path, metavar="DIR", help="tokenizer/ in the model's folder unless given")
     parser.add_argument("--text-encoder", type=Path, metavar="DIR", help="text_encoder/ in the model's folder unless given")
     parser.add_argument("--vae", type=Path, metavar="DIR", help="for sr2; vae/ in the model's folder unless given")
-    parser.add_argument("--steps", type=int, default=plan.steps)
+    parser.add_argument("--steps", type=positive, default=plan.steps)
     parser.add_argument("--learning-rate", type=float, default=plan.learning_rate)
-    parser.add_argument("--rank", type=int, default=plan.rank, help="0: whole matrices")
+    parser.add_argument("--rank", type=not_negative, default=plan.rank, help="0: whole matrices")
     parser.add_argument("--train", choices=SETS, default=plan.train)
     parser.add_argument("--loss", choices=LOSSES, default=plan.loss)
     parser.add_argument("--seed", type=int, default=plan.seed)
     parser.add_argument("--reverse", action="store_true", help="learn from the frames backwards")
     parser.add_argument("--checkpointing", action="store_true", help="take less memory and a third more time")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="a LoRA to go on from")
+    parser.add_argument("--force", action="store_true", help="replace the output if it is there")
     parser.add_argument("--dtype", choices=DTYPES, default="fp32")
     parser.add_argument("--device", default="cpu")
     return parser

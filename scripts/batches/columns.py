@@ -13,7 +13,6 @@ from terminal import Failure
 from workflows import workflow
 from workflows.workflow import Json
 
-from .results import sha256_of
 from .table import NOTE, Table
 
 SEVERAL = ("seed", "noise_seed", "take")  # inputs that take `0-7` or `1,4,6`: the row multiplies
@@ -199,6 +198,8 @@ def _choice(entry: Input, value: Any, folder: Path) -> Any:
 @cache
 def _upload(path: Path) -> Upload:
     """Read once for a table that names it often."""
+    from show1_core.digests import sha256_of
+
     try:
         digest = sha256_of(path)[:16]
     except OSError as error:

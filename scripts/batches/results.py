@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import uuid
@@ -86,6 +85,8 @@ class Store:
 
     def digests(self, job_id: str) -> dict[str, str]:
         """SHA-256 of each file of a job that is done, by its name."""
+        from show1_core.digests import sha256_of
+
         return {file.name: sha256_of(file) for file in files_of(self.place(job_id))}
 
     def _clear(self) -> None:
@@ -109,15 +110,6 @@ def is_locked(folder: Path) -> bool:
 def files_of(folder: Path) -> list[Path]:
     """The files in a result folder, in the order of their names."""
     return sorted(file for file in folder.iterdir() if file.is_file())
-
-
-def sha256_of(file: Path) -> str:
-    """The hash of a file of any size."""
-    found = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(BLOCK):
-            found.update(block)
-    return found.hexdigest()
 
 
 def _check(file: Path) -> None:
@@ -148,7 +140,7 @@ def _whole_picture(file: Path) -> None:
     try:
         with Image.open(file) as picture:
             picture.load()
-    except (OSError, ValueError, SyntaxError) as error:  # by format
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # by format
         raise Broken(f"{file.name} cannot be read back: {error}") from error
 
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from terminal import Failure
-
-VIDEOS = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"}
-PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +26,8 @@ def clips_of(root: Path) -> list[Clip]:
     A folder of pictures is a clip when it holds no video and no folder; what lies beside videos, such as a contact sheet,
     is none.
     """
+    from show1_core.frame_files import VIDEOS, pictures_of
+
     if not root.is_dir():
         raise Failure(f"{root} is no folder; expected one with videos, or with folders of frames.")
     found: list[Clip] = []
@@ -48,14 +46,6 @@ def clips_of(root: Path) -> list[Clip]:
         twice = next(name for name in names if names.count(name) > 1)
         raise Failure(f"{root} has two clips called {twice}; give every clip a name of its own.")
     return sorted(found, key=lambda clip: clip.name)
-
-
-def pictures_of(paths: list[Path]) -> list[Path]:
-    """The pictures among files, in the order of the numbers in their names."""
-    def order(path: Path) -> list[tuple[int, str]]:
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
-
-    return sorted((path for path in paths if path.suffix.lower() in PICTURES), key=order)
 
 
 def stamp_of(files: list[Path]) -> str:

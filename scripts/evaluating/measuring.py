@@ -18,6 +18,7 @@ from .decoding import Decoded, Wanted, decode, end_with_parent
 from .networks import Network
 from .store import Store
 
+MOST_WORKERS = 61  # that Windows can wait for at once
 AHEAD = 2  # clips that a process may be ahead of the networks: what bounds the memory
 
 
@@ -65,9 +66,10 @@ def measure(title: str, folder: Path, networks: Iterable[Network], options: Opti
     found = MeasuredSet(folder, [], [], extractions)
     pending = list(extractions.values())
     shown = Progress(title, options.clips or len(clips), sum(not without_features(clip, pending) for clip in clips))
+    workers = min(options.workers, MOST_WORKERS)
     try:
-        with ProcessPoolExecutor(options.workers, get_context("spawn"), end_with_parent) as pool:
-            for clip, decoded in decoded_in_order(pool, clips, pending, options.workers * AHEAD):
+        with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
+            for clip, decoded in decoded_in_order(pool, clips, pending, workers * AHEAD):
                 if decoded is not None and decoded.frames is None:
                     found.broken.append((clip, decoded.reason))
                     shown.broken(clip, decoded.reason)

@@ -2,5 +2,6 @@
 
 from .commands import Failure, guarded, say
 from .lines import Line, bar
+from .numbers import not_negative, positive
 
-__all__ = ["Failure", "Line", "bar", "guarded", "say"]
+__all__ = ["Failure", "Line", "bar", "guarded", "not_negative", "positive", "say"]

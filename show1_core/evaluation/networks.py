@@ -5,7 +5,6 @@ Nothing is downloaded. A network is a file or a folder in the user's folder of n
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-CHUNK = 2**24  # bytes
+from ..digests import sha256_of
+
 WEIGHTS = (".safetensors", ".bin", ".pt")
 
 
@@ -88,9 +88,4 @@ def unreadable(folder: Path, title: str, error: Exception) -> str:
 
 def digest(path: Path) -> str:
     """The SHA-256 of a file, or of a folder's weight files in order of name, in hexadecimal."""
-    found = hashlib.sha256()
-    for file in [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in WEIGHTS):
-        with file.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                found.update(chunk)
-    return found.hexdigest()
+    return sha256_of(*([path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in WEIGHTS)))

@@ -31,11 +31,13 @@ def fitted(images: Tensor, identity: Identity) -> Tensor:
 
 
 def thinned(images: Tensor, most: int = WINDOW_FRAMES) -> Tensor:
-    """At most so many frames, evenly spread, the first and the last among them."""
-    count = len(images)
-    if count <= most:
-        return images
-    return images[[round(index * (count - 1) / (most - 1)) for index in range(most)]]
+    """At most so many frames, evenly spread."""
+    return images if len(images) <= most else images[spread(len(images), most)]
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Of so many frames at most `most`, evenly spread, the first and the last among them."""
+    return list(range(count)) if count <= most else [round(index * (count - 1) / max(most - 1, 1)) for index in range(most)]
 
 
 def multiple_of(identity: Identity) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -113,11 +114,15 @@ def record_in(tensors: Mapping[str, Tensor]) -> Record:
 
 
 def save(path: Path, adapters: Adapters, record: Record) -> None:
-    """Write a .safetensors whose metadata is the record."""
+    """Write a .safetensors whose metadata is the record; what is there under its name stays until the new one is whole."""
     from safetensors.torch import save_file
 
-    text = json.dumps(asdict(record))
-    save_file(tensors_of(adapters), path, metadata={"format": "pt", RECORD: text})
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(tensors_of(adapters), partial, metadata={"format": "pt", RECORD: json.dumps(asdict(record))})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], Record]:

@@ -13,6 +13,7 @@ from PIL import Image
 from terminal import Failure
 
 ID = "0123456789abcdef"
+HUGE = b"P6 100000 100000 255\n"  # says it has 10^10 pixels, which Pillow will not try
 
 
 @pytest.fixture
@@ -36,7 +37,8 @@ def test_commit(store: Store) -> None:
     assert not list(store.folder.glob(".part-*"))
 
 
-@pytest.mark.parametrize("name, content", [("a.png", b"no picture"), ("a.mp4", b"no video"), ("a.txt", b""), ("a.png", None)])
+@pytest.mark.parametrize("name, content", [("a.png", b"no picture"), ("a.mp4", b"no video"), ("a.txt", b""), ("a.png", None),
+                                           ("a.png", HUGE)])
 def test_broken_files(store: Store, name: str, content: bytes | None) -> None:
     part = picture(store.part())
     whole = (part / "a.png").read_bytes()

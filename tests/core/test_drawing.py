@@ -135,8 +135,8 @@ def test_keyframes_begin_from_the_noise_of_a_clip(pipe) -> None:
 def test_the_command_takes_both(pipe, lora, models, tmp_path, monkeypatch, capsys) -> None:
     from PIL import Image
 
-    for number in range(3):
-        Image.effect_noise((16, 8), 90).convert("RGB").save(tmp_path / f"{number:03d}.png")
+    for number in range(10, 15):
+        Image.effect_noise((16, number), 90).convert("RGB").save(tmp_path / f"{number:03d}.png")
     recipe, out, made = tmp_path / "recipe.json", tmp_path / "made.mp4", []
     recipe.write_text('{"keyframes": {"frames": 3, "height": 8, "width": 16, "steps": 2}}')
     monkeypatch.setattr(__main__, "write_video", lambda path, frames, fps: made.append(frames))
@@ -145,11 +145,41 @@ def test_the_command_takes_both(pipe, lora, models, tmp_path, monkeypatch, capsy
         return __main__.main(["a cat", "--models", str(models), "--output", str(out), "--recipe", str(recipe), "--stop-after",
                               "keyframes", *more])
 
-    frames, file = str(tmp_path / "%03d.png"), str(lora("keyframes"))
+    frames, file = str(tmp_path), str(lora("keyframes"))
     for more in ((), ("--lora", file, "0.8"), ("--lora", file, "0.8", "--noise-of", frames, "--prior", "0.3")):
         assert command(*more) == 0
     assert not torch.equal(made[0], made[1]) and not torch.equal(made[1], made[2])
     for more, said in ((("--lora", file, "much"), "has strength 'much'; expected a number"),
-                       (("--noise-of", str(recipe)), "cannot be read as a video"),
-                       (("--noise-of", "nowhere.mp4"), "cannot be read as a video")):
+                       (("--noise-of", str(recipe)), "recipe.json cannot be read"),
+                       (("--noise-of", "nowhere.mp4"), "nowhere.mp4 cannot be read")):
         assert command(*more) == 1 and said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["panda", "panda.gif", "panda.webm", "folder.mp4"])
+def test_what_is_no_name_of_a_video_is_refused_before_anything_is_loaded(tmp_path, monkeypatch, capsys, name) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    monkeypatch.setattr(__main__, "pipeline_of", lambda *inputs: pytest.fail("a model was loaded"))
+    assert __main__.main(["a cat", "--models", str(tmp_path), "--output", str(tmp_path / name)]) == 1
+    assert capsys.readouterr().err == f"error: --output is {tmp_path / name}; name a file that ends in .mp4, .mkv, .mov.\n"
+
+
+@pytest.mark.parametrize(("raised", "code", "said"), [
+    (RuntimeError("There is no memory."), 1, "error: There is no memory."), (OSError(28, "No space left"), 1, "No space left"),
+    (KeyboardInterrupt(), 130, "stopped")])
+def test_a_run_that_ends_early_is_one_sentence(tmp_path, monkeypatch, capsys, raised, code, said) -> None:
+    def fail(*inputs):
+        raise raised
+
+    monkeypatch.setattr(__main__, "pipeline_of", lambda *inputs: fail)
+    assert __main__.main(["a cat", "--models", str(tmp_path), "--output", str(tmp_path / "new" / "cat.mp4")]) == code
+    assert said in capsys.readouterr().err and (tmp_path / "new").is_dir()
+
+
+@pytest.mark.parametrize("name", ["cat.mp4", "cat.MOV", "cat.mkv"])
+def test_a_video_is_written(tmp_path, name) -> None:
+    from show1_core.frame_files import read
+
+    __main__.write_video(tmp_path / name, torch.rand(3, 32, 48, 3), 8.0)
+    assert read(tmp_path / name).shape == (3, 32, 48, 3)
+    with pytest.raises(ValueError, match="could not be written"):
+        __main__.write_video(tmp_path / "nowhere" / name, torch.rand(3, 32, 48, 3), 8.0)

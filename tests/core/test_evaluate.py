@@ -270,6 +270,37 @@ def test_broken_clips_are_named_and_left_out_only_when_asked(evaluate, networks,
     assert len(json.loads((tmp_path / "out.json").read_text())["left out"]["generated"]) == len(broken)
 
 
+DECODE = """
+import sys
+from pathlib import Path
+from evaluating.decoding import Wanted, decode
+for folder in map(Path, sys.argv[1:]):
+    print(decode(folder, Wanted(4, 4)).reason or "read")
+print("torch" in sys.modules)
+"""
+
+
+def test_a_clip_that_cannot_be_read_is_a_reason_in_a_process_without_torch(tmp_path):
+    for name, count in (("whole", 5), ("few", 3), ("huge", 5), ("sizes", 5)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            size = (8 + (number == 3), 8) if name == "sizes" else (8, 8)
+            Image.new("RGB", size).save(tmp_path / name / f"{number}.png")
+    (tmp_path / "huge" / "2.png").write_bytes(b"P6 100000 100000 255\n")  # which Pillow will not try, by an error of its own
+    done = subprocess.run([sys.executable, "-c", DECODE, *(tmp_path / name for name in ("whole", "few", "huge", "sizes"))],
+                          cwd=COMMAND.parent, env=os.environ | {"PYTHONPATH": str(COMMAND.parents[1])},
+                          capture_output=True, text=True)
+    read, few, huge, sizes, torch = done.stdout.splitlines() or [done.stderr]
+    assert (read, few, torch) == ("read", "it has 3 frames; 4 or more are needed", "False")
+    assert huge.startswith("2.png: ") and sizes == "3.png has another size than the frames before it"
+
+
+@pytest.mark.parametrize("option", ["clips", "frames", "workers"])
+def test_numbers_below_one_are_refused_by_the_command_line(evaluate, option):
+    with pytest.raises(SystemExit):
+        evaluate("fvd", f"--{option}", "0", generated="nowhere")
+
+
 @pytest.mark.slow  # hundreds of clips are read twice
 def test_a_large_folder_with_broken_clips_goes_on_after_a_kill_in_flat_memory(evaluate, networks, tmp_path):
     """One folder, one in a hundred broken: killed in the middle, then to the end, then without the broken ones."""

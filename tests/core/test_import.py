@@ -1,4 +1,4 @@
-"""What an import of the library needs, and what it does: nothing but torch, and nothing at all."""
+"""What an import of the library needs, and does: torch alone, and nothing at all; what needs no torch loads none."""
 
 from __future__ import annotations
 
@@ -35,3 +35,22 @@ print("imported")
 def test_the_library_is_imported_without(blocked):
     done = subprocess.run([sys.executable, "-c", ALONE.format(blocked=blocked, repo=str(REPO))], capture_output=True, text=True)
     assert done.stdout.strip() == "imported", done.stderr[-2000:]
+
+
+WITHOUT_TORCH = """
+import sys
+sys.path.insert(0, {repo!r})
+import show1_core, show1_core.evaluation.prompts
+packages = (show1_core, show1_core.evaluation)
+assert all(set(package.__all__) <= set(dir(package)) for package in packages)
+assert "torch" not in sys.modules, "what needs no torch loads it"
+for package in packages:
+    assert not hasattr(package, "nothing")
+    assert all(getattr(package, name).__name__ == name for name in package.__all__)
+print("torch" in sys.modules)
+"""
+
+
+def test_torch_is_loaded_with_the_first_name_that_needs_it():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH.format(repo=str(REPO))], capture_output=True, text=True)
+    assert done.stdout.strip() == "True", done.stderr[-2000:]

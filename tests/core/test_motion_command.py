@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
 
@@ -48,11 +47,12 @@ def run(models: Path, tmp_path: Path, frames: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_folder_of_frames_becomes_a_lora_and_a_run_goes_on(run, capsys) -> None:
-    tensors, record = lora_files.read(run())
+    out = run()
+    tensors, record = lora_files.read(out)
     assert (record.steps, record.train, record.rank, record.prompt) == (2, QKV, 2, "a cat is roaring")
     assert len(record.losses) == 2 and record.base and record.frames
     assert all(name.startswith("diffusion_model.") for name in tensors)
-    _, later = lora_files.read(run("--resume", str(run())))
+    _, later = lora_files.read(run("--resume", str(out)))
     assert later.steps == 4 and later.losses[:2] == record.losses and later.base == record.base
     assert "4 steps" in capsys.readouterr().err
 
@@ -60,6 +60,25 @@ def test_a_folder_of_frames_becomes_a_lora_and_a_run_goes_on(run, capsys) -> Non
 def test_frames_come_in_the_order_of_their_numbers_and_in_one_size(frames: Path) -> None:
     read = command.read_frames(frames)
     assert read.shape == (3, 8, 16, 3) and [round(float(level) * 255) for level in read[:, 0, 0, 0]] == [20, 40, 200]
+
+
+def test_what_is_there_is_replaced_only_when_it_is_gone_on_from_or_forced(run, tmp_path: Path, monkeypatch) -> None:
+    out = run()
+    learnt = out.read_bytes()
+    for more in ((), ("--resume", str(tmp_path / "other.safetensors"))):
+        with pytest.raises(Failure, match="is there already; give another name, --resume .* to go on, or --force"):
+            run(*more)
+    monkeypatch.setattr(Path, "replace", lambda *inputs: (_ for _ in ()).throw(OSError("the disk is full")))
+    with pytest.raises(Failure, match="the disk is full"):
+        run("--force")
+    assert out.read_bytes() == learnt and list(out.parent.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("more", [("--steps", "0"), ("--steps", "-1"), ("--rank", "-1"), ("--rank", "many")])
+def test_numbers_that_cannot_work_are_refused_by_the_command_line(run, more, capsys) -> None:
+    with pytest.raises(SystemExit):
+        run(*more)
+    assert "is not a number of" in capsys.readouterr().err
 
 
 def test_what_was_learnt_is_written_when_it_is_stopped(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +97,8 @@ def test_what_was_learnt_is_written_when_it_is_stopped(run, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(("more", "said"), [
-    (("--output", "lora.pt"), "name a file that ends in .safetensors"), (("--model", "nowhere"), "config.json is missing"),
+    (("--output", "lora.pt"), "name a file that ends in .safetensors"), (("--output", f"{__file__}/cat.safetensors"), "exists"),
+    (("--model", "nowhere"), "config.json is missing"),
     (("--resume", "nowhere.safetensors"), "is no file; expected a LoRA"),
     (("--tokenizer", "nowhere"), "is no folder; give --tokenizer"),
     (("--text-encoder", "nowhere"), "is no folder; give --text-encoder")])
@@ -87,24 +107,13 @@ def test_what_cannot_work_is_one_sentence(run, more, said) -> None:
         run(*more)
 
 
-def broken_png() -> bytes:
-    """A PNG that says its pixels take 4 bytes, so that what comes behind them is no chunk."""
-    file = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(file, "PNG")
-    whole = file.getvalue()
-    return whole[:33] + (4).to_bytes(4, "big") + whole[37:]
-
-
-@pytest.mark.parametrize("content", [b"no picture", b"", broken_png(), broken_png()[:30]])
-def test_a_damaged_picture_is_named(run, frames: Path, content: bytes) -> None:
-    (frames / "3.png").write_bytes(content)
-    with pytest.raises(Failure, match=r"3\.png is damaged or no picture"):
-        run()
-
-
-def test_a_folder_without_pictures_is_named(run, tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="holds no pictures"):
+def test_frames_that_cannot_be_read_are_named(run, frames: Path, tmp_path: Path) -> None:
+    """What all can be wrong with them is in test_frame_files.py."""
+    with pytest.raises(Failure, match="nowhere is no folder"):
         run(folder=tmp_path / "nowhere")
+    (frames / "3.png").write_bytes(b"no picture")
+    with pytest.raises(Failure, match=r"frames cannot be read \(3\.png: "):
+        run()
 
 
 @pytest.mark.parametrize(("name", "stage"), [("IF-II-L-v1.0", "first-frame"), ("show-1-sr1", "sr1"), ("show-1-sr2", "sr2")])
@@ -118,7 +127,7 @@ def test_the_stages_after_the_keyframes_learn_a_style(run, models: Path, tmp_pat
     _, record = lora_files.read(run(*more, "--loss", "noise", folder=folder))
     assert (record.stage, record.steps, record.loss) == (stage, 2, "noise")
     with pytest.raises(Failure, match="learns looks alone: set loss to noise"):
-        run(*more, folder=folder)
+        run("--force", *more, folder=folder)
 
 
 def test_the_help_says_both_what_motion_and_what_style_want(capsys) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -216,3 +217,19 @@ def test_a_pack_in_custom_nodes_is_found_under_any_name(tmp_path: Path) -> None:
 def test_the_bar_stays_within_its_ends(done: float, total: float, share: str) -> None:
     assert bar(done, total).endswith(share)
     assert len(bar(done, total)) == len(bar(0, 1))
+
+
+@pytest.mark.parametrize("name", ["miniature", "templates", "thumbnails"])
+def test_help_is_help(name: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(REPO / "scripts" / f"{name}.py"), "--help"], cwd=tmp_path, capture_output=True,
+                          text=True)
+    assert done.returncode == 0 and done.stdout.startswith(f"usage: {name}.py"), done.stderr[-2000:]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_thumbnail_that_takes_a_saved_lora_says_what_saves_one() -> None:
+    import thumbnails
+
+    node = {"class_type": "CreateHookLora", "inputs": {"lora_name": ""}, "_meta": {"title": "Learnt"}}
+    with pytest.raises(Failure, match="takes a saved LoRA and there is none; name 'Learn a motion"):
+        thumbnails.fitted({"1": node}, thumbnails.Take("a ball", "Learnt"), [])
