@@ -68,9 +68,10 @@ def masked_t5(clip: Any) -> Any:
 
 
 def encode_t5(clip: Any, ids: list[int], prompt: str = "") -> Any:
-    """CONDITIONING of T5 token ids, padding included; with it goes the prompt that they are of."""
-    cond = clip.encode_from_tokens({"t5xxl": [[(token, 1.0) for token in ids]]}, return_dict=True)["cond"]
-    return [[cond, {PROMPT: prompt}]]
+    """CONDITIONING of T5 token ids, padding included; with it go the prompt that they are of, and hooks set on the CLIP."""
+    encoded = clip.encode_from_tokens({"t5xxl": [[(token, 1.0) for token in ids]]}, return_dict=True)
+    hooks = {"hooks": encoded["hooks"]} if "hooks" in encoded else {}
+    return [[encoded["cond"], {PROMPT: prompt, **hooks}]]
 
 
 def over_time(texts: Sequence[Any], starts: Sequence[int]) -> Any:
