@@ -87,7 +87,7 @@ class HostUNet(UNet):
             x = rearrange(x, "(halves f) c h w -> halves c f h w", halves=halves)
             timesteps, context = timesteps[::frames], context[::frames]
         variance, channels = transformer_options.get(VARIANCE), self.config.sample_channels
-        run_memory, report = run_memory or RunMemory(), transformer_options.get(REPORT) or Report()
+        hooked, run_memory, report = run_memory is None, run_memory or RunMemory(), transformer_options.get(REPORT) or Report()
         selection, state = report.selected_by(self.trials), state_of(self.weighted)
         selection.renew(state)
         shapes = many_shapes() if self.compiled else nullcontext()
@@ -96,7 +96,7 @@ class HostUNet(UNet):
             unet = super().forward if patches is None else partial(super().forward, patches=patches)
             over_time = any(one.text is not None for one in placed)
             if self.ways:
-                found = obstacle(x.is_cuda, patches is not None or over_time, state, transformer_options)
+                found = obstacle(x.is_cuda, hooked, patches is not None or over_time, state, transformer_options)
                 unet = report.whole_calls(self.trials, self.ways).of(unet, state, found)
             if over_time:
                 clip, window = (len(x) // halves, x.shape[2] if x.ndim == 5 else 1), transformer_options.get("context_window")
@@ -116,10 +116,12 @@ class HostUNet(UNet):
         return rearrange(out, "halves c f h w -> (halves f) c h w") if pictures else out
 
 
-def obstacle(on_gpu: bool, patched: bool, state: Weights, options: dict[str, Any]) -> str | None:
+def obstacle(on_gpu: bool, hooked: bool, patched: bool, state: Weights, options: dict[str, Any]) -> str | None:
     """What keeps calls plain, if anything does: a graph holds on to weights, and what is traced sees no patches."""
     if not on_gpu:
         return "the tensors are not on a GPU"
+    if hooked:  # such texts have no memory of a run (model.py): each call makes them anew, and a whole call would hold on to them
+        return "hooks change the network from call to call"
     if patched:
         return "patches or texts over time change the network from call to call"
     if SPLIT in options:
