@@ -63,7 +63,7 @@ class Show1PickDraft(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: Any, take: int, frames: int) -> io.NodeOutput:
-        takes = checks.takes(images, frames)
+        takes = checks.takes(checks.frames(images, "images"), frames)
         if not 1 <= take <= len(takes):
             raise ValueError(f"take is {take}; images has {checks.counted(len(takes), 'take')}.")
         return io.NodeOutput(takes[take - 1], KEYFRAME_FPS)
