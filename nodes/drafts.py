@@ -23,7 +23,8 @@ class Show1KeyframeDrafts(common.SamplerNode):
             node_id="Show1KeyframeDrafts", display_name="Show-1 Keyframe Drafts", category=common.CATEGORY,
             **common.search_words("text to video", "t2v", "variations", "contact sheet", "pixel diffusion"),
             description="Several takes of the keyframes at once, to choose from before the expensive stages. "
-                        "The first is what Show-1 Keyframes draws from seed, the next from seed + 1.",
+                        "The first is what Show-1 Keyframes draws from seed, the next from seed + 1, "
+                        "unless the sampler draws noise of its own.",
             inputs=[
                 *common.model_inputs(KEYFRAMES), common.seed_input(), *common.strength_inputs(KEYFRAMES),
                 io.Int.Input("count", default=4, min=1, max=64, tooltip="Takes. They share one batch: memory grows with them."),
