@@ -21,7 +21,7 @@ from ...show1_core.models.compile import many_shapes
 from ...show1_core.models.finite import check_finite
 from ...show1_core.models.unet import UNet
 from ...show1_core.models.whole_calls import Make
-from .idle import CONTROL, VARIANCE_KEPT, idle_options
+from .idle import CONTROL, EASY, VARIANCE_KEPT, idle_options, spoilt_by_cache
 from .patches import patches_of
 from .report import REPORT, Report
 from .run_memory import RunMemory
@@ -73,6 +73,8 @@ class HostUNet(UNet):
         if wrappers and VARIANCE in transformer_options:
             report.warn(VARIANCE_KEPT)
             wrappers = []
+        elif spoilt_by_cache(transformer_options):
+            report.warn(EASY)
         around = WrapperExecutor.new_class_executor(self._call, self, wrappers)
         return around.execute(x, timesteps, context, None, control, transformer_options, **conditions)
 
