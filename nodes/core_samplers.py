@@ -69,6 +69,7 @@ class Show1JoinPairs(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: Any) -> io.NodeOutput:
+        images = checks.frames(images, "images")
         if len(images) % PAIR_FRAMES:
             raise ValueError(f"images has {checks.counted(len(images), 'frame')}; expected {PAIR_FRAMES} for each pair, as VAE "
                              "Decode gives them.")
@@ -96,9 +97,10 @@ class Show1PixelSRConditioning(io.ComfyNode):
     @classmethod
     def execute(cls, positive: Any, negative: Any, images: Any, seed: int, noise_level: int,
                 first_frame: Any = None) -> io.NodeOutput:
+        images = checks.frames(images, "images", multiple=4)
         if len(images) > WINDOW_FRAMES:
             raise ValueError(f"images has {len(images)} frames; expected at most {WINDOW_FRAMES}, or Show-1 Pixel SR for more.")
-        clip = cascade.to_clip(checks.frames(images, "images", multiple=4))
+        clip = cascade.to_clip(images)
         large, first = cascade.enlarge(clip, 4), checks.enlarged_frame(first_frame, clip, "first_frame")
         frames = add_noise(NOISING, large, cascade.draw(large.shape, cascade.seeded(seed), large.device), noise_level)
         if first is not None:

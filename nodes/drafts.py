@@ -23,7 +23,8 @@ class Show1KeyframeDrafts(common.SamplerNode):
             node_id="Show1KeyframeDrafts", display_name="Show-1 Keyframe Drafts", category=common.CATEGORY,
             **common.search_words("text to video", "t2v", "variations", "contact sheet", "pixel diffusion"),
             description="Several takes of the keyframes at once, to choose from before the expensive stages. "
-                        "The first is what Show-1 Keyframes draws from seed, the next from seed + 1.",
+                        "The first is what Show-1 Keyframes draws from seed, the next from seed + 1, "
+                        "unless the sampler draws noise of its own.",
             inputs=[
                 *common.model_inputs(KEYFRAMES), common.seed_input(), *common.strength_inputs(KEYFRAMES),
                 io.Int.Input("count", default=4, min=1, max=64, tooltip="Takes. They share one batch: memory grows with them."),
@@ -63,7 +64,7 @@ class Show1PickDraft(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: Any, take: int, frames: int) -> io.NodeOutput:
-        takes = checks.takes(images, frames)
+        takes = checks.takes(checks.frames(images, "images"), frames)
         if not 1 <= take <= len(takes):
             raise ValueError(f"take is {take}; images has {checks.counted(len(takes), 'take')}.")
         return io.NodeOutput(takes[take - 1], KEYFRAME_FPS)

@@ -35,7 +35,8 @@ class Show1FirstFrameSR(common.SamplerNode):
                 sampler_name: str, scheduler: str, denoise: float = 1.0) -> io.NodeOutput:
         run = Run(model, positive, negative, seed, steps, cfg, sampler_name, scheduler, denoise)
         identity = common.checked(run, FIRST_FRAME)
-        frame = cascade.to_clip(checks.frames(image[:1], "image", multiple=input_multiple(identity.config.size_multiple)))
+        images = checks.frames(image, "image", multiple=input_multiple(identity.config.size_multiple))
+        frame = cascade.to_clip(images[:1])
         clip = cascade.first_frame(common.sampling(run), frame, identity.noising, noise_level, seed, redraw=denoise < 1)
         return io.NodeOutput(cascade.to_images(clip))
 

@@ -114,7 +114,10 @@ def free_noise(noise: Tensor, window: ContextWindow, generator: torch.Generator)
 
 
 def drafts(sample: Sample, size: VideoSize, seed: int, count: int) -> Tensor:
-    """Keyframes of `count` takes in one batch (count, 3, F, H, W); take i is what `keyframes` draws from seed + i."""
+    """Keyframes of `count` takes in one batch (count, 3, F, H, W); take i is what `keyframes` draws from seed + i.
+
+    That holds for samplers that draw no noise of their own: these draw it for all takes at once.
+    """
     return sample(noise_of_takes((3, *size), seed, range(count)), Condition(), None, seeded(seed))
 
 

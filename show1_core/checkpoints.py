@@ -37,12 +37,14 @@ PARTS = {
 }
 
 # what a state dict is when one of its names contains the mark; the first that fits
+UMT5 = "a UMT5 text encoder, of Wan"
 FOREIGN: tuple[tuple[str, str], ...] = (
     ("lora_", "a LoRA, which goes on top of a model"),
     (".lora", "a LoRA, which goes on top of a model"),
     ("model.diffusion_model.", "a Stable Diffusion checkpoint"),
     ("input_blocks.", "a Stable Diffusion UNet"),
     ("double_blocks.", "a diffusion transformer"),
+    (".block.1.layer.0.SelfAttention.relative_attention_bias.", UMT5),  # of T5's blocks the first alone has one
     ("encoder.block.", "a T5 text encoder"),
     ("text_model.", "a CLIP text encoder"),
     ("decoder.up_blocks.", "a VAE in the published layout"),

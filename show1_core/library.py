@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from .checkpoints import METADATA_KEY, RECORD
-from .weights import CheckpointError, read_header, read_json, read_metadata, read_names
+from .weights import CheckpointError, is_safetensors, read_header, read_json, read_metadata, read_names
 
 DEPTH = 2  # a root holds checkpoints (`show-1-base`) or families of them (`show1-mini/keyframes`)
-ENDING = ".safetensors"
 MARK = b"show1"  # in the header of every file of ours, in METADATA_KEY or in RECORD
 
 
@@ -42,7 +41,7 @@ def contents(folder: str) -> Contents:
             inside = list(found)
     except OSError:
         return Contents()  # as the host lists folders: what cannot be read is not offered
-    return Contents(by_name(filter(is_folder, inside)), by_name(entry for entry in inside if entry.name.endswith(ENDING)),
+    return Contents(by_name(filter(is_folder, inside)), by_name(entry for entry in inside if is_safetensors(entry.name)),
                     any(entry.name == "config.json" for entry in inside))
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .checkpoints import ForeignFile, foreign
+from .checkpoints import UMT5, ForeignFile, foreign
 from .weights import CheckpointError
 
 
 def is_t5(tensors: Mapping[str, Tensor]) -> bool:
     """Whether a state dict is a T5 encoder's; a CLIP text encoder's it is otherwise. Raises CheckpointError for neither."""
+    if foreign(tensors) == UMT5:
+        raise ForeignFile("this file", UMT5, "T5 v1.1, such as t5xxl_fp16.safetensors, or a CLIP text encoder")
     if any(name.startswith("encoder.block.") for name in tensors):
         return True
     if any("text_model." in name or "resblocks." in name for name in tensors):

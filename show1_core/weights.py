@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+SAFETENSORS = (".safetensors", ".sft")  # endings of file names, in small letters
 LARGEST_JSON = 16 * 2**20  # bytes; a published index of five thousand tensors has half a megabyte
 
 
@@ -78,12 +79,17 @@ def read_tensors(files: list[Path]) -> dict[str, Tensor]:
     """All tensors of the files, mapped from disk where the format allows. Raises CheckpointError."""
     tensors: dict[str, Tensor] = {}
     for file in files:
-        read = read_safetensors(file) if file.suffix == ".safetensors" else read_pickle(file)
+        read = read_safetensors(file) if is_safetensors(file.name) else read_pickle(file)
         twice = tensors.keys() & read.keys()
         if twice:
             raise CheckpointError(f"{file} repeats the tensor {min(twice)} of another shard; download the folder again.")
         tensors.update(read)
     return tensors
+
+
+def is_safetensors(name: str) -> bool:
+    """Whether a file of this name is a safetensors file, as the host counts them."""
+    return name.lower().endswith(SAFETENSORS)
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -123,7 +129,7 @@ def opened(path: Path) -> Iterator[Any]:
     """A single safetensors file whose header has been read and nothing more. Raises CheckpointError."""
     from safetensors import SafetensorError, safe_open
 
-    if path.suffix != ".safetensors":
+    if not is_safetensors(path.name):
         raise CheckpointError(f"{path.name} is a single {path.suffix or 'nameless'} file; expected a published folder or a "
                               ".safetensors file made by scripts/convert.py.")
     try:

@@ -33,7 +33,10 @@ COMPILED = (f"TorchCompileModel {DOES_NOTHING}, whose steps look at numbers betw
 OTHER_NOISE = ("ModelSamplingDiscrete, or a node like it, gives this model another noise schedule or prediction than it was "
                "trained with, which spoils the picture; remove it.")
 SAME_SIGMAS = 1e-3  # relative: hosts compute the same schedule in other types
-LAZY = "LazyCache spoils the picture of this model, whose sigmas are large; take EasyCache, at a reuse_threshold of 0.1 at most."
+MOST_REUSE = 0.1  # of EasyCache's reuse_threshold: docs/host-features.md#caches
+EASY = f"EasyCache's reuse_threshold is so large that it spoils the picture of this model; take {MOST_REUSE} at most."
+LAZY = ("LazyCache spoils the picture of this model, whose sigmas are large; take EasyCache, at a reuse_threshold of "
+        f"{MOST_REUSE} at most.")
 VARIANCE_KEPT = ("EasyCache and other wrappers of the network do nothing in the published sampler of this model, which needs all "
                  "that the network says in every step; take a core sampler for them.")
 
@@ -80,3 +83,9 @@ def idle_options(options: dict[str, Any]) -> Iterator[str]:
         yield FOREIGN[name]
     if "lazycache" in options.get("wrappers", {}).get("predict_noise", {}):
         yield LAZY
+
+
+def spoilt_by_cache(options: dict[str, Any]) -> bool:
+    """Whether EasyCache is among a call's transformer options, at a threshold at which it spoils the picture."""
+    attached = "easycache" in options.get("wrappers", {}).get("diffusion_model", {})
+    return attached and getattr(options.get("easycache"), "reuse_threshold", 0.0) > MOST_REUSE

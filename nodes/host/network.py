@@ -21,7 +21,7 @@ from ...show1_core.models.compile import many_shapes
 from ...show1_core.models.finite import check_finite
 from ...show1_core.models.unet import UNet
 from ...show1_core.models.whole_calls import Make
-from .idle import CONTROL, VARIANCE_KEPT, idle_options
+from .idle import CONTROL, EASY, VARIANCE_KEPT, idle_options, spoilt_by_cache
 from .patches import patches_of
 from .report import REPORT, Report
 from .run_memory import RunMemory
@@ -73,6 +73,8 @@ class HostUNet(UNet):
         if wrappers and VARIANCE in transformer_options:
             report.warn(VARIANCE_KEPT)
             wrappers = []
+        elif spoilt_by_cache(transformer_options):
+            report.warn(EASY)
         around = WrapperExecutor.new_class_executor(self._call, self, wrappers)
         return around.execute(x, timesteps, context, None, control, transformer_options, **conditions)
 
@@ -87,7 +89,7 @@ class HostUNet(UNet):
             x = rearrange(x, "(halves f) c h w -> halves c f h w", halves=halves)
             timesteps, context = timesteps[::frames], context[::frames]
         variance, channels = transformer_options.get(VARIANCE), self.config.sample_channels
-        run_memory, report = run_memory or RunMemory(), transformer_options.get(REPORT) or Report()
+        hooked, run_memory, report = run_memory is None, run_memory or RunMemory(), transformer_options.get(REPORT) or Report()
         selection, state = report.selected_by(self.trials), state_of(self.weighted)
         selection.renew(state)
         shapes = many_shapes() if self.compiled else nullcontext()
@@ -96,7 +98,7 @@ class HostUNet(UNet):
             unet = super().forward if patches is None else partial(super().forward, patches=patches)
             over_time = any(one.text is not None for one in placed)
             if self.ways:
-                found = obstacle(x.is_cuda, patches is not None or over_time, state, transformer_options)
+                found = obstacle(x.is_cuda, hooked, patches is not None or over_time, state, transformer_options)
                 unet = report.whole_calls(self.trials, self.ways).of(unet, state, found)
             if over_time:
                 clip, window = (len(x) // halves, x.shape[2] if x.ndim == 5 else 1), transformer_options.get("context_window")
@@ -116,10 +118,12 @@ class HostUNet(UNet):
         return rearrange(out, "halves c f h w -> (halves f) c h w") if pictures else out
 
 
-def obstacle(on_gpu: bool, patched: bool, state: Weights, options: dict[str, Any]) -> str | None:
+def obstacle(on_gpu: bool, hooked: bool, patched: bool, state: Weights, options: dict[str, Any]) -> str | None:
     """What keeps calls plain, if anything does: a graph holds on to weights, and what is traced sees no patches."""
     if not on_gpu:
         return "the tensors are not on a GPU"
+    if hooked:  # such texts have no memory of a run (model.py): each call makes them anew, and a whole call would hold on to them
+        return "hooks change the network from call to call"
     if patched:
         return "patches or texts over time change the network from call to call"
     if SPLIT in options:

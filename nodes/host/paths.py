@@ -9,6 +9,7 @@ from pathlib import Path
 import folder_paths
 
 from ...show1_core.library import KnownFiles, part_names, unet_names
+from ...show1_core.weights import is_safetensors
 
 PACK = Path(__file__).resolve().parents[2]
 SECONDS = 0.3  # for which a listing is good: the host asks several times a prompt and loader, all at once
@@ -37,7 +38,7 @@ class Library:
     def loras(self) -> dict[str, Path]:
         """The host's LoRAs, of the kind that carries nothing but tensors."""
         return self._recent("loras", lambda: {
-            name: path for name, path in files("loras").items() if path.suffix == ".safetensors"})
+            name: path for name, path in files("loras").items() if is_safetensors(path.name)})
 
     def _recent(self, what: str, listed: Callable[[], dict[str, Path]]) -> dict[str, Path]:
         """What was listed a moment ago, or is now."""

@@ -12,6 +12,7 @@ import comfy.text_encoders.genmo
 import comfy.text_encoders.sd2_clip
 import comfy.text_encoders.sd3_clip
 import comfy.utils
+import folder_paths
 import torch
 from comfy import sd1_clip
 from torch import Tensor
@@ -22,6 +23,7 @@ from ...show1_core.weights import last_line
 from .loading import cancellable
 from .text_over_time import TEXT
 
+EMBEDDINGS = "embeddings"  # the host's name for the folders of what `embedding:name` in a prompt stands for
 PROMPT = "show1_prompt"  # in CONDITIONING: what was encoded
 
 
@@ -37,7 +39,9 @@ def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
             comfy.text_encoders.genmo.mochi_te(**comfy.text_encoders.sd3_clip.t5_xxl_detect(tensors)))
         return load_clip(target, tensors, {"t5xxl_model_config": t5_numbers(tensors)})
     if config is None:
-        return comfy.sd.load_text_encoder_state_dicts([dict(tensors)], clip_type=comfy.sd.CLIPType.STABLE_DIFFUSION)
+        return comfy.sd.load_text_encoder_state_dicts(
+            [dict(tensors)], embedding_directory=folder_paths.get_folder_paths(EMBEDDINGS),
+            clip_type=comfy.sd.CLIPType.STABLE_DIFFUSION)
     # all its layers, then the final norm, padded with token 0 (numerics 1.6)
     encoder = partial(sd1_clip.SDClipModel, layer="last", textmodel_json_config=config,
                       special_tokens={"start": 49406, "end": 49407, "pad": 0})
@@ -49,7 +53,8 @@ def load_text(tensors: dict[str, Tensor], config: dict[str, Any] | None) -> Any:
 
 def load_clip(target: Any, tensors: dict[str, Tensor], options: dict[str, Any]) -> Any:
     """The host's CLIP object around an encoder. Raises ValueError when weights are missing or do not fit."""
-    clip = comfy.sd.CLIP(target, parameters=comfy.utils.calculate_parameters(tensors), model_options=options)
+    clip = comfy.sd.CLIP(target, embedding_directory=folder_paths.get_folder_paths(EMBEDDINGS),
+                         parameters=comfy.utils.calculate_parameters(tensors), model_options=options)
     try:
         with cancellable(clip.cond_stage_model):
             missing, _ = clip.load_sd(tensors)
@@ -68,9 +73,10 @@ def masked_t5(clip: Any) -> Any:
 
 
 def encode_t5(clip: Any, ids: list[int], prompt: str = "") -> Any:
-    """CONDITIONING of T5 token ids, padding included; with it goes the prompt that they are of."""
-    cond = clip.encode_from_tokens({"t5xxl": [[(token, 1.0) for token in ids]]}, return_dict=True)["cond"]
-    return [[cond, {PROMPT: prompt}]]
+    """CONDITIONING of T5 token ids, padding included; with it go the prompt that they are of, and hooks set on the CLIP."""
+    encoded = clip.encode_from_tokens({"t5xxl": [[(token, 1.0) for token in ids]]}, return_dict=True)
+    hooks = {"hooks": encoded["hooks"]} if "hooks" in encoded else {}
+    return [[encoded["cond"], {PROMPT: prompt, **hooks}]]
 
 
 def over_time(texts: Sequence[Any], starts: Sequence[int]) -> Any:

@@ -15,7 +15,7 @@ from show1_core import CheckpointError, load_unet, read_checkpoint
 from show1_core.checkpoints import RECORD, SAVED_PREFIX, record_tensor
 from show1_core.library import part_names, unet_names
 from show1_core.stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR
-from show1_core.weights import find_weights, read_json, read_tensors
+from show1_core.weights import find_weights, read_json, read_names, read_tensors
 
 STAGES = {stage.checkpoint: stage for stage in (KEYFRAMES, INTERPOLATION, FIRST_FRAME, PIXEL_SR, LATENT_SR)}
 BASE = "diffusion_pytorch_model.fp16.bin"
@@ -66,6 +66,13 @@ def test_shards_are_one_model(models, base, ending):
         parts.update(dict.fromkeys(part, file))
     (base / "unet" / f"diffusion_pytorch_model.{ending}.index.json").write_text(json.dumps({"weight_map": parts}))
     assert read_checkpoint(base).tensors.keys() == weights.keys()
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".sft", ".SAFETENSORS"])
+def test_every_ending_of_safetensors_is_read_as_such(tmp_path, ending):
+    file = tmp_path / f"some{ending}"
+    save_file({"x": torch.ones(2)}, file, {"kind": "some"})
+    assert torch.equal(read_tensors([file])["x"], torch.ones(2)) and read_names(file) == ["x"]
 
 
 @pytest.mark.parametrize("shard, sentence", [

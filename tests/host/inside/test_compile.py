@@ -80,6 +80,26 @@ def test_the_core_compile_node_says_that_it_does_nothing(load, keyframes, caplog
     assert "TorchCompileModel does nothing for this model" in said and "set compile to blocks in Show-1 Model Loader" in said
 
 
+@pytest.mark.parametrize("hooked", [True, False])
+def test_texts_under_hooks_keep_calls_plain(pack, load, t5, monkeypatch, hooked):
+    """They have no memory of a run, so every call makes its text anew, which a whole call would hold on to."""
+    import comfy.hooks
+
+    network, found, model = pack("nodes.host.network"), [], load("show-1-base")
+    seen = network.obstacle
+
+    def on_a_gpu(_on_gpu, *others):
+        found.append(seen(True, *others))
+        return "this is a test"
+
+    monkeypatch.setattr(network, "obstacle", on_a_gpu)
+    monkeypatch.setattr(model.model.diffusion_model, "ways", {"never": lambda *_: pytest.fail("there is an obstacle")})
+    hooks = comfy.hooks.create_hook_lora({}, 1.0, 0.0) if hooked else None
+    texts = (comfy.hooks.set_hooks_for_conditioning(text, hooks) for text in t5)
+    pack("nodes.keyframes").Show1KeyframeSampler.execute(model, *texts, 1, 2, 5.0, 2, 8, 8, *PUBLISHED)
+    assert set(found) == {"hooks change the network from call to call" if hooked else None}
+
+
 @pytest.mark.parametrize("newer", [True, False])
 def test_the_limit_of_shapes_has_the_name_this_torch_knows(pack, newer):
     import torch

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from inspect import signature
+
 import pytest
 import torch
 from recording import error
 
 PUBLISHED = ("published", "published")
+CHOICES = dict(zip(("sampler_name", "scheduler"), PUBLISHED))
 LEVEL = 1 / 255
 
 
@@ -102,3 +105,20 @@ def test_an_end_without_a_picture_is_refused_where_a_picture_is_needed(pack, giv
     assert large_first is not None and large_last is None
     with pytest.raises(ValueError, match="images is nothing: the node it comes from gave no picture"):
         pack("nodes.checks").frames(large_last, "images")
+
+
+@pytest.mark.parametrize("part, node, name, arguments", [
+    ("pixel_sr", "Show1FirstFrameSR", "image", {"seed": 1, "steps": 2, "cfg": 4.0, "noise_level": 250, **CHOICES}),
+    ("pixel_sr", "Show1PixelSR", "images", {"seed": 1, "steps": 2, "cfg": 7.0, "noise_level": 250, **CHOICES}),
+    ("interpolation", "Show1Interpolator", "images", {"seed": 1, "steps": 2, "cfg": 4.0, **CHOICES}),
+    ("core_samplers", "Show1InterpolationConditioning", "images", {}),
+    ("core_samplers", "Show1JoinPairs", "images", {}),
+    ("core_samplers", "Show1PixelSRConditioning", "images", {"seed": 1, "noise_level": 250}),
+    ("drafts", "Show1PickDraft", "images", {"take": 1, "frames": 2})])
+def test_nothing_in_the_place_of_frames_is_said(pack, load, t5, part, node, name, arguments) -> None:
+    node = getattr(pack(f"nodes.{part}"), node)
+    model = {"Show1FirstFrameSR": "IF-II-L-v1.0", "Show1PixelSR": "show-1-sr1", "Show1Interpolator": "show-1-interpolation"}
+    wanted = {"model": lambda: load(model[node.__name__]), "positive": lambda: t5[0], "negative": lambda: t5[1]}
+    given = {one: make() for one, make in wanted.items() if one in signature(node.execute).parameters}
+    with pytest.raises(ValueError, match=f"^{name} is nothing: the node it comes from gave no picture"):
+        node.execute(**given, **{name: None}, **arguments)

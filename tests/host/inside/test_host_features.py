@@ -75,7 +75,7 @@ NODES: dict[str, tuple[str, Arguments, Arguments | None]] = {
     "WanContextWindowsManualNode": ("nodes_context_windows", (5, 1, "standard_static", 1, False, "pyramid"),
                                     (81, 30, "standard_static", 1, False, "pyramid")),
 }
-SPOILS = "ModelSampling"  # begins the names of those that are warned of for what they do
+SPOILS = ("ModelSampling", "EasyCache")  # begin the names of those that are warned of for what they do
 ELSEWHERE = {"BasicGuider", "CFGGuider", "ControlNetApplyAdvanced", "DualCFGGuider", "PerpNegGuider"}  # test_host_guidance.py
 RESULTS = dict(ROW.findall(PAGE.read_text(encoding="utf-8").split("## On texts and latents")[0]))
 
@@ -228,6 +228,12 @@ def test_easy_cache_saves_calls_of_the_network(load, draw) -> None:
     finally:
         hook.remove()
     assert 2 <= len(calls) < 5
+
+
+@pytest.mark.parametrize("threshold, warns", [(0.05, False), (0.1, False), (0.11, True), (0.2, True)])
+def test_easy_cache_is_warned_of_where_it_spoils_the_picture(load, draw, said, threshold, warns) -> None:
+    draw(attached("EasyCacheNode", load("show-1-base"), (threshold, 0.15, 0.95, False)))
+    assert [("EasyCache" in one, "0.1 at most" in one) for one in said()] == [(True, True)] * warns
 
 
 def test_nothing_stands_in_for_learned_variance(pack, load, t5, said) -> None:

@@ -44,6 +44,21 @@ def test_any_prompt_is_seventy_seven_tokens_and_only_text(pack, text, prompt):
     assert positive[0][0].shape == (1, 77, 64) and bool(torch.isfinite(positive[0][0]).all())
 
 
+def test_an_embedding_stands_among_the_tokens(pack, text, tmp_path, monkeypatch):
+    """`embedding:name` in the core's nodes, for a published folder and for a single file."""
+    import comfy.sd
+    import folder_paths
+
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "embeddings", ([str(tmp_path)], {".safetensors"}))
+    monkeypatch.setattr(comfy.sd, "load_text_encoder_state_dicts", lambda *_, embedding_directory, **__: embedding_directory)
+    assert pack("nodes.host").load_text({"text_model.x": torch.zeros(1)}, None) == [str(tmp_path)]
+    learned = torch.ones(2, 64)
+    save_file({"emb_params": learned}, tmp_path / "learned.safetensors")
+    (chunk,), = text("show-1-sr2").tokenize("a cat embedding:learned").values()
+    seen = [token for token, _ in chunk if isinstance(token, torch.Tensor)]
+    assert len(seen) == 2 and torch.equal(torch.stack(seen), learned)
+
+
 def test_clip_where_t5_belongs_is_refused(pack, text):
     with pytest.raises(ValueError, match="not a T5 whose attention mask is on"):
         pack("nodes.text").Show1T5Encode.execute(text("show-1-sr2"), "a cat")

@@ -66,6 +66,24 @@ def test_the_core_sampler_knows_it_too(encode, load, draw) -> None:
     assert error(sample(encode(f"0: {RIGHT} | 2: {LEFT}")), plain) > 1e-3
 
 
+@pytest.mark.parametrize("prompt", [RIGHT, f"0: {RIGHT} | 2: {LEFT}"])
+def test_what_set_clip_hooks_has_set_goes_with_the_text(pack, text, encode, load, draw, prompt) -> None:
+    """A LoRA of the network, by the host's hooks, does what it does when it is set on the text itself."""
+    import comfy.hooks
+    from comfy_extras.nodes_hooks import SetClipHooks
+
+    layer = "down_blocks.1.temp_attentions.0.proj_in"
+    rows, columns, *_ = load("show-1-base").model.diffusion_model.get_parameter(f"{layer}.weight").shape
+    name, generator = f"diffusion_model.{layer}.lora_", torch.Generator().manual_seed(0)
+    hooks = comfy.hooks.create_hook_lora({f"{name}up.weight": torch.randn(rows, 4, generator=generator),
+                                          f"{name}down.weight": torch.randn(4, columns, generator=generator)}, 1.0, 0.0)
+    clip, = SetClipHooks().apply_hooks(text("show-1-base"), False, True, hooks)
+    hooked, plain = pack("nodes.text").Show1T5Encode.execute(clip, prompt, "blur").args, encode(prompt)
+    assert all(values["hooks"] is hooks for (_, values), in hooked) and not any("hooks" in values for (_, values), in plain)
+    expected = draw([comfy.hooks.set_hooks_for_conditioning(one, hooks) for one in plain])
+    assert error(draw(hooked), expected) <= 1e-5 and error(expected, draw(plain)) > 1e-3
+
+
 def test_windows_of_time_see_the_texts_of_their_frames(encode, load, draw, pack) -> None:
     """Windows without overlap are clips of their own: the second of them is under the later prompt alone."""
     from comfy_extras.nodes_context_windows import ContextWindowsManualNode

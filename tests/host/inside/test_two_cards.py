@@ -139,12 +139,13 @@ def test_each_network_makes_its_choices_of_kernels_once_a_run(pack, newer, draw,
     assert len(made) == 2 and all(selection.known for selection in made)
 
 
-@pytest.mark.parametrize("on_gpu, patched, happens, options, expected", [
-    (True, False, None, {}, None),
-    (False, False, None, {}, "the tensors are not on a GPU"),
-    (True, True, None, {}, "patches or texts over time change the network from call to call"),
-    (True, False, "are cast on the fly by the host", {}, "weights are cast on the fly by the host"),
-    (True, False, None, {"multigpu_thread_device": torch.device("cpu")}, "guidance is split over cards"),
+@pytest.mark.parametrize("on_gpu, hooked, patched, happens, options, expected", [
+    (True, False, False, None, {}, None),
+    (False, False, False, None, {}, "the tensors are not on a GPU"),
+    (True, True, False, None, {}, "hooks change the network from call to call"),
+    (True, False, True, None, {}, "patches or texts over time change the network from call to call"),
+    (True, False, False, "are cast on the fly by the host", {}, "weights are cast on the fly by the host"),
+    (True, False, False, None, {"multigpu_thread_device": torch.device("cpu")}, "guidance is split over cards"),
 ])
-def test_what_keeps_calls_plain(pack, on_gpu, patched, happens, options, expected) -> None:
-    assert pack("nodes.host.network").obstacle(on_gpu, patched, ((1, None), (2, happens)), options) == expected
+def test_what_keeps_calls_plain(pack, on_gpu, hooked, patched, happens, options, expected) -> None:
+    assert pack("nodes.host.network").obstacle(on_gpu, hooked, patched, ((1, None), (2, happens)), options) == expected

@@ -56,6 +56,16 @@ def test_a_part_of_a_checkpoint_in_another_place(places, files, place, part, sen
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("place, expected", [("text", "T5 v1.1, such as t5xxl_fp16"), ("vae", "a VAE")])
+def test_umt5_has_a_bias_in_every_block(places, files, place, expected):
+    """Otherwise its names and sizes are T5's: it would load, and draw garbage."""
+    bias = "encoder.block.{}.layer.0.SelfAttention.relative_attention_bias.weight".format
+    tensors = files("show-1-base/text_encoder")
+    tensors[bias(1)] = tensors[bias(0)]
+    with pytest.raises(ValueError, match=f"^this file is a UMT5 text encoder, of Wan; expected {expected}"):
+        places[place](tensors)
+
+
 @pytest.mark.parametrize("spoil, sentence", [
     (lambda tensors: tensors.pop("decoder.conv_out.weight"), "the VAE lacks 1 tensors .*decoder.conv_out.weight"),
     (lambda tensors: tensors.update({"decoder.conv_out.weight": ONE}), "does not fit its config.json")])
