@@ -310,7 +310,7 @@ def test_frames_that_the_host_has_cut_are_not_cut_again(load, monkeypatch, is_cu
     from comfy.context_windows import IndexListContextWindow
 
     window, shown = IndexListContextWindow([2, 3, 4], dim=2), []
-    monkeypatch.setattr(comfy.model_base.BaseModel, "apply_model", lambda _, x, t, c_concat=None, **__: shown.append(c_concat) or x)
+    monkeypatch.setattr(comfy.model_base.BaseModel, "apply_model", lambda _, x, t, c_concat, **__: shown.append(c_concat))
     frames, noisy = torch.arange(5.0).reshape(1, 1, 5, 1, 1), torch.zeros(1, 3, 3, 1, 1)
     load("show-1-sr1").model.apply_model(noisy, torch.ones(1), frames[:, :, 2:] if is_cut else frames,
                                          transformer_options={"context_window": window})
