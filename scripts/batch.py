@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hosting.hosts import Host, continue_under
+from hosting.hosts import Host, continue_under, kept_host, own_host
 from terminal import Failure, guarded, positive, say
 from terminal.packages import use_library
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from batches.workers import Worker
 
 NEEDED = ("aiohttp", "av", "filelock", "PIL", "psutil")  # by the driver alone, where the hosts are elsewhere
+NEEDED_TO_READ = ("filelock",)  # by --status
 
 
 def main(arguments: list[str]) -> int:
@@ -25,9 +27,10 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     if not chosen.status and not (chosen.workflow and chosen.table):
         parser.error("name a workflow and its --table, or ask for the --status of a batch")
-    is_elsewhere = chosen.servers or chosen.ray or chosen.status
     host = None
-    if not is_elsewhere or not all(map(importlib.util.find_spec, NEEDED)):
+    if chosen.status or chosen.servers:
+        _find_packages(NEEDED_TO_READ if chosen.status else NEEDED)
+    elif not chosen.ray or _lacking(NEEDED):
         from hosting.install import ensure
 
         host = ensure()
@@ -39,6 +42,21 @@ def main(arguments: list[str]) -> int:
         print(status.table(chosen.output))
         return 0
     return _run(chosen, host)
+
+
+def _lacking(packages: Sequence[str]) -> list[str]:
+    return [package for package in packages if importlib.util.find_spec(package) is None]
+
+
+def _find_packages(packages: Sequence[str]) -> None:
+    """Carry on under a Python that has them: this one, or that of a ComfyUI that is there. Nothing is set up. Raises Failure."""
+    lacking = _lacking(packages)
+    if lacking:
+        host = own_host() or kept_host()
+        if host.python.is_file():
+            continue_under(host)
+        raise Failure(f"{sys.executable} has no {', '.join(lacking)}; use the Python that runs ComfyUI, which does, or run "
+                      "`comfy.py setup` first.")
 
 
 def _run(chosen: argparse.Namespace, host: Host | None) -> int:

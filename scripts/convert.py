@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,14 +72,15 @@ def configs(unet: Path) -> dict[str, object]:
 
 
 def cast(name: str, tensor: Tensor, dtype: str) -> Tensor:
-    """The tensor in the wanted type, in storage of its own. Raises Failure when a number does not fit."""
+    """The tensor in the wanted type, in storage of its own. Raises Failure when a number does not fit, or is none."""
     import torch
 
     wanted = getattr(torch, DTYPES[dtype])
     largest = float(tensor.abs().max().float())
-    if not largest <= torch.finfo(wanted).max:  # so written, it catches NaN too; torch itself clips to eight bits in silence
-        raise Failure(f"{name} holds {largest:g}, which {dtype} cannot; choose a wider --dtype, or download it again if it is "
-                      "no number.")
+    if not math.isfinite(largest):
+        raise Failure(f"{name} holds NaN or infinity, so the file is damaged; download it again.")
+    if largest > torch.finfo(wanted).max:  # torch itself clips to eight bits in silence
+        raise Failure(f"{name} holds {largest:g}, which is too large for {dtype}; choose a wider --dtype.")
     result = tensor.to(wanted).contiguous()
     # safetensors takes no view into a larger storage
     return result if result.untyped_storage().nbytes() == result.nbytes else result.clone()

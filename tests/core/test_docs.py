@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator
@@ -138,6 +139,22 @@ def test_every_promise_has_a_row() -> None:
     text = (REPO / "SECURITY.md").read_text(encoding="utf-8")
     promises = {plain(bold) for bold in re.findall(r"^- (\*\*.+?\*\*)", text, re.MULTILINE)}
     assert promises and promises <= {plain(quotation) for quotation, _ in claims("SECURITY.md")}
+
+
+def sets_up(file: Path) -> bool:
+    """Whether a file takes what sets up a ComfyUI: from `hosting.install`, or by `serving` of benchmarks/judge_cascade.py."""
+    return any(node.module == "hosting.install" or "serving" in {alias.name for alias in node.names}
+               for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom))
+
+
+def test_every_command_that_sets_up_is_named() -> None:
+    """SECURITY's list of what downloads is whole, and holds nothing else but `download.py`."""
+    text = (REPO / "SECURITY.md").read_text(encoding="utf-8")
+    promise = next(line for line in text.splitlines() if line.startswith("- **Nothing is downloaded unless"))
+    parts = REPO / "scripts" / "testing"  # of test.py
+    found = {file.name for room in ("scripts", "benchmarks") for file in (REPO / room).rglob("*.py")
+             if sets_up(file) and parts not in file.parents}
+    assert found | {"download.py"} == {Path(path).name for path in re.findall(r"`([\w/]+\.py)", promise)}
 
 
 def test_the_archive_keeps_what_the_readme_links() -> None:

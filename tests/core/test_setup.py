@@ -11,8 +11,9 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPO / "scripts"))  # last: scripts/comfy.py is not the host's package
 
+import batch  # noqa: E402
 from hosting import install, kept, torch_build  # noqa: E402
-from hosting.hosts import kept_host  # noqa: E402
+from hosting.hosts import Host, kept_host  # noqa: E402
 from hosting.steps import Attempt, Step  # noqa: E402
 from hosting.torch_build import TorchBuild, chosen_build  # noqa: E402
 from terminal import Failure  # noqa: E402
@@ -125,6 +126,27 @@ def test_the_matrix_goes_from_the_oldest_to_the_newest(
     assert (old.python, new.python) == (named[oldest], named[newest])
     assert old.packages[1].startswith("diffusers==") and new.packages[1] == "diffusers"
     assert (old.packages[0], new.packages[0]) == (("torch==2.9.0+cpu", "torch==2.14.0+cpu") if light else (matrix.TORCH,) * 2)
+
+
+@pytest.mark.parametrize(("is_set_up", "arguments", "lacking"), [
+    (False, ["--status"], "filelock"),
+    (True, ["--status"], "filelock"),
+    (False, ["w.json", "--table", "t.csv", "--servers", "http://127.0.0.1:1"], "aiohttp")])
+def test_a_batch_that_needs_no_comfyui_sets_none_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_set_up: bool, arguments: list[str], lacking: str
+) -> None:
+    """A package that this Python lacks is named; one that is set up already is taken."""
+    host, taken = Host(tmp_path, tmp_path / "python", kept=True), []
+    if is_set_up:
+        host.python.touch()
+    monkeypatch.setattr(batch.importlib.util, "find_spec", lambda name: None if name == lacking else name)
+    monkeypatch.setattr(batch, "own_host", lambda: None)
+    monkeypatch.setattr(batch, "kept_host", lambda: host)
+    monkeypatch.setattr(batch, "continue_under", taken.append)
+    monkeypatch.setattr(install, "ensure", lambda *_: pytest.fail("it set up a ComfyUI"))
+    with pytest.raises(Failure, match=f"has no {lacking};"):
+        batch.main(["--output", str(tmp_path), *arguments])
+    assert taken == [host] * is_set_up
 
 
 COMMANDS = {"comfy", "convert", "demo", "download", "miniature", "templates", "test", "thumbnails", "batch",

@@ -307,3 +307,17 @@ def test_frames_for_the_network_follow_context_windows(pack, load, t5, name, siz
     first, last = given[:3], given[2:]
     assert [len(seen) for seen in shown] == 4 * [3], "two steps of two windows"
     assert all(torch.allclose(seen, part, atol=1e-5) for seen, part in zip(shown, 2 * [first, last]))
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_frames_that_the_host_has_cut_are_not_cut_again(load, monkeypatch, is_cut: bool) -> None:
+    """Newer hosts cut them to the window themselves; 0.3.75 leaves them whole."""
+    import comfy.model_base
+    from comfy.context_windows import IndexListContextWindow
+
+    window, shown = IndexListContextWindow([2, 3, 4], dim=2), []
+    monkeypatch.setattr(comfy.model_base.BaseModel, "apply_model", lambda _, x, t, c_concat, **__: shown.append(c_concat))
+    frames, noisy = torch.arange(5.0).reshape(1, 1, 5, 1, 1), torch.zeros(1, 3, 3, 1, 1)
+    load("show-1-sr1").model.apply_model(noisy, torch.ones(1), frames[:, :, 2:] if is_cut else frames,
+                                         transformer_options={"context_window": window})
+    assert shown[0].flatten().tolist() == [2.0, 3.0, 4.0]
