@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -32,9 +32,9 @@ Make = Callable[[Callable[..., Tensor], "list[Tensor]"], Callable[..., Tensor]] 
 def cuda_graph(call: Callable[..., Tensor], inputs: list[Tensor]) -> Callable[..., Tensor]:
     """What does the same as `call` for inputs of these shapes, by replaying what it launches now."""
     static = [value.clone() for value in inputs]
-    graph = torch.cuda.CUDAGraph()
-    torch.cuda.synchronize()
-    with torch.cuda.graph(graph):
+    graph, card = torch.cuda.CUDAGraph(), inputs[0].device
+    torch.cuda.synchronize(card)
+    with torch.cuda.device(card), torch.cuda.graph(graph, stream=stream_of(card)):
         out = call(*static)
 
     def replay(*values: Tensor) -> Tensor:
@@ -45,9 +45,15 @@ def cuda_graph(call: Callable[..., Tensor], inputs: list[Tensor]) -> Callable[..
     return replay
 
 
+@cache
+def stream_of(card: torch.device) -> torch.cuda.Stream:
+    """What graphs of a card are captured on, one for all of them: libraries hold on to memory for each stream."""
+    return torch.cuda.Stream(card)
+
+
 def elapsed(call: Callable[[], Tensor], device: torch.device) -> tuple[float, Tensor]:
     """Seconds of a call until the device has finished, and what it gives."""
-    wait = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
+    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else (lambda: None)
     wait()
     began = time.perf_counter()
     out = call()
@@ -150,7 +156,7 @@ class WholeCalls:
     def tried(self, make: Make, call: Callable[..., Tensor], inputs: list[Tensor], expected: Tensor) -> Trial:
         """One other way on these inputs."""
         try:
-            other = make(call, inputs)
+            other = make(call, [torch.zeros_like(value) for value in inputs])  # not `inputs`: an empty graph would be right
             other(*inputs)
             seconds, out = self.timer(lambda: other(*inputs), inputs[0].device)
         except (torch.OutOfMemoryError, MemoryError):
