@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from recording import error
 
 from show1_core import cascade, load_unet, read_checkpoint
 from show1_core.models.chunks import by_rows, chunk_bytes, chunk_length
+from show1_core.models.clip_norm import norm_then
 from show1_core.models.conditioning import without_repeats
 from show1_core.sampling import StageSampler
 
@@ -92,6 +94,18 @@ def test_a_chunk_has_as_many_rows_as_fit(most, rows):
         assert chunk_length(x, 8) == rows
         assert torch.equal(by_rows(lambda part: seen.append(len(part)) or part + 1, x), x + 1)
     assert max(seen) == rows and sum(seen) == 8
+
+
+@pytest.mark.parametrize("mean", [0, 10])
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.bfloat16, 2e-3), (torch.float16, 3e-4), (torch.float32, 1e-6),
+                                                 (torch.float64, 1e-14)], ids=str)
+def test_a_norm_in_chunks_rounds_once(dtype, rounding, mean):
+    x = (torch.randn(2, 64, 4, 8, 8, generator=torch.Generator().manual_seed(1)) + mean).to(dtype)
+    norm = torch.nn.GroupNorm(32, 64).to(dtype)
+    norm.weight.copy_(torch.linspace(0.5, 1.5, 64))
+    with chunk_bytes(1024):
+        out = norm_then(lambda part: part, x, norm)
+    assert out.dtype == dtype and error(out.double(), copy.deepcopy(norm).double()(x.double())) <= rounding
 
 
 @pytest.mark.slow  # ten seconds
