@@ -14,6 +14,7 @@ from show1_core import cascade, load_unet, read_checkpoint
 from show1_core.models.chunks import by_rows, chunk_bytes, chunk_length
 from show1_core.models.clip_norm import norm_then
 from show1_core.models.conditioning import without_repeats
+from show1_core.models.temporal import fold_frames, unfold_frames
 from show1_core.sampling import StageSampler
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -106,6 +107,16 @@ def test_a_norm_in_chunks_rounds_once(dtype, rounding, mean):
     with chunk_bytes(1024):
         out = norm_then(lambda part: part, x, norm)
     assert out.dtype == dtype and error(out.double(), copy.deepcopy(norm).double()(x.double())) <= rounding
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_what_is_put_together_of_chunks_lies_as_it_would_whole(layout):
+    x = torch.randn(6, 32, 4, 4).to(memory_format=layout)
+    conv, norm = torch.nn.Conv2d(32, 16, 3, padding=1).to(memory_format=layout), torch.nn.GroupNorm(32, 32)
+    with chunk_bytes(2048):
+        rows, clip = by_rows(conv, x), norm_then(lambda part: part * 2, unfold_frames(x, 3), norm)
+    assert error(rows, conv(x)) <= 1e-6 and rows.stride() == conv(x).stride()
+    assert error(clip, norm(unfold_frames(x, 3)) * 2) <= 1e-6 and fold_frames(clip).stride() == x.stride()
 
 
 @pytest.mark.slow  # ten seconds
