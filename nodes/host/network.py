@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
@@ -95,7 +96,7 @@ class HostUNet(UNet):
         shapes = many_shapes() if self.compiled else nullcontext()
         with use_backend(self.backend), weights_looked_at(what_happens_to), chosen_by(selection), shapes:
             sample, timestep, level = one_half(halves, x, timesteps, noise_level)
-            unet = super().forward if patches is None else partial(super().forward, patches=patches)
+            unet = plain = super().forward if patches is None else partial(super().forward, patches=patches)
             over_time = any(one.text is not None for one in placed)
             if self.ways:
                 found = obstacle(x.is_cuda, hooked, patches is not None or over_time, state, transformer_options)
@@ -111,7 +112,8 @@ class HostUNet(UNet):
             device = memory.Device(lambda: mm.get_free_memory(x.device), mm.soft_empty_cache)
             report.count(tuple(sample.shape), call.texts, transformer_options["cond_or_uncond"])
             out = run_memory.fallback.compute(call, memory.decide(self, call, device), device)
-            check_finite(out, self, lambda: run_memory.fallback.compute(call, memory.decide(self, call, device), device))
+            again = replace(call, unet=plain)  # in a graph no layer can be looked at
+            check_finite(out, self, lambda: run_memory.fallback.compute(again, memory.decide(self, again, device), device))
         if variance is not None:
             variance.store(out[:, channels:], transformer_options["cond_or_uncond"])
         out = out[:, :channels]

@@ -70,7 +70,8 @@ class Trials:
             return self.choices[key]
         if self.left <= 0:
             return Choice(able[-1].name, {backend.name: UNTRIED for backend in able[:-1]})
-        choice = self.tried(able, inputs, key)
+        with torch.cuda.device_of(inputs[0]):  # what is waited for is the current card
+            choice = self.tried(able, inputs, key)
         return Choice(able[-1].name) if choice is None else self.keep(key, choice)  # None: eager's result is no measure
 
     def kept(self) -> dict[str, Choice]:

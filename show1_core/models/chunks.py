@@ -50,7 +50,7 @@ def by_rows(function: Callable[..., Tensor], *inputs: Tensor, growth: int = 1) -
     for start in range(0, rows, step):
         part = function(*(value[start:start + step] for value in inputs))
         if out is None:
-            out = part.new_empty((rows, *part.shape[1:]))
+            out = room(part, (rows, *part.shape[1:]), tuple(range(part.ndim)))
         out[start:start + step] = part
     assert out is not None
     return out
@@ -63,7 +63,13 @@ def by_pixels(function: Callable[..., Tensor], *clips: Tensor, step: int) -> Ten
     for start in range(0, pixels, step):
         part = function(*(clip[..., start:start + step] for clip in clips))
         if out is None:
-            out = part.new_empty((batch, frames, part.shape[1], pixels)).transpose(1, 2)
+            out = room(part, (batch, part.shape[1], frames, pixels), (0, 2, 1, 3))
         out[..., start:start + step] = part
     assert out is not None
     return out
+
+
+def room(part: Tensor, shape: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:
+    """Memory for a result of which this is a part: channels last if the part's are, otherwise with axes in this order."""
+    channels_last = part.ndim == 4 and part.stride(1) < part.stride(3)
+    return torch.empty_permuted(shape, (0, 2, 3, 1) if channels_last else axes, dtype=part.dtype, device=part.device)

@@ -32,7 +32,7 @@ def norm_then(function: Callable[..., Tensor], x: Tensor, norm: Any, *others: Te
     scale, shift = clip_norm(x, norm)
 
     def part_of(part: Tensor, *rest: Tensor) -> Tensor:
-        normed = activated(torch.addcmul(shift, part, scale), act)
+        normed = activated(torch.addcmul(shift, part.to(shift.dtype), scale).to(part.dtype), act)
         return function(*(value[..., None] for value in (normed, *rest)))[..., 0]
 
     out = by_pixels(part_of, *(value.flatten(3) for value in (x, *others)), step=step)
@@ -42,14 +42,16 @@ def norm_then(function: Callable[..., Tensor], x: Tensor, norm: Any, *others: Te
 def clip_norm(x: Tensor, norm: nn.GroupNorm) -> tuple[Tensor, Tensor]:
     """What multiplies and what is added in a group norm with statistics over all frames of a clip: (B, C, 1, 1) each.
 
-    x (B, C, F, H, W). The moments of single frames are put together in float64, where the device has it.
+    x (B, C, F, H, W); the result is in float32 where x is in a half type. The moments of single frames are put together
+    in float64, where the device has it.
     """
     batch, channels, frames = x.shape[:3]
     pixels = x.shape[3] * x.shape[4]
     rows = x.transpose(1, 2).flatten(0, 1)  # (B*F, C, H, W)
-    moments = [
-        torch.native_group_norm(part.contiguous(), None, None, len(part), channels, pixels, norm.num_groups, norm.eps)[1:]
-        for part in rows.split(chunk_length(rows, len(rows)))]
+    full = torch.promote_types(x.dtype, torch.float32)  # of what comes in: moments have its type, and are not to be rounded
+    parts = (part.contiguous().to(full) for part in rows.split(chunk_length(rows, len(rows))))
+    moments = [torch.native_group_norm(part, None, None, len(part), channels, pixels, norm.num_groups, norm.eps)[1:]
+               for part in parts]
     exact = torch.float32 if x.device.type == "mps" else torch.float64
     mean, inverse = (torch.cat(values).to(exact).unflatten(0, (batch, frames)) for values in zip(*moments, strict=True))
     center = mean.mean(1, keepdim=True)  # (B, 1, G)
@@ -57,4 +59,4 @@ def clip_norm(x: Tensor, norm: nn.GroupNorm) -> tuple[Tensor, Tensor]:
     wide = channels // norm.num_groups
     scale = (variance + norm.eps).rsqrt().repeat_interleave(wide, 1) * norm.weight  # (B, C)
     shift = norm.bias - center[:, 0].repeat_interleave(wide, 1) * scale
-    return scale.to(x.dtype)[..., None, None], shift.to(x.dtype)[..., None, None]
+    return scale.to(full)[..., None, None], shift.to(full)[..., None, None]

@@ -67,9 +67,9 @@ class Blocks:
 
 
 @contextmanager
-def as_written(unet: UNet) -> Iterator[None]:
-    """Inside, blocks run uncompiled: for training, whose hooks and recomputation a compiler would have to follow."""
-    with called_by({block: None for block in unet.modules() if block._compiled_call_impl is not None}):
+def as_written(network: nn.Module) -> Iterator[None]:
+    """Inside, blocks run uncompiled: where hooks look at layers, and in training, whose recomputation a compiler would follow."""
+    with called_by({block: None for block in network.modules() if block._compiled_call_impl is not None}):
         yield
 
 

@@ -7,6 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ..kernels.registry import EAGER, use_backend
+from .compile import as_written
+
 FROM_OUTSIDE = "the input of conv_in"
 
 
@@ -26,7 +29,10 @@ def check_finite(out: Tensor, network: nn.Module, again: Callable[[], Tensor]) -
 
 
 def first_not_finite(network: nn.Module, call: Callable[[], Tensor]) -> str:
-    """The name of the first layer in `call` whose result holds NaN or inf; `the input` when none was sound before it."""
+    """The name of the first layer in `call` whose result holds NaN or inf; `the input` when none was sound before it.
+
+    Kernels and compiled blocks stand back: they go around layers, so that nobody would look at these.
+    """
     found: list[str] = []
 
     def hook(name: str) -> Callable[..., None]:
@@ -39,7 +45,8 @@ def first_not_finite(network: nn.Module, call: Callable[[], Tensor]) -> str:
 
     handles = [module.register_forward_hook(hook(name)) for name, module in network.named_modules() if name]
     try:
-        call()
+        with use_backend(EAGER), as_written(network):
+            call()
     finally:
         for handle in handles:
             handle.remove()

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from .conditioning import PreparedText
 PLAIN, GRAPH, BLOCKS = "plain", "graph", "blocks"
 PLAIN_CALLS = 2  # before another way is tried: the first makes what is kept, the second is timed
 WORTH = 0.97  # of a plain call's time, that another way may take at most
+NO_MEMORY = "there is no memory for it"
 
 log = logging.getLogger(__name__)
 Network = Callable[..., Tensor]
@@ -32,9 +33,9 @@ Make = Callable[[Callable[..., Tensor], "list[Tensor]"], Callable[..., Tensor]] 
 def cuda_graph(call: Callable[..., Tensor], inputs: list[Tensor]) -> Callable[..., Tensor]:
     """What does the same as `call` for inputs of these shapes, by replaying what it launches now."""
     static = [value.clone() for value in inputs]
-    graph = torch.cuda.CUDAGraph()
-    torch.cuda.synchronize()
-    with torch.cuda.graph(graph):
+    graph, card = torch.cuda.CUDAGraph(), inputs[0].device
+    torch.cuda.synchronize(card)
+    with torch.cuda.device(card), torch.cuda.graph(graph, stream=stream_of(card)):
         out = call(*static)
 
     def replay(*values: Tensor) -> Tensor:
@@ -45,9 +46,15 @@ def cuda_graph(call: Callable[..., Tensor], inputs: list[Tensor]) -> Callable[..
     return replay
 
 
+@cache
+def stream_of(card: torch.device) -> torch.cuda.Stream:
+    """What graphs of a card are captured on, one for all of them: libraries hold on to memory for each stream."""
+    return torch.cuda.Stream(card)
+
+
 def elapsed(call: Callable[[], Tensor], device: torch.device) -> tuple[float, Tensor]:
     """Seconds of a call until the device has finished, and what it gives."""
-    wait = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
+    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else (lambda: None)
     wait()
     began = time.perf_counter()
     out = call()
@@ -119,9 +126,9 @@ class WholeCalls:
         way.calls += 1
         name = (f"whole call by {'/'.join(self.others)} on {card(sample)}, "
                 f"{sample.dtype} {tuple(sample.shape)} under {tuple(text.shape)}")
-        kept = self.trials.choices.get(name)
-        if kept is not None and kept.serves == PLAIN:
-            self.chosen[name] = kept
+        known = self.chosen.get(name) or self.trials.choices.get(name)
+        if known is not None and known.serves == PLAIN:
+            self.chosen[name] = known
             return call(*inputs)
         if way.calls < PLAIN_CALLS:
             return call(*inputs)
@@ -133,7 +140,10 @@ class WholeCalls:
         return expected
 
     def choose(self, way: Way, call: Callable[..., Tensor], inputs: list[Tensor], expected: Tensor, name: str) -> Choice:
-        """What serves from now on: the fastest way that gives the same; one that was kept stays, if it still does."""
+        """What serves from now on: the fastest way that gives the same; one that was kept stays, if it still does.
+
+        Plain calls for want of memory are not kept: a later run may have more.
+        """
         kept = self.trials.choices.get(name)
         most = WORTH * way.seconds if kept is None else float("inf")
         tried = {other: self.tried(make, call, inputs, expected) for other, make in self.others.items()
@@ -142,7 +152,9 @@ class WholeCalls:
         best = min(right, key=lambda other: tried[other].seconds, default=PLAIN)
         against = {other: trial.against or f"takes {trial.seconds / way.seconds:.2f} of the time"
                    for other, trial in tried.items() if other != best}
-        choice = self.trials.keep(name, Choice(best, against)) if kept is None or best == PLAIN else kept
+        choice, short = Choice(best, against), best == PLAIN and NO_MEMORY in against.values()
+        if not short:
+            choice = self.trials.keep(name, choice) if kept is None or best == PLAIN else kept
         way.instead = None if best == PLAIN else tried[best].call
         log.info("Show-1: %s: %s.", name, said(choice))
         return choice
@@ -150,11 +162,11 @@ class WholeCalls:
     def tried(self, make: Make, call: Callable[..., Tensor], inputs: list[Tensor], expected: Tensor) -> Trial:
         """One other way on these inputs."""
         try:
-            other = make(call, inputs)
+            other = make(call, [torch.zeros_like(value) for value in inputs])  # not `inputs`: an empty graph would be right
             other(*inputs)
             seconds, out = self.timer(lambda: other(*inputs), inputs[0].device)
         except (torch.OutOfMemoryError, MemoryError):
-            return Trial(against="there is no memory for it")
+            return Trial(against=NO_MEMORY)
         except RuntimeError as error:
             return Trial(against=f"fails with {str(error)[:200]!r}")
         wrong = float((out.float() - expected.float()).norm() / expected.float().norm())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from recording import error
 
 from show1_core import cascade, load_unet, read_checkpoint
 from show1_core.models.chunks import by_rows, chunk_bytes, chunk_length
+from show1_core.models.clip_norm import norm_then
 from show1_core.models.conditioning import without_repeats
+from show1_core.models.temporal import fold_frames, unfold_frames
 from show1_core.sampling import StageSampler
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -107,6 +110,28 @@ def pairs_apart(sample):
         return torch.cat(clips)
 
     return one_by_one
+
+
+@pytest.mark.parametrize("mean", [0, 10])
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.bfloat16, 2e-3), (torch.float16, 3e-4), (torch.float32, 1e-6),
+                                                 (torch.float64, 1e-14)], ids=str)
+def test_a_norm_in_chunks_rounds_once(dtype, rounding, mean):
+    x = (torch.randn(2, 64, 4, 8, 8, generator=torch.Generator().manual_seed(1)) + mean).to(dtype)
+    norm = torch.nn.GroupNorm(32, 64).to(dtype)
+    norm.weight.copy_(torch.linspace(0.5, 1.5, 64))
+    with chunk_bytes(1024):
+        out = norm_then(lambda part: part, x, norm)
+    assert out.dtype == dtype and error(out.double(), copy.deepcopy(norm).double()(x.double())) <= rounding
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_what_is_put_together_of_chunks_lies_as_it_would_whole(layout):
+    x = torch.randn(6, 32, 4, 4).to(memory_format=layout)
+    conv, norm = torch.nn.Conv2d(32, 16, 3, padding=1).to(memory_format=layout), torch.nn.GroupNorm(32, 32)
+    with chunk_bytes(2048):
+        rows, clip = by_rows(conv, x), norm_then(lambda part: part * 2, unfold_frames(x, 3), norm)
+    assert error(rows, conv(x)) <= 1e-6 and rows.stride() == conv(x).stride()
+    assert error(clip, norm(unfold_frames(x, 3)) * 2) <= 1e-6 and fold_frames(clip).stride() == x.stride()
 
 
 @pytest.mark.slow  # ten seconds

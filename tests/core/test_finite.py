@@ -7,7 +7,9 @@ import re
 import pytest
 import torch
 from recording import chosen
+from torch import Tensor, nn
 
+from show1_core.kernels import Backend, Function, Selection, chosen_by
 from show1_core.models.finite import NotFinite, check_finite, first_not_finite
 
 
@@ -33,6 +35,36 @@ def test_the_layer_that_went_wrong_is_named(small):
             check_finite(unet(*inputs), unet, lambda: unet(*inputs))
         spoil.remove()
         assert refused.value.module == name
+
+
+def around(x: Tensor, norm: nn.GroupNorm) -> Tensor:
+    """What a layer does, without calling it: no hook learns of it."""
+    return nn.functional.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
+
+
+class Network(nn.Module):
+    """A norm that is NaN, by a kernel or as a layer."""
+
+    function = Function("f", ("x", "norm"), (Backend("triton", around, sure=True), Backend("eager", lambda x, norm: norm(x))))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, 4)
+        self.norm.weight.fill_(float("nan"))
+
+    def forward(self, x: Tensor, by_kernel: bool) -> Tensor:
+        return self.function(x, self.norm) if by_kernel else self.norm(x)
+
+
+@pytest.mark.parametrize("by_kernel", [True, False], ids=["served by a kernel", "compiled"])
+def test_a_layer_that_was_gone_around_is_named(by_kernel):
+    network, x = Network(), torch.randn(2, 4, 3)
+    if not by_kernel:
+        network.norm._compiled_call_impl = lambda x: around(x, network.norm)
+    with chosen_by(Selection()), pytest.raises(NotFinite) as refused:
+        check_finite(network(x, by_kernel), network, lambda: network(x, by_kernel))
+    assert refused.value.module == "norm"
+    assert by_kernel or network.norm._compiled_call_impl is not None
 
 
 def test_bad_input_is_not_blamed_on_a_layer(recorded):

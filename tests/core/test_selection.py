@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,24 @@ def test_a_backend_that_serves_some_shapes_does_not_hide_why_it_does_not_serve_o
     assert selection.summary() == \
         "f eager/triton; not everywhere f triton: is wrong by 1.5e-01 of the norm, in one place by 1.5e-01 of the largest " \
         "value (and 1 more)"
+
+
+def test_a_trial_waits_for_the_card_of_its_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch waits for the current card, and another may be: a kernel would be timed while it is still at work."""
+    current, waited_for = [X[:1]], []
+
+    @contextmanager
+    def device_of(x: Tensor) -> Iterator[None]:
+        current.append(x)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited_for.append(current[-1]))
+    with chosen_by(Selection(Trials())):
+        Function("f", ("x",), (Backend("triton", lambda x: x + x), Backend("eager", lambda x: 2 * x)))(X)
+    assert waited_for and all(x is X for x in waited_for) and len(current) == 1
 
 
 def test_memory_that_is_short_is_no_fault_of_a_kernel() -> None:

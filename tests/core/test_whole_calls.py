@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from show1_core import load_unet
 from show1_core.kernels import Trials
 from show1_core.models import compile as compiling
+from show1_core.models import whole_calls
 from show1_core.models.conditioning import PreparedText
 from show1_core.models.unet import UNet
-from show1_core.models.whole_calls import Way, WholeCalls
+from show1_core.models.whole_calls import Way, WholeCalls, cuda_graph, elapsed
 
 CLIP, TIME, LEVEL = torch.ones(1, 3, 2, 4, 4), torch.tensor(500), torch.tensor(250)
 
@@ -38,11 +41,13 @@ class Network:
 
 @dataclass
 class Machine:
-    """A capture that gives `factor` times the right result, or fails; a clock by which a replay takes `speed` of a plain call."""
+    """A capture that gives `factor` times the right result, or fails, or is `empty`: gives again what it gave when it was made;
+    and a clock by which a replay takes `speed` of a plain call."""
 
     factor: float = 1.0
     speed: float = 0.5
     error: Exception | None = None
+    empty: bool = False
     captured: int = 0
     replayed: int = 0
     network: Network = field(default_factory=Network)
@@ -51,10 +56,11 @@ class Machine:
         self.captured += 1
         if self.error is not None:
             raise self.error
+        given = [value.clone() for value in inputs]
 
         def replay(*values: Tensor) -> Tensor:
             before, self.replayed = self.network.calls, self.replayed + 1
-            out = call(*values) * self.factor
+            out = call(*(given if self.empty else values)) * self.factor
             self.network.calls = before  # a replay calls nothing
             return out
         return replay
@@ -73,9 +79,9 @@ class Machine:
     (Machine(speed=0.99), "plain", "0.99 of the time"),
     (Machine(factor=1.1), "plain", "wrong by 1.0e-01"),
     (Machine(factor=float("nan")), "plain", "wrong by nan"),
+    (Machine(empty=True, speed=0.01), "plain", "wrong by"),
     (Machine(error=RuntimeError("not permitted when stream is capturing")), "plain", "not permitted"),
-    (Machine(error=torch.OutOfMemoryError("no")), "plain", "no memory"),
-], ids=["wins", "no faster", "wrong", "NaN", "cannot be captured", "no memory"])
+], ids=["wins", "no faster", "wrong", "NaN", "captures nothing", "cannot be captured"])
 def test_what_serves(machine: Machine, serves: str, against: str) -> None:
     trials, text = Trials(), a_text()
     calls = machine.calls(trials)
@@ -86,6 +92,51 @@ def test_what_serves(machine: Machine, serves: str, against: str) -> None:
     assert choice.serves == serves and against in choice.against.get("graph", "")
     assert calls.summary() == (f"calls plain; not graph: {choice.against['graph']}" if against else "calls graph")
     assert machine.captured == 1 and machine.network.calls == (3 if serves == "graph" else 6)
+
+
+@pytest.mark.parametrize("runs", [("short", "graph"), ("graph", "short", "graph"), ("short", "short")])
+def test_short_memory_keeps_calls_plain_in_its_own_run_alone(runs: tuple[str, ...], tmp_path: Path) -> None:
+    for run in runs:
+        machine = Machine(error=torch.OutOfMemoryError("no") if run == "short" else None)
+        calls, text = machine.calls(Trials(tmp_path / "kernels.json", "M")), a_text()
+        for _ in range(5):
+            assert torch.equal(calls(machine.network, CLIP, TIME, text), CLIP + 500)
+        assert calls.summary() == ("calls plain; not graph: there is no memory for it" if run == "short" else "calls graph")
+        assert machine.captured == 1
+
+
+class Cards:
+    """Several cards, the first of which is current, as far as capturing and waiting ask for them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.current, self.captured_on, self.waited_for = torch.device("cuda:0"), [], []
+        for name in ("device", "graph"):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+        monkeypatch.setattr(torch.cuda, "Stream", lambda card=None: card or self.current)
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda card=None: self.waited_for.append(card or self.current))
+        monkeypatch.setattr(whole_calls, "stream_of", whole_calls.stream_of.__wrapped__)  # none of these is to be kept
+
+    @contextmanager
+    def device(self, card: torch.device) -> Iterator[None]:
+        before, self.current = self.current, card
+        yield
+        self.current = before
+
+    @contextmanager
+    def graph(self, graph: object, stream: torch.device | None = None) -> Iterator[None]:
+        self.captured_on.append((self.current, stream or torch.device("cuda:0")))  # PyTorch's own is of one card, for good
+        yield
+
+
+def test_a_graph_is_captured_and_timed_on_the_card_of_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is launched on another card than that of the capture runs at once, and the graph is empty."""
+    second, cards = torch.device("cuda:1"), Cards(monkeypatch)
+    with FakeTensorMode():
+        clip = torch.ones(1, 3, 2, 4, 4, device=second)
+        cuda_graph(lambda clip: clip + 1, [clip])
+        elapsed(lambda: clip + 1, second)
+    assert cards.captured_on == [(second, second)] and set(cards.waited_for) == {second}
 
 
 def with_both(graph: Machine, blocks: Machine, trials: Trials) -> WholeCalls:

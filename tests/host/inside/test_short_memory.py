@@ -46,6 +46,25 @@ def test_stage_step_and_layer_are_named(model, keyframes):
         keyframes(bad)
 
 
+def test_the_layer_is_named_where_calls_are_replayed(pack, model, keyframes, monkeypatch):
+    """A replay, played by a stand-in, calls no layer: nothing in it can be looked at."""
+    bad, given = model(), []
+
+    def replayed(call, _inputs):
+        def replay(*values):
+            given.append(call(*values) if len(given) < 2 else torch.full_like(given[0], float("nan")))  # after its trial
+            return given[-1]
+        return replay
+
+    monkeypatch.setattr(pack("nodes.host.network"), "obstacle", lambda *_: None)
+    monkeypatch.setattr(pack("show1_core.models.whole_calls"), "WORTH", float("inf"))
+    bad.model.diffusion_model.ways = {"graph": replayed}
+    spoil(bad, lambda number, _: number > 5)  # three plain calls and two of the trial
+    with pytest.raises(RuntimeError, match=f"stopped in step 4 of 5: {LAYER} holds"):
+        keyframes(bad, steps=5)
+    assert len(given) == 3
+
+
 def test_a_sampler_that_makes_no_numbers_is_told_from_a_network_that_does(model, keyframes, monkeypatch):
     import comfy.k_diffusion.sampling
 
