@@ -37,8 +37,8 @@ class Result:
     @property
     def newest(self) -> Tensor:
         """The frames of the last stage that was run, in 0..1."""
-        made = [clip for clip in (self.frames, self.upscaled, self.interpolated, self.keyframes) if clip is not None]
-        return made[0].clamp(0, 1)
+        made = (self.frames, self.upscaled, self.first_frame, self.interpolated, self.keyframes)
+        return next(clip for clip in made if clip is not None).clamp(0, 1)
 
 
 @dataclass(frozen=True)

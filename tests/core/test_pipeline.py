@@ -12,6 +12,7 @@ import torch
 from recording import GOLDEN, error
 
 from show1_core import CheckpointError, Pipeline, Recipe, RecipeError, cascade, texts
+from show1_core.pipeline import Result
 
 REPO = Path(__file__).resolve().parents[2]
 TOKENIZERS = REPO / ".comfyui" / "ComfyUI" / "comfy"
@@ -82,6 +83,14 @@ def test_it_stops_after_any_stage_and_tells_every_step(models, recipe, last, rea
     expected = [("keyframes", step, 3) for step in range(3)] + [("interpolation", step, 2) for step in range(2)]
     assert told == expected[:3 if last == "keyframes" else 5]
     assert result.newest.min() >= 0 and result.newest.max() <= 1
+
+
+@pytest.mark.parametrize("made", [
+    ["keyframes"], ["keyframes", "interpolated"], ["keyframes", "interpolated", "first_frame"],
+    ["keyframes", "interpolated", "first_frame", "upscaled"], ["keyframes", "interpolated", "upscaled", "frames"]])
+def test_the_newest_is_what_the_last_stage_has_made(made):
+    clips = {name: torch.full((1, 1, 1, 3), 0.1 * number) for number, name in enumerate(made)}
+    assert torch.equal(Result(**clips).newest, clips[made[-1]])
 
 
 @pytest.mark.parametrize("taken, sentence", [
