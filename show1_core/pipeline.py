@@ -104,18 +104,13 @@ class Cascade:
 
     def run(self, last: str) -> Result:
         """The stages in order, up to the one called `last`."""
-        recipe, seed, states = self.recipe, self.seed, self.pixel_states()
+        states = self.pixel_states()
         order = [stage.name for stage in STAGES]
         reached = order.index(last)
 
-        made = recipe.keyframes
-        size = cascade.VideoSize(made.frames, made.height, made.width)
-        sample = self.sampler(KEYFRAMES, states, made.steps, made.guidance)
-        keyframes = cascade.keyframes(sample, size, seed, noise=self.noise(sample, size))
-        result = {"keyframes": keyframes}
+        result = {"keyframes": self.keyframes(states)}  # each by a method of its own, at whose end its model goes
         if reached >= order.index(INTERPOLATION.name):
-            sample = self.sampler(INTERPOLATION, states, recipe.interpolate.steps, recipe.interpolate.guidance)
-            result["interpolated"] = cascade.interpolate(sample, keyframes, seed)
+            result["interpolated"] = self.interpolated(result["keyframes"], states)
         if reached >= order.index(FIRST_FRAME.name) and FIRST_FRAME.name in self.pipeline.folders:
             result["first_frame"] = self.first_frame(result["interpolated"], states)
         if reached >= order.index(PIXEL_SR.name):
@@ -124,6 +119,18 @@ class Cascade:
         if reached >= order.index(LATENT_SR.name):
             images["frames"] = self.refined(images["upscaled"], states)
         return Result(**images)
+
+    def keyframes(self, states: Tensor) -> Tensor:
+        """The first stage: a small clip of few frames."""
+        made = self.recipe.keyframes
+        size = cascade.VideoSize(made.frames, made.height, made.width)
+        sample = self.sampler(KEYFRAMES, states, made.steps, made.guidance)
+        return cascade.keyframes(sample, size, self.seed, noise=self.noise(sample, size))
+
+    def interpolated(self, clip: Tensor, states: Tensor) -> Tensor:
+        """Keyframes with three frames between neighbours."""
+        made = self.recipe.interpolate
+        return cascade.interpolate(self.sampler(INTERPOLATION, states, made.steps, made.guidance), clip, self.seed)
 
     def noise(self, sample: StageSampler, size: cascade.VideoSize) -> Tensor | None:
         """What keyframes begin from where it is a clip's own noise, found with what was learnt as VMC does; else None."""
@@ -151,6 +158,7 @@ class Cascade:
         sample = self.sampler(LATENT_SR, self.latent_states(states), made.steps, made.guidance, made.strength,
                               self.identity(LATENT_SR).latent_scale)
         latent = cascade.refine(sample, lambda frames: encoded(vae, frames), images, (made.height, made.width), self.seed)
+        del sample  # and with it the stage's model: what is left is the VAE's work
         with torch.no_grad():  # a frame at a time: the same numbers in a fraction of the memory
             frames = [vae.decode(frame[None]).sample.cpu() for frame in cascade.as_frames(latent)]
         return rearrange(torch.cat(frames) * 0.5 + 0.5, "f c h w -> f h w c").clamp(0, 1)
