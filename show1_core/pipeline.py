@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from .tuning.drawing import Lora, Origin
 from .weights import CheckpointError, find_weights, read_json, read_tensors
 
 Progress = Callable[[str, int, int, Tensor], None]  # stage, step from 0, steps, the clip as it is guessed then
+NEWER_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # by the names in older VAEs
+OLDER_ATTENTION = re.compile(rf"(?<=\.attentions\.0\.)(?:{'|'.join(NEWER_ATTENTION)})(?=\.(?:weight|bias)$)")
 NEGATIVE_PROMPT = ""  # of the pixel stages (numerics T7)
 
 
@@ -211,11 +214,17 @@ def load_vae(folder: Path) -> Any:
     from diffusers import AutoencoderKL
 
     vae: Any = AutoencoderKL.from_config(read_json(folder / "config.json"))
-    missing, unexpected = vae.load_state_dict(read_tensors(find_weights(folder, "diffusion_pytorch_model")), strict=False)
+    tensors = in_newer_names(read_tensors(find_weights(folder, "diffusion_pytorch_model")))
+    missing, unexpected = vae.load_state_dict(tensors, strict=False)
     if missing or unexpected:
         raise CheckpointError(f"{folder} is no whole VAE: {len(missing)} tensors missing, {len(unexpected)} too many; download "
                               "it again.")
     return vae.float().eval().requires_grad_(False)
+
+
+def in_newer_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A VAE's tensors with diffusers' names of today for its attention's layers, which older files have others for."""
+    return {OLDER_ATTENTION.sub(lambda found: NEWER_ATTENTION[found[0]], name): tensor for name, tensor in tensors.items()}
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 from recording import GOLDEN, error
 
 from show1_core import CheckpointError, Pipeline, Recipe, RecipeError, cascade, texts
-from show1_core.pipeline import Result
+from show1_core.pipeline import Result, load_vae
 
 REPO = Path(__file__).resolve().parents[2]
 TOKENIZERS = REPO / ".comfyui" / "ComfyUI" / "comfy"
@@ -103,6 +103,23 @@ def test_a_missing_part_is_named_before_any_work(models, tmp_path, taken, senten
                 (tmp_path / folder.name / part.name).symlink_to(part)
     with pytest.raises(CheckpointError, match=sentence):
         Pipeline.from_folder(tmp_path)
+
+
+OLDER = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}  # diffusers' names before 0.15
+
+
+def test_a_vae_with_the_older_names_of_attention_is_read(models, tmp_path):
+    vae = load_vae(models / "show-1-sr2" / "vae")
+    older = {}
+    for name, tensor in vae.state_dict().items():
+        new = next((new for new in OLDER if f"attentions.0.{new}." in name), None)
+        older[name.replace(f".{new}.", f".{OLDER[new]}.") if new else name] = tensor
+    assert sum(".query." in name or ".proj_attn." in name for name in older) == 8
+    torch.save(older, tmp_path / "diffusion_pytorch_model.bin")
+    (tmp_path / "config.json").symlink_to(models / "show-1-sr2" / "vae" / "config.json")
+    read = load_vae(tmp_path).state_dict()
+    assert read.keys() == vae.state_dict().keys()
+    assert all(torch.equal(read[name], tensor) for name, tensor in vae.state_dict().items())
 
 
 @pytest.mark.parametrize("record, sentence", [
