@@ -13,6 +13,7 @@ from recording import GOLDEN, error
 
 from show1_core import CheckpointError, Pipeline, Recipe, RecipeError, cascade, texts
 from show1_core.pipeline import Result, load_vae
+from show1_core.weights import find_transformers_weights, read_tensors
 
 REPO = Path(__file__).resolve().parents[2]
 TOKENIZERS = REPO / ".comfyui" / "ComfyUI" / "comfy"
@@ -52,6 +53,19 @@ def test_texts_are_the_recorded_ones(models, golden, recipe, which):
     states = encode(models / folder / "text_encoder", tokenizer, [negative, recipe["prompt"]], torch.float32, "cpu")
     expected = torch.cat([golden[f"{which}.negative.embeds"], golden[f"{which}.prompt.embeds"]])
     assert error(states, expected) <= 1e-5
+
+
+def test_t5_in_half_precision_keeps_what_is_published_in_float32(models, tmp_path):
+    """The projections out of feed-forwards, which are never rounded, and nothing else."""
+    source = models / "show-1-base" / "text_encoder"
+    published = read_tensors(find_transformers_weights(source))
+    published = {name: tensor.float() + 1e-5 for name, tensor in published.items()}  # what float16 has not
+    torch.save(published, tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").symlink_to(source / "config.json")
+    read = texts.load_t5(tmp_path, torch.float16, "cpu").state_dict()
+    wide = {name for name in read if read[name].dtype == torch.float32}
+    assert wide == {name for name in published if name.endswith("DenseReluDense.wo.weight")} != set()
+    assert all(torch.equal(read[name], published[name] if name in wide else published[name].half()) for name in published)
 
 
 @needs_tokenizers
