@@ -14,7 +14,7 @@ from torch import Tensor
 
 from . import cascade, texts
 from .checkpoints import Identity, load_unet, read_identity
-from .recipe import Recipe
+from .recipe import Recipe, RecipeError
 from .sampling import Progress as StepProgress
 from .sampling import StageSampler
 from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, STAGES, Stage
@@ -90,6 +90,9 @@ class Pipeline:
         if stop_after not in [stage.name for stage in STAGES]:
             raise ValueError(f"stop_after is {stop_after!r}; expected one of {', '.join(stage.name for stage in STAGES)}.")
         recipe = recipe or Recipe()
+        if recipe.keyframes.frames < 2 and stop_after != KEYFRAMES.name:
+            raise RecipeError(f"the recipe's keyframes.frames is {recipe.keyframes.frames}; expected 2 or more for a run up to "
+                              f"{stop_after}: interpolation fills in what is between them. Or stop after keyframes.")
         if self.origin is not None:
             self.origin.check(recipe.keyframes.frames)
         return Cascade(self, prompt, seed, recipe, progress).run(stop_after)

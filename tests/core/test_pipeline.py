@@ -12,7 +12,7 @@ import torch
 from recording import GOLDEN, error
 
 from show1_core import CheckpointError, Pipeline, Recipe, RecipeError, cascade, texts
-from show1_core.pipeline import Result, load_vae
+from show1_core.pipeline import Cascade, Result, load_vae
 from show1_core.weights import find_transformers_weights, read_tensors
 
 REPO = Path(__file__).resolve().parents[2]
@@ -141,11 +141,28 @@ def test_a_vae_with_the_older_names_of_attention_is_read(models, tmp_path):
     ({"upscale": {"steps": 2.5}}, "upscale.steps is 2.5; expected a whole"),
     ({"refine": {"strength": "much"}}, "refine.strength is 'much'"), ({"refine_negative_prompt": None}, "expected a text"),
     ({"first_frame": {"steps": -1}}, "first_frame.steps is -1"),
-    ({"upscale": {"strength": 2}}, "strength 2; expected a strength up to 1"),
+    ({"keyframes": {"steps": 0}}, "keyframes.steps is 0; expected a whole number from 1 to 1000"),
+    ({"refine": {"steps": 5000}}, "refine.steps is 5000; .* to 1000"),
+    ({"first_frame": {"noise_level": 1000}}, "first_frame.noise_level is 1000; expected a whole number from 0 to 999"),
+    ({"keyframes": {"frames": 0}}, "keyframes.frames is 0; expected a whole number from 1 on"),
+    ({"keyframes": {"width": 0}}, "keyframes.width is 0"), ({"refine": {"height": -8}}, "refine.height is -8"),
+    ({"upscale": {"guidance": float("nan")}}, "upscale.guidance is nan; expected a number from 0 on"),
+    ({"upscale": {"guidance": 10**400}}, "upscale.guidance is 1000"),
+    ({"refine": {"strength": float("inf")}}, "refine.strength is inf"),
+    ({"refine": {"strength": float("nan")}}, "refine.strength is nan"),
+    ({"upscale": {"strength": 2}}, "strength is 2; expected a number from 0 to 1"),
     ({"upscale": {"steps": 4, "strength": 0.2}}, "upscale has 4 steps and strength 0.2; expected a strength")])
 def test_a_recipe_of_the_wrong_kind_is_refused(record, sentence):
     with pytest.raises(RecipeError, match=sentence):
         Recipe.from_dict(record)
+
+
+def test_one_keyframe_is_a_run_of_keyframes_alone(models, monkeypatch):
+    pipe, one = Pipeline.from_folder(models), Recipe.from_dict({"keyframes": {"frames": 1}})
+    monkeypatch.setattr(Cascade, "run", lambda self, last: last)
+    assert pipe("a cat", recipe=one, stop_after="keyframes") == "keyframes"
+    with pytest.raises(RecipeError, match="keyframes.frames is 1; .* 2 or more .* interpolation"):
+        pipe("a cat", recipe=one, stop_after="interpolation")
 
 
 def test_the_published_recipe_is_the_default_and_other_keys_are_ignored(recipe):
