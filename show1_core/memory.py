@@ -24,7 +24,8 @@ SMALLEST_SIDE, SIDE_MULTIPLE = 64, 8  # pixels of a frame that a VAE is recommen
 MARGIN = 0.9  # of what is free: libraries keep room of their own
 SMALLEST_WINDOW = 8  # frames; windows are multiples of it, and share a quarter
 IN_CHUNKS = 0.45  # of what one sample under one text needs, in chunks; measured, with some room
-OUT_OF_MEMORY_TEXTS = ("can't allocate memory", "MPS backend out of memory")  # where PyTorch has no class of its own for it
+# where PyTorch has no class of its own for it: CPUs, Apple's GPUs, drivers, CUDA's libraries
+OUT_OF_MEMORY_TEXTS = ("can't allocate memory", "not enough memory", "out of memory", "STATUS_ALLOC_FAILED")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from . import cascade, texts
 from .checkpoints import Identity, load_unet, read_identity
-from .recipe import Recipe
+from .recipe import Recipe, RecipeError
 from .sampling import Progress as StepProgress
 from .sampling import StageSampler
 from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, STAGES, Stage
@@ -21,6 +22,8 @@ from .tuning.drawing import Lora, Origin
 from .weights import CheckpointError, find_weights, read_json, read_tensors
 
 Progress = Callable[[str, int, int, Tensor], None]  # stage, step from 0, steps, the clip as it is guessed then
+NEWER_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}  # by the names in older VAEs
+OLDER_ATTENTION = re.compile(rf"(?<=\.attentions\.0\.)(?:{'|'.join(NEWER_ATTENTION)})(?=\.(?:weight|bias)$)")
 NEGATIVE_PROMPT = ""  # of the pixel stages (numerics T7)
 
 
@@ -37,8 +40,8 @@ class Result:
     @property
     def newest(self) -> Tensor:
         """The frames of the last stage that was run, in 0..1."""
-        made = [clip for clip in (self.frames, self.upscaled, self.interpolated, self.keyframes) if clip is not None]
-        return made[0].clamp(0, 1)
+        made = (self.frames, self.upscaled, self.first_frame, self.interpolated, self.keyframes)
+        return next(clip for clip in made if clip is not None).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,9 @@ class Pipeline:
         if stop_after not in [stage.name for stage in STAGES]:
             raise ValueError(f"stop_after is {stop_after!r}; expected one of {', '.join(stage.name for stage in STAGES)}.")
         recipe = recipe or Recipe()
+        if recipe.keyframes.frames < 2 and stop_after != KEYFRAMES.name:
+            raise RecipeError(f"the recipe's keyframes.frames is {recipe.keyframes.frames}; expected 2 or more for a run up to "
+                              f"{stop_after}: interpolation fills in what is between them. Or stop after keyframes.")
         if self.origin is not None:
             self.origin.check(recipe.keyframes.frames)
         return Cascade(self, prompt, seed, recipe, progress).run(stop_after)
@@ -104,18 +110,13 @@ class Cascade:
 
     def run(self, last: str) -> Result:
         """The stages in order, up to the one called `last`."""
-        recipe, seed, states = self.recipe, self.seed, self.pixel_states()
+        states = self.pixel_states()
         order = [stage.name for stage in STAGES]
         reached = order.index(last)
 
-        made = recipe.keyframes
-        size = cascade.VideoSize(made.frames, made.height, made.width)
-        sample = self.sampler(KEYFRAMES, states, made.steps, made.guidance)
-        keyframes = cascade.keyframes(sample, size, seed, noise=self.noise(sample, size))
-        result = {"keyframes": keyframes}
+        result = {"keyframes": self.keyframes(states)}  # each by a method of its own, at whose end its model goes
         if reached >= order.index(INTERPOLATION.name):
-            sample = self.sampler(INTERPOLATION, states, recipe.interpolate.steps, recipe.interpolate.guidance)
-            result["interpolated"] = cascade.interpolate(sample, keyframes, seed)
+            result["interpolated"] = self.interpolated(result["keyframes"], states)
         if reached >= order.index(FIRST_FRAME.name) and FIRST_FRAME.name in self.pipeline.folders:
             result["first_frame"] = self.first_frame(result["interpolated"], states)
         if reached >= order.index(PIXEL_SR.name):
@@ -124,6 +125,18 @@ class Cascade:
         if reached >= order.index(LATENT_SR.name):
             images["frames"] = self.refined(images["upscaled"], states)
         return Result(**images)
+
+    def keyframes(self, states: Tensor) -> Tensor:
+        """The first stage: a small clip of few frames."""
+        made = self.recipe.keyframes
+        size = cascade.VideoSize(made.frames, made.height, made.width)
+        sample = self.sampler(KEYFRAMES, states, made.steps, made.guidance)
+        return cascade.keyframes(sample, size, self.seed, noise=self.noise(sample, size))
+
+    def interpolated(self, clip: Tensor, states: Tensor) -> Tensor:
+        """Keyframes with three frames between neighbours."""
+        made = self.recipe.interpolate
+        return cascade.interpolate(self.sampler(INTERPOLATION, states, made.steps, made.guidance), clip, self.seed)
 
     def noise(self, sample: StageSampler, size: cascade.VideoSize) -> Tensor | None:
         """What keyframes begin from where it is a clip's own noise, found with what was learnt as VMC does; else None."""
@@ -151,6 +164,7 @@ class Cascade:
         sample = self.sampler(LATENT_SR, self.latent_states(states), made.steps, made.guidance, made.strength,
                               self.identity(LATENT_SR).latent_scale)
         latent = cascade.refine(sample, lambda frames: encoded(vae, frames), images, (made.height, made.width), self.seed)
+        del sample  # and with it the stage's model: what is left is the VAE's work
         with torch.no_grad():  # a frame at a time: the same numbers in a fraction of the memory
             frames = [vae.decode(frame[None]).sample.cpu() for frame in cascade.as_frames(latent)]
         return rearrange(torch.cat(frames) * 0.5 + 0.5, "f c h w -> f h w c").clamp(0, 1)
@@ -203,11 +217,17 @@ def load_vae(folder: Path) -> Any:
     from diffusers import AutoencoderKL
 
     vae: Any = AutoencoderKL.from_config(read_json(folder / "config.json"))
-    missing, unexpected = vae.load_state_dict(read_tensors(find_weights(folder, "diffusion_pytorch_model")), strict=False)
+    tensors = in_newer_names(read_tensors(find_weights(folder, "diffusion_pytorch_model")))
+    missing, unexpected = vae.load_state_dict(tensors, strict=False)
     if missing or unexpected:
         raise CheckpointError(f"{folder} is no whole VAE: {len(missing)} tensors missing, {len(unexpected)} too many; download "
                               "it again.")
     return vae.float().eval().requires_grad_(False)
+
+
+def in_newer_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A VAE's tensors with diffusers' names of today for its attention's layers, which older files have others for."""
+    return {OLDER_ATTENTION.sub(lambda found: NEWER_ATTENTION[found[0]], name): tensor for name, tensor in tensors.items()}
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
@@ -9,6 +10,10 @@ from typing import Any, TypeVar
 from .stages import FIRST_FRAME, INTERPOLATION, KEYFRAMES, LATENT_SR, PIXEL_SR, REFINE_NEGATIVE_PROMPT
 
 Part = TypeVar("Part")
+LARGEST = sys.float_info.max  # which infinity and NaN are not within
+# least and most of what a run can have, by the name of a field in any stage
+RANGES = {"steps": (1, 1000), "guidance": (0, LARGEST), "frames": (1, LARGEST), "height": (1, LARGEST), "width": (1, LARGEST),
+          "noise_level": (0, 999), "strength": (0, 1)}
 
 
 class RecipeError(ValueError):
@@ -80,7 +85,7 @@ class Recipe:
     def from_dict(cls, record: Mapping[str, Any]) -> Recipe:
         """A recipe from JSON, a table for each stage; what is missing is as published, keys of no stage are ignored.
 
-        Raises RecipeError for values of the wrong kind.
+        Raises RecipeError for values of the wrong kind, or that no run can have.
         """
         parts = {"keyframes": Keyframes, "interpolate": Interpolate, "first_frame": FirstFrame, "upscale": Upscale,
                  "refine": Refine}
@@ -100,11 +105,12 @@ def part_of(kind: type[Part], name: str, values: Any) -> Part:
     for entry in fields(kind):  # type: ignore[arg-type]
         whole = isinstance(getattr(defaults, entry.name), int)
         value = values.get(entry.name, getattr(defaults, entry.name))
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value < 0:
+        least, most = RANGES[entry.name]
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not least <= value <= most:
             raise RecipeError(f"the recipe's {name}.{entry.name} is {value!r}; expected {'a whole' if whole else 'a'} number "
-                              "from 0 on.")
+                              f"from {least} {'on' if most == LARGEST else f'to {most}'}.")
         given[entry.name] = value
-    if "strength" in given and not (given["strength"] <= 1 and int(given["steps"] * given["strength"])):
+    if "strength" in given and not int(given["steps"] * given["strength"]):
         raise RecipeError(f"the recipe's {name} has {given['steps']} steps and strength {given['strength']:g}; expected a "
-                          "strength up to 1 that leaves at least one step.")
+                          "strength that leaves at least one step.")
     return kind(**given)

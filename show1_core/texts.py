@@ -45,9 +45,9 @@ def load_t5(folder: Path, dtype: torch.dtype, device: torch.device | str) -> Any
     """T5's encoder; the projections out of its feed-forwards stay in float32, as published (numerics T8)."""
     from transformers import T5Config, T5EncoderModel
 
-    encoder = filled(T5EncoderModel, T5Config(**read_json(folder / "config.json")), folder).to(device, dtype)
-    for block in encoder.encoder.block:
-        block.layer[1].DenseReluDense.wo.float()
+    encoder = filled(T5EncoderModel, T5Config(**read_json(folder / "config.json")), folder)
+    for name, weight in encoder.named_parameters():  # one by one: a cast of the whole and back would round all of them
+        weight.data = weight.data.to(device, torch.float32 if name.endswith("DenseReluDense.wo.weight") else dtype)
     return encoder
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...show1_core.tuning.lora_files import adapters_from, different_base, fingerprint, in_native_names, read, with_record
+from ...show1_core.tuning.lora_files import check_fits, different_base, fingerprint, in_native_names, read, with_record
 from .on_node import on_node
 
 
@@ -22,7 +22,7 @@ def load_lora(path: Path, model: Any = None) -> dict[str, Tensor]:
     tensors = in_native_names(tensors)
     if model is not None:
         unet = model.model.diffusion_model
-        adapters_from(tensors, unet)  # refuses what is of other sizes
+        check_fits(tensors, unet)  # norms and biases too, which the host puts on as it does the rest
         if sentence := different_base(record, fingerprint(model.model.show1, unet)):
             logging.warning("Show-1: %s", sentence)
             on_node([sentence])

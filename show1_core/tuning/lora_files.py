@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -135,17 +136,39 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], Record]:
 
 
 def adapters_from(tensors: Mapping[str, Tensor], unet: nn.Module) -> Adapters:
-    """The adapters in a file, by the names of any program above. Raises ValueError when they do not fit the UNet."""
+    """The adapters in a file, by the names of any program above. Raises ValueError when they do not fit the UNet.
+
+    Changes of norms and biases, as core's training writes beside others, are left out with a line in the log.
+    """
+    layers, parts = dict(unet.named_modules()), check_fits(tensors, unet)
+    matrices = {name: found for name, found in parts.items() if weight_of(layers[name]).ndim > 1}
+    left_out = [*sorted(parts.keys() - matrices.keys()), *filter(is_bias, tensors)]
+    if not matrices:
+        raise ValueError(f"lora changes norms and biases alone (such as {without_prefix(left_out[0])[:80]}), which are left out "
+                         "here; take one that changes attention or convolutions, or put it on with ComfyUI's LoRA loader.")
+    if left_out:
+        logging.warning("Show-1: lora changes %d norms and biases (such as %s), which are left out here; its other %d layers are "
+                        "used.", len(left_out), without_prefix(left_out[0])[:80], len(matrices))
+    return Adapters({name: adapter_of(found, layers[name]) for name, found in matrices.items()})
+
+
+def check_fits(tensors: Mapping[str, Tensor], unet: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """By layer, what a file changes of its weight. Raises ValueError when that does not fit the UNet, or is nothing."""
     layers = dict(unet.named_modules())
     flat = {f"{FLAT_PREFIX}{name.replace('.', '_')}": name for name in layers}
     parts = {flat.get(name, name): found for name, found in parts_of(tensors).items()}
-    if not parts:
+    if not parts and not any(map(is_bias, tensors)):
         raise ValueError(NO_LORA)
     strange = sorted(name for name, found in parts.items() if not fits(layers.get(name), found))
     if strange:
         raise ValueError(f"lora was made for another base: {len(strange)} of its {len(parts)} layers do not fit this model, such "
                          f"as {strange[0][:80]}. Use it with the model that it was trained on.")
-    return Adapters({name: adapter_of(found, layers[name]) for name, found in parts.items()})
+    return parts
+
+
+def is_bias(name: str) -> bool:
+    """Whether a tensor of a file changes a bias."""
+    return name.endswith(".diff_b")
 
 
 def in_native_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from ..memory import is_out_of_memory, torch_memory
 from ..models.blocks import Block
 from ..models.unet import UNet
-from ..sampling import dpm_solver
+from ..sampling import dpm_solver, thresholded
 from ..schedule import Schedule, nearest_timestep, published_sigmas, sigma_table, signal_scale
 from . import objectives
 from .adapters import QKV, Adapters, attached
@@ -186,7 +186,7 @@ def drawn(network: Network, adapters: Adapters, example: Example, schedule: Sche
         return x - sigma * network.predict(x * signal_scale(sigma), timestep, example).to(x)
 
     with attached(network.unet, adapters):
-        return dpm_solver(denoise, noise / signal_scale(sigmas[0]), sigmas)
+        return dpm_solver(thresholded(denoise, schedule), noise / signal_scale(sigmas[0]), sigmas)
 
 
 def copies(adapters: Adapters) -> list[Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,6 +50,44 @@ def lora(models: Path, tmp_path: Path):
 
 def drawn(pipe: Pipeline) -> torch.Tensor:
     return pipe("a cat", seed=3, recipe=RECIPE, stop_after="keyframes").newest
+
+
+class Passing:
+    """A sampler that gives back what it was given, and holds its network as a sampler does."""
+
+    def __init__(self, unet: Any, *_) -> None:
+        self.unet = unet
+
+    def __call__(self, noise, condition, start, generator) -> torch.Tensor:
+        return noise
+
+
+def test_one_stage_is_in_memory_at_a_time_and_none_while_the_vae_decodes(pipe, monkeypatch):
+    loaded: list[weakref.ref[torch.nn.Module]] = []
+    load_vae = pipeline.load_vae
+
+    def check() -> None:
+        assert not [number for number, stage in enumerate(loaded) if stage() is not None], "stages that are still there"
+
+    def load(*_) -> torch.nn.Module:
+        check()
+        unet = torch.nn.Linear(1, 1)
+        loaded.append(weakref.ref(unet))
+        return unet
+
+    def load_checking_vae(folder: Path) -> Any:
+        check()
+        vae = load_vae(folder)
+        decode = vae.decode
+        vae.decode = lambda latent: (check(), decode(latent))[1]
+        return vae
+
+    monkeypatch.setattr(pipeline, "load_unet", load)
+    monkeypatch.setattr(pipeline, "load_vae", load_checking_vae)
+    monkeypatch.setattr(pipeline, "StageSampler", Passing)
+    small = {"keyframes": {"frames": 2, "height": 8, "width": 8}, "refine": {"height": 32, "width": 32}}
+    assert pipe("a cat", recipe=Recipe.from_dict(small)).frames.shape == (5, 32, 32, 3)
+    assert len(loaded) == len(STAGES)
 
 
 def answer(unet) -> torch.Tensor:

@@ -178,7 +178,11 @@ def test_a_fallback_is_told_in_the_log_kept_for_the_run_and_forgotten_with_it(fa
 
 
 @pytest.mark.parametrize("raised", [
-    torch.OutOfMemoryError("all gone"), MemoryError(), RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)")])
+    torch.OutOfMemoryError("all gone"), MemoryError(), *map(RuntimeError, [
+        "MPS backend out of memory (MPS allocated: 9 GB)", "CUDA error: out of memory", "Triton Error [CUDA]: out of memory",
+        "[enforce fail at alloc_cpu.cpp:117] data. DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"])],
+    ids=str)
 def test_below_the_last_fallback_the_shortage_is_told(raised):
     with pytest.raises(OutOfMemory, match="8x8 with 2 frames do not fit .* half the width"):
         Fallback().compute(short_call(99, raised), Level(), Device())

@@ -12,6 +12,8 @@ import torch
 from recording import GOLDEN, error
 
 from show1_core import CheckpointError, Pipeline, Recipe, RecipeError, cascade, texts
+from show1_core.pipeline import Cascade, Result, load_vae
+from show1_core.weights import find_transformers_weights, read_tensors
 
 REPO = Path(__file__).resolve().parents[2]
 TOKENIZERS = REPO / ".comfyui" / "ComfyUI" / "comfy"
@@ -53,6 +55,19 @@ def test_texts_are_the_recorded_ones(models, golden, recipe, which):
     assert error(states, expected) <= 1e-5
 
 
+def test_t5_in_half_precision_keeps_what_is_published_in_float32(models, tmp_path):
+    """The projections out of feed-forwards, which are never rounded, and nothing else."""
+    source = models / "show-1-base" / "text_encoder"
+    published = read_tensors(find_transformers_weights(source))
+    published = {name: tensor.float() + 1e-5 for name, tensor in published.items()}  # what float16 has not
+    torch.save(published, tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").symlink_to(source / "config.json")
+    read = texts.load_t5(tmp_path, torch.float16, "cpu").state_dict()
+    wide = {name for name in read if read[name].dtype == torch.float32}
+    assert wide == {name for name in published if name.endswith("DenseReluDense.wo.weight")} != set()
+    assert all(torch.equal(read[name], published[name] if name in wide else published[name].half()) for name in published)
+
+
 @needs_tokenizers
 @pytest.mark.parametrize("stage, name, last", [("first_frame", "first_frame", "first-frame"), ("upscale", "upscaled", "sr1")])
 def test_a_strength_keeps_what_is_enlarged_in_part(models, recipe, stage, name, last):
@@ -84,6 +99,14 @@ def test_it_stops_after_any_stage_and_tells_every_step(models, recipe, last, rea
     assert result.newest.min() >= 0 and result.newest.max() <= 1
 
 
+@pytest.mark.parametrize("made", [
+    ["keyframes"], ["keyframes", "interpolated"], ["keyframes", "interpolated", "first_frame"],
+    ["keyframes", "interpolated", "first_frame", "upscaled"], ["keyframes", "interpolated", "upscaled", "frames"]])
+def test_the_newest_is_what_the_last_stage_has_made(made):
+    clips = {name: torch.full((1, 1, 1, 3), 0.1 * number) for number, name in enumerate(made)}
+    assert torch.equal(Result(**clips).newest, clips[made[-1]])
+
+
 @pytest.mark.parametrize("taken, sentence", [
     ("show-1-sr1", "neither show-1-sr1 nor sr1"), ("show-1-base/text_encoder", "no text_encoder/")])
 def test_a_missing_part_is_named_before_any_work(models, tmp_path, taken, sentence):
@@ -96,16 +119,50 @@ def test_a_missing_part_is_named_before_any_work(models, tmp_path, taken, senten
         Pipeline.from_folder(tmp_path)
 
 
+OLDER = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}  # diffusers' names before 0.15
+
+
+def test_a_vae_with_the_older_names_of_attention_is_read(models, tmp_path):
+    vae = load_vae(models / "show-1-sr2" / "vae")
+    older = {}
+    for name, tensor in vae.state_dict().items():
+        new = next((new for new in OLDER if f"attentions.0.{new}." in name), None)
+        older[name.replace(f".{new}.", f".{OLDER[new]}.") if new else name] = tensor
+    assert sum(".query." in name or ".proj_attn." in name for name in older) == 8
+    torch.save(older, tmp_path / "diffusion_pytorch_model.bin")
+    (tmp_path / "config.json").symlink_to(models / "show-1-sr2" / "vae" / "config.json")
+    read = load_vae(tmp_path).state_dict()
+    assert read.keys() == vae.state_dict().keys()
+    assert all(torch.equal(read[name], tensor) for name, tensor in vae.state_dict().items())
+
+
 @pytest.mark.parametrize("record, sentence", [
     ({"keyframes": 3}, "keyframes is 3; expected a table"),
     ({"upscale": {"steps": 2.5}}, "upscale.steps is 2.5; expected a whole"),
     ({"refine": {"strength": "much"}}, "refine.strength is 'much'"), ({"refine_negative_prompt": None}, "expected a text"),
     ({"first_frame": {"steps": -1}}, "first_frame.steps is -1"),
-    ({"upscale": {"strength": 2}}, "strength 2; expected a strength up to 1"),
+    ({"keyframes": {"steps": 0}}, "keyframes.steps is 0; expected a whole number from 1 to 1000"),
+    ({"refine": {"steps": 5000}}, "refine.steps is 5000; .* to 1000"),
+    ({"first_frame": {"noise_level": 1000}}, "first_frame.noise_level is 1000; expected a whole number from 0 to 999"),
+    ({"keyframes": {"frames": 0}}, "keyframes.frames is 0; expected a whole number from 1 on"),
+    ({"keyframes": {"width": 0}}, "keyframes.width is 0"), ({"refine": {"height": -8}}, "refine.height is -8"),
+    ({"upscale": {"guidance": float("nan")}}, "upscale.guidance is nan; expected a number from 0 on"),
+    ({"upscale": {"guidance": 10**400}}, "upscale.guidance is 1000"),
+    ({"refine": {"strength": float("inf")}}, "refine.strength is inf"),
+    ({"refine": {"strength": float("nan")}}, "refine.strength is nan"),
+    ({"upscale": {"strength": 2}}, "strength is 2; expected a number from 0 to 1"),
     ({"upscale": {"steps": 4, "strength": 0.2}}, "upscale has 4 steps and strength 0.2; expected a strength")])
 def test_a_recipe_of_the_wrong_kind_is_refused(record, sentence):
     with pytest.raises(RecipeError, match=sentence):
         Recipe.from_dict(record)
+
+
+def test_one_keyframe_is_a_run_of_keyframes_alone(models, monkeypatch):
+    pipe, one = Pipeline.from_folder(models), Recipe.from_dict({"keyframes": {"frames": 1}})
+    monkeypatch.setattr(Cascade, "run", lambda self, last: last)
+    assert pipe("a cat", recipe=one, stop_after="keyframes") == "keyframes"
+    with pytest.raises(RecipeError, match="keyframes.frames is 1; .* 2 or more .* interpolation"):
+        pipe("a cat", recipe=one, stop_after="interpolation")
 
 
 def test_the_published_recipe_is_the_default_and_other_keys_are_ignored(recipe):

@@ -60,7 +60,7 @@ def test_any_text_is_a_caption(text: str, clean: bool) -> None:
 
 @TRIED
 @given(some.integers(1, 6), some.integers(1, 300), some.floats(0, 1))
-def test_the_quantile_by_selection_is_pytorchs(rows: int, length: int, ratio: float) -> None:
+def test_the_quantile_is_pytorchs(rows: int, length: int, ratio: float) -> None:
     values = torch.randn(rows, length, generator=torch.Generator().manual_seed(length))
     assert torch.allclose(schedule.quantile(values, ratio).flatten(), values.quantile(ratio, dim=1), atol=1e-6)
 

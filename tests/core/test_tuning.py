@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,33 @@ def test_a_lora_for_another_base_is_refused_in_a_sentence(unets):
         files.adapters_from(tensors, unet_of(unets, "show-1-sr1"))
     with pytest.raises(ValueError, match="holds no LoRA of known names"):
         files.adapters_from({"something.weight": torch.zeros(1)}, unet_of(unets))
+
+
+def norms_and_biases(unet):
+    """What core's training writes beside matrices, of one norm and one bias."""
+    norm = next(name for name, layer in unet.named_modules() if isinstance(layer, torch.nn.GroupNorm))
+    return {f"{files.PREFIX}{norm}.diff": torch.ones_like(unet.get_submodule(norm).weight),
+            f"{files.PREFIX}conv_in.diff_b": torch.ones_like(unet.conv_in.bias)}
+
+
+def test_norms_and_biases_of_a_lora_are_left_out_and_told(unets, caplog):
+    unet, adapters = unet_of(unets), trained(unets).adapters
+    more = norms_and_biases(unet)
+    with caplog.at_level(logging.WARNING):
+        read = files.adapters_from(files.tensors_of(adapters) | more, unet)
+    assert read.layers.keys() == adapters.layers.keys()
+    assert len(caplog.messages) == 1 and "changes 2 norms and biases" in caplog.text
+    assert "norm1), which are left out" in caplog.text
+    with kinds.attached(unet, read):
+        call(unet, example_of(unet))
+    with pytest.raises(ValueError, match="changes norms and biases alone"):
+        files.adapters_from(more, unet)
+
+
+def test_a_host_that_puts_norms_and_biases_on_itself_hears_nothing_of_it(unets, caplog):
+    with caplog.at_level(logging.WARNING):
+        files.check_fits(norms_and_biases(unet_of(unets)), unet_of(unets))
+    assert not caplog.messages
 
 
 def test_a_base_has_one_fingerprint_in_every_dtype_and_another_base_another(unets, models):

@@ -118,7 +118,8 @@ def test_the_looks_of_every_stage_can_be_learnt(models, name) -> None:
     assert all(torch.equal(value, before[key]) for key, value in unet.state_dict().items())
     if name != "show-1-sr2":
         picture = motion.drawn(network, tuner.adapters, example, identity.schedule, 3)
-        assert picture.shape == example.shape and bool(torch.isfinite(picture).all())
+        assert picture.shape == example.shape
+        assert float(picture.abs().max()) < 1.5, "the schedule's threshold holds it within -1..1, but for the solver's overshoot"
 
 
 @pytest.mark.parametrize("name", ["IF-II-L-v1.0", "show-1-sr1"])
