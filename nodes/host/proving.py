@@ -10,8 +10,8 @@ import folder_paths
 import torch
 
 from ...show1_core.kernels import Trials
-from ...show1_core.software import software
 from ...show1_core.models.layout import lay_out
+from ...show1_core.software import software
 from .network import HostUNet
 from .paths import PACK
 

@@ -48,8 +48,8 @@ To loop a picture of yours, load it inside in place of *Its first frame*.
 
 TRAVEL_READ_ME = """## Prompts over time
 
-`0: a red ball moving right | 4: a blue ball moving right`: each prompt stands behind the number of the keyframe from which on it \
-holds, with a bar between them. Keyframes count from 0, and there are eight; each is half a second of the video. \
+`0: a red ball moving right | 4: a blue ball moving right`: each prompt stands behind the number of the keyframe from which on \
+it holds, with a bar between them. Keyframes count from 0, and there are eight; each is half a second of the video. \
 What something looks like may change; one motion is drawn over all eight, so another direction is seldom followed.
 
 The last stage reads a prompt of its own, which says what is seen in all of the video.

@@ -88,7 +88,8 @@ def test_requirements_are_the_declared_dependencies(clone: Path) -> None:
 
 def test_an_import_is_quick(cost: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
-        print(f"\nimport: {cost['init']:.4f} s of CPU time, with all nodes {cost['whole']:.4f} s, {cost['yardsticks']:.1f} yardsticks")
+        print(f"\nimport: {cost['init']:.4f} s of CPU time, with all nodes {cost['whole']:.4f} s, "
+              f"{cost['yardsticks']:.1f} yardsticks")
     assert cost["init"] < IMPORT_SECONDS / 10
     assert cost["whole"] < IMPORT_SECONDS or cost["yardsticks"] < IMPORT_YARDSTICKS
 
