@@ -145,7 +145,7 @@ def adapters_from(tensors: Mapping[str, Tensor], unet: nn.Module) -> Adapters:
     left_out = [*sorted(parts.keys() - matrices.keys()), *filter(is_bias, tensors)]
     if not matrices:
         raise ValueError(f"lora changes norms and biases alone (such as {without_prefix(left_out[0])[:80]}), which are left out "
-                         "here; take one that changes attention or convolutions, or put it on with ComfyUI's LoRA loader.")
+                         "here; take one that changes attention or convolutions, or put it on with the host's own LoRA loader.")
     if left_out:
         logging.warning("Show-1: lora changes %d norms and biases (such as %s), which are left out here; its other %d layers are "
                         "used.", len(left_out), without_prefix(left_out[0])[:80], len(matrices))

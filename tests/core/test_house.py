@@ -39,7 +39,7 @@ DOORS: list[tuple[str, set[str]]] = [
     *((f"benchmarks/{file}.py", {"benchmarks", "mini", "show1_core", "scripts.hosting", "scripts.terminal", "scripts.workflows"})
       for file in ("judge_cascade", "judge_batch")),
     ("scripts", {"scripts", "show1_core"}),
-    ("scripts/batches", {"scripts.batches", "scripts.hosting", "scripts.terminal", "scripts.workflows"}),
+    ("scripts/batches", {"scripts.batches", "scripts.hosting", "scripts.terminal", "scripts.workflows", "show1_core.digests"}),
     ("scripts/evaluating", {"scripts.evaluating", "scripts.terminal", "show1_core"}),
     ("scripts/hosting", {"scripts.hosting", "scripts.terminal"}),
     ("scripts/hub", {"scripts.hub", "scripts.terminal"}),
