@@ -1,4 +1,4 @@
-"""Weights that the host has pinned, as with CUDA it pins those that do not fit: kept through runs, none freed while registered."""
+"""Weights that the host has pinned, as with CUDA it pins what does not fit: a run keeps them, and none is freed while it is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 import comfy.model_management as mm
 import pytest
 import torch
-
-PUBLISHED = ("published", "published")
 
 
 @pytest.fixture
@@ -58,3 +56,17 @@ def test_training_registers_the_weights_that_it_puts_in_place_of_others(pinned, 
         assert set(registered) != set(before), "they are others"
     pinned.unpin_all_weights()
     assert not registered
+
+
+@pytest.mark.parametrize("sampler", ["published", "euler"])
+def test_a_run_leaves_them_pinned(pinned, registered, pack, t5, sampler) -> None:
+    """A clone of the MODEL, once it is gone, would take them along."""
+    before = dict(registered)
+    pack("nodes.keyframes").Show1KeyframeSampler.execute(pinned, *t5, 1, 1, 5.0, 2, 8, 8, sampler, "published")
+    assert registered == before and set(weights(pinned)) == set(before)
+
+
+def test_an_inversion_leaves_them_pinned(pinned, registered, pack, t5) -> None:
+    before = dict(registered)
+    pack("nodes.host").inverted(pinned, t5[1], torch.zeros(1, 3, 2, 8, 8), 1, lambda *_: None)
+    assert registered == before and set(weights(pinned)) == set(before)
