@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from .areas import over_all_frames
-from .context import idle_windows
+from .context import idle_windows, window_all_clips
 from .guidance import idle_ramp, show_frames
 from .idle import COMPILED, idle_loras, other_noise
 from .report import REPORT, Report
@@ -29,6 +29,7 @@ def reported(executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
     for sentence in filter(None, idle):
         report.warn(sentence)
     show_frames(options, noise.shape)
+    window_all_clips(options, len(noise))
     for texts in executor.class_obj.conds.values():
         over_all_frames(texts, noise.ndim - 2)
     clip = executor(noise, *args, **kwargs)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import comfy.sample
 import comfy.samplers
-import comfy.utils
 import torch
 from torch import Tensor
 
 from ...show1_core.cascade import Condition
 from ...show1_core.tuning.inversion import invert, rising_sigmas
+from .guider import options_of, sampled
 from .run_memory import RunMemory
 from .sampling import conditioned
 
@@ -21,12 +20,11 @@ POST_GUIDANCE = "sampler_post_cfg_function"  # among a model's options: there is
 
 def inverted(model: Any, positive: Any, clip: Tensor, steps: int, progress: Callable[[int, Tensor, Tensor, int], None]) -> Tensor:
     """The noise of a clip (1, 3, F, H, W), of unit power, along the published timesteps. Raises RuntimeError for NaN."""
-    model = model.clone()
-    model.model_options = {name: value for name, value in model.model_options.items() if name != POST_GUIDANCE}
+    options = options_of(model)
+    options.pop(POST_GUIDANCE, None)
     text = conditioned(positive, Condition(), RunMemory())
-    noise = comfy.sample.sample_custom(
-        model, torch.zeros_like(clip), 1.0, comfy.samplers.KSAMPLER(walk), rising_sigmas(model.model.show1.schedule, steps),
-        text, text, clip, callback=progress, disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=0)
+    noise = sampled(model, options, torch.zeros_like(clip), 1.0, comfy.samplers.KSAMPLER(walk),
+                    rising_sigmas(model.model.show1.schedule, steps), text, text, clip, progress, 0)
     if not bool(torch.isfinite(noise).all()):
         raise RuntimeError("inversion made NaN or infinity; load the model with dtype bf16 or fp32, or look at its LoRA.")
     return noise

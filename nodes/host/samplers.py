@@ -78,10 +78,11 @@ class VarianceTap:
         return self.variance
 
 
-def ddpm_sampler(run: Run, schedule: schedules.Schedule, generator: torch.Generator, model: Any) -> Any:
-    """The image model's sampler; `model` is made to hand its variance channels over."""
+def ddpm_sampler(run: Run, schedule: schedules.Schedule, generator: torch.Generator,
+                 options: dict[str, Any]) -> Any:
+    """The image model's sampler; by the options of its run the model hands its variance channels over."""
     tap = VarianceTap()
-    model.model_options["transformer_options"][VARIANCE] = tap
+    options["transformer_options"][VARIANCE] = tap
     timesteps = schedules.published_timesteps(schedule, run.steps, run.denoise)
 
     def sample(network: Any, x: Tensor, sigmas: Tensor, extra_args: dict[str, Any] | None = None, callback: Any = None,

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import comfy.model_management as mm
-import comfy.sample
 import comfy.utils
 import latent_preview
 import node_helpers
@@ -20,6 +19,7 @@ from ...show1_core.memory import OutOfMemory
 from ...show1_core.models.finite import NotFinite
 from ..run import Run
 from .dtypes import compute_dtype
+from .guider import options_of, sampled
 from .model import MEMORY, NOISE_LEVEL
 from .report import REPORT, Report
 from .run_memory import RunMemory
@@ -65,12 +65,12 @@ class HostSample:
 
     def once(self, noise: Tensor, condition: Condition, start: Tensor | None, generator: torch.Generator) -> Tensor:
         """One attempt. Raises Stopped naming stage, step and layer on NaN or infinity."""
-        run, model = self.run, self.model.clone()
-        model.model_options["transformer_options"][REPORT] = self.report
+        run, model, options = self.run, self.model, options_of(self.model)
+        options["transformer_options"][REPORT] = self.report
         schedule: schedules.Schedule = model.model.show1.schedule
         sigmas = sigmas_of(run, schedule)
         ddpm = run.sampler_name == "published" and schedule.solver == "ddpm"
-        sampler = ddpm_sampler(run, schedule, generator, model) if ddpm else sampler_of(run)
+        sampler = ddpm_sampler(run, schedule, generator, options) if ddpm else sampler_of(run)
         if start is None and float(sigmas[0]) < 0.9999 * float(model.model.model_sampling.sigma_max):
             # below its largest sigma the host starts from sigma * noise; pure noise at this timestep is a little more
             noise = noise / (schedules.signal_scale(float(sigmas[0])) * sigmas[0])
@@ -78,10 +78,8 @@ class HostSample:
                  for text, memory in zip((run.positive, run.negative), self.memories, strict=True))
         self.step = 0
         try:
-            clip = comfy.sample.sample_custom(
-                model, noise, run.cfg, sampler, sigmas, *texts, torch.zeros_like(noise) if start is None else start,
-                callback=self.tick, disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-                seed=run.seed % LARGEST_SEED)
+            clip = sampled(model, options, noise, run.cfg, sampler, sigmas, *texts, progress=self.tick,
+                           start=torch.zeros_like(noise) if start is None else start, seed=run.seed % LARGEST_SEED)
             if not bool(torch.isfinite(clip).all()):
                 raise NotFinite("the sampler's result", of_network=False)
         except NotFinite as error:

@@ -36,7 +36,8 @@ def learning(model: Any, shape: torch.Size) -> Iterator[Network]:
         room = KEPT_TIMES[model.model.show1.stage.name] * model.model.memory_required(shape)
         mm.load_models_gpu([model], memory_required=int(room))
         unet = model.model.diffusion_model
-        make_ordinary(unet)
+        with unpinned(model):
+            make_ordinary(unet)
         abar = schedules.signal_variance(model.model.show1.schedule).clone()
         with as_written(unet):
             yield Network(unet, abar, partial(called, unet), compute_dtype(model), model.load_device)
@@ -46,6 +47,17 @@ def called(unet: UNet, *inputs: Any) -> Tensor:
     """A call in the library's own convention, of weights that the host may cast or move on the way."""
     with weights_looked_at(what_happens_to):
         return UNet.forward(unet, *inputs)
+
+
+@contextmanager
+def unpinned(model: Any) -> Iterator[None]:
+    """Inside, no weight of a MODEL is pinned, so that they may give way to others: registered memory must not be freed."""
+    names = list(getattr(model, "pinned", ()))
+    if hasattr(model, "unpin_all_weights"):
+        model.unpin_all_weights()
+    yield
+    for name in names:
+        model.pin_weight_to_device(name)
 
 
 def make_ordinary(network: nn.Module) -> None:

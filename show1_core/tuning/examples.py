@@ -61,8 +61,8 @@ class Example:
         return self
 
     def ordinary(self) -> Example:
-        """The same with tensors of its own, which a backward pass may keep."""
-        return replace(self, **{field.name: value.clone() for field in fields(self)
+        """The same with tensors of its own, which a backward pass may keep, on the CPU, where noise is drawn."""
+        return replace(self, **{field.name: value.cpu().clone() for field in fields(self)
                                 if isinstance(value := getattr(self, field.name), Tensor)})
 
     def halved(self) -> Example:

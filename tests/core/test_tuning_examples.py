@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch._subclasses import FakeTensor, FakeTensorMode
 
 from show1_core import cascade, load_unet
 from show1_core.checkpoints import read_identity
@@ -149,3 +150,13 @@ def test_it_is_made_of_ordinary_tensors(models) -> None:
     assert made.clip.is_inference() and isinstance(ordinary, examples.Upscaled)
     assert not any(tensor.is_inference() for tensor in (ordinary.clip, ordinary.text, ordinary.frames))
     assert torch.equal(ordinary.of_step(draws()).frames, replace(made).of_step(draws()).frames)
+
+
+def test_what_lies_on_a_gpu_is_brought_to_where_noise_is_drawn() -> None:
+    """As pictures and latents do under --gpu-only; of the GPU a stand-in."""
+    mode, shape = FakeTensorMode(), torch.empty(1, 3, 2, 8, 8, device="meta")
+    with mode:
+        there = [FakeTensor(mode, shape, torch.device("cuda", 0)) for _ in range(3)]
+        example = examples.Upscaled(there[0], there[1], there[2], noise_level=7).ordinary()
+    tensors = [example.clip, example.text, example.frames]
+    assert [value.device.type for value in tensors if value is not None] == 3 * ["cpu"] and example.noise_level == 7

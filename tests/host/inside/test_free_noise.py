@@ -98,6 +98,23 @@ def test_given_frames_are_kept_in_a_long_clip(free, pack, load, t5) -> None:
     assert bool(torch.isfinite(clip).all()) and error(clip[:, :, 1:-1], plain[:, :, 1:-1]) > 1e-3
 
 
+@pytest.mark.parametrize("steps", [1, 3])  # of one step the host's times are as many as the takes
+def test_every_take_of_a_batch_is_drawn_in_windows(free, load, t5, steps) -> None:
+    model = windows(load("show-1-base"))
+    clips = drawn(model, t5, free(SEED, model), empty(2), steps=steps)
+    for take, clip in enumerate(clips):
+        alone = drawn(model, t5, free(SEED + take, model), empty(), steps=steps)
+        assert error(clip[None], alone) <= 1e-5
+
+
+def test_drafts_are_drawn_in_windows(pack, load, t5) -> None:
+    model = windows(load("show-1-base"))
+    shape = (FRAMES, 16, 8, "published", "published")
+    images = pack("nodes.drafts").Show1KeyframeDrafts.execute(model, *t5, SEED, 3, 5.0, 2, *shape).args[0]
+    alone = pack("nodes.keyframes").Show1KeyframeSampler.execute(model, *t5, SEED + 1, 3, 5.0, *shape).args[0]
+    assert error(images[FRAMES:], alone) <= 1e-5
+
+
 @pytest.mark.parametrize("samples", [torch.zeros(1, 4, 8, 16), torch.zeros(0, 3, 5, 8, 16), torch.zeros(3, 8)])
 def test_what_is_no_clip_is_refused(free, load, samples) -> None:
     with pytest.raises(ValueError, match=r"the latent has shape \(.*\), which is no clip; expected \(batch, channels, frames,"):

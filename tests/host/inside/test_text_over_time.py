@@ -129,3 +129,41 @@ def test_several_takes_are_all_under_it(encode, load, pack) -> None:
 def test_bad_ones_are_refused_before_anything_is_encoded(encode, prompt, sentence) -> None:
     with pytest.raises(ValueError, match=sentence):
         encode(prompt)
+
+
+@pytest.mark.parametrize("change", [
+    lambda nodes, text, other: nodes.ConditioningZeroOut().zero_out(text),
+    lambda nodes, text, other: nodes.ConditioningConcat().concat(text, other),
+    lambda nodes, text, other: nodes.ConditioningConcat().concat(other, text),
+    lambda nodes, text, other: nodes.ConditioningAverage().addWeighted(other, text, 0.5)],
+    ids=["nothing", "longer", "behind another", "within another"])
+def test_what_core_nodes_make_of_it_they_make_of_every_text(encode, draw, change) -> None:
+    import nodes
+
+    negative, other = encode(RIGHT)[1], encode("a green cone")[0]
+    one, two, plain = (change(nodes, encode(prompt)[0], other)[0] for prompt in (
+        f"0: {RIGHT} | 2: {RIGHT}", f"0: {RIGHT} | 2: {LEFT}", RIGHT))
+    drawn = draw((plain, negative))
+    assert error(draw((one, negative)), drawn) <= 1e-5
+    goes_on = "show1_text_over_time" in two[0][1] and bool(two[0][0].any())
+    assert error(draw((two, negative)), drawn) > 1e-4 if goes_on else torch.equal(draw((two, negative)), drawn)
+
+
+def test_a_longer_negative_beside_it(encode, draw) -> None:
+    """The host repeats the shorter of two texts that share a call."""
+    import nodes
+
+    longer, = nodes.ConditioningConcat().concat(encode(RIGHT)[1], encode("a green cone")[0])
+    texts = [encode(prompt)[0] for prompt in (RIGHT, f"0: {RIGHT} | 2: {RIGHT}", f"0: {RIGHT} | 2: {LEFT}")]
+    plain, same, other = (draw((text, longer)) for text in texts)
+    assert error(same, plain) <= 1e-5 and error(other, plain) > 1e-3
+
+
+def test_a_change_of_its_first_text_alone_is_refused(encode, draw) -> None:
+    import nodes
+
+    (text, negative), other = encode(f"0: {RIGHT} | 2: {LEFT}"), encode("a green cone")[0]
+    half, whole = (nodes.ConditioningAverage().addWeighted(text, other, share)[0] for share in (0.5, 1.0))
+    with pytest.raises(ValueError, match="has changed the first of its texts alone; leave that node out"):
+        draw((half, negative))
+    assert torch.equal(draw((whole, negative)), draw((text, negative))), "of another text nothing"
