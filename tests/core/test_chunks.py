@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from recording import error
+from torch.nn import Conv2d, GroupNorm
 
 from show1_core import cascade, load_unet, read_checkpoint
 from show1_core.models.chunks import by_rows, chunk_bytes, chunk_length
@@ -117,7 +118,7 @@ def pairs_apart(sample):
                                                  (torch.float64, 1e-14)], ids=str)
 def test_a_norm_in_chunks_rounds_once(dtype, rounding, mean):
     x = (torch.randn(2, 64, 4, 8, 8, generator=torch.Generator().manual_seed(1)) + mean).to(dtype)
-    norm = torch.nn.GroupNorm(32, 64).to(dtype)
+    norm = GroupNorm(32, 64).to(dtype)
     norm.weight.copy_(torch.linspace(0.5, 1.5, 64))
     with chunk_bytes(1024):
         out = norm_then(lambda part: part, x, norm)
@@ -127,7 +128,7 @@ def test_a_norm_in_chunks_rounds_once(dtype, rounding, mean):
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 def test_what_is_put_together_of_chunks_lies_as_it_would_whole(layout):
     x = torch.randn(6, 32, 4, 4).to(memory_format=layout)
-    conv, norm = torch.nn.Conv2d(32, 16, 3, padding=1).to(memory_format=layout), torch.nn.GroupNorm(32, 32)
+    conv, norm = Conv2d(32, 16, 3, padding=1).to(memory_format=layout), GroupNorm(32, 32)
     with chunk_bytes(2048):
         rows, clip = by_rows(conv, x), norm_then(lambda part: part * 2, unfold_frames(x, 3), norm)
     assert error(rows, conv(x)) <= 1e-6 and rows.stride() == conv(x).stride()

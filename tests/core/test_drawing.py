@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.nn import Linear
 
 from show1_core import CheckpointError, Pipeline, Recipe, __main__, load_unet, pipeline
 from show1_core.checkpoints import read_identity
@@ -71,7 +72,7 @@ def test_one_stage_is_in_memory_at_a_time_and_none_while_the_vae_decodes(pipe, m
 
     def load(*_) -> torch.nn.Module:
         check()
-        unet = torch.nn.Linear(1, 1)
+        unet = Linear(1, 1)
         loaded.append(weakref.ref(unet))
         return unet
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from recording import chosen
 from torch import Tensor, nn
+from torch.nn import GroupNorm
 
 from show1_core.kernels import Backend, Function, Selection, chosen_by
 from show1_core.models.finite import NotFinite, check_finite, first_not_finite
@@ -49,7 +50,7 @@ class Network(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(1, 4)
+        self.norm = GroupNorm(1, 4)
         self.norm.weight.fill_(float("nan"))
 
     def forward(self, x: Tensor, by_kernel: bool) -> Tensor:
