@@ -24,7 +24,7 @@ from show1_core import cascade
 from show1_core.pipeline import encoded
 
 from .card import BESIDE
-from .evaluate import Mini
+from .evaluate import Mini, mean_and_error
 from .expert import SEED, Sample, compared, decoded, enlarged, held_out
 from .recipes import HIGH, LOW, MIDDLE
 from .train import FINISHED
@@ -76,8 +76,8 @@ def measured(mini: Mini, samples: Sequence[Sample]) -> dict[Row, np.ndarray]:
 
 
 def _mean(values: np.ndarray) -> list[float]:
-    """Mean and standard error of (N,)."""
-    return [round(float(np.mean(values)), 4), round(float(np.std(values, ddof=1) / len(values) ** 0.5), 4)]
+    """Mean and standard error of (N,), as they are written."""
+    return [round(value, 4) for value in mean_and_error(values)]
 
 
 def figures(found: dict[Row, np.ndarray]) -> dict[str, Any]:

@@ -111,9 +111,14 @@ class Mini:
         return (frames * 0.5 + 0.5).movedim(1, -1)
 
 
+def mean_and_error(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Mean of (N,) and its standard error; N is 2 or more."""
+    return float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5)
+
+
 def with_error(values: Sequence[float] | np.ndarray) -> str:
-    """Mean of (N,) and its standard error."""
-    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1) / len(values) ** 0.5:.2f}"
+    """The same as text."""
+    return "{:.2f} ± {:.2f}".format(*mean_and_error(values))
 
 
 def to_bytes(images: Tensor) -> np.ndarray:

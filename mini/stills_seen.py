@@ -11,7 +11,7 @@ from torch import Tensor
 
 from show1_core.evaluation.clip import ClipScorer
 
-from .evaluate import benchmark, to_bytes
+from .evaluate import benchmark, mean_and_error, to_bytes
 
 PARTS = ("colours", "solids", "place", "bound", "right")
 COSTS = {"seconds": "{:.1f} s", "megabytes": "{:.0f} MB"}  # of a still
@@ -55,10 +55,9 @@ def features(scorer: ClipScorer, stills: np.ndarray) -> Tensor:
 
 def cell(values: Sequence[float], part: str) -> str:
     """Mean, and of what is no cost its standard error; nothing where nothing was measured."""
-    mean = FORMS[part].format(np.mean(values)) if values else ""
     if len(values) < 2 or part in COSTS:
-        return mean
-    return f"{mean} ± {FORMS[part].format(np.std(values, ddof=1) / len(values) ** 0.5)}"
+        return FORMS[part].format(np.mean(values)) if values else ""
+    return " ± ".join(map(FORMS[part].format, mean_and_error(values)))
 
 
 def table(rows: Rows) -> str:

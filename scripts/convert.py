@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,22 +91,19 @@ def write(tensors: dict[str, Tensor], metadata: dict[str, str], out: Path) -> No
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    from show1_core.weights import read_safetensors
+    from show1_core.weights import read_safetensors, replacing
 
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")  # a loader lists names that end in .safetensors
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata)
-        written = read_safetensors(partial)
-        changed = [name for name, tensor in tensors.items() if not torch.equal(as_bytes(tensor), as_bytes(written[name]))]
-        del written  # what is mapped cannot be renamed on Windows
-        if changed:
-            raise Failure(f"{changed[0]} came back from the disk changed; check the disk of {out.parent}.")
-        partial.replace(out)
+        with replacing(out) as partial:
+            save_file(tensors, partial, metadata)
+            written = read_safetensors(partial)
+            changed = [name for name, tensor in tensors.items() if not torch.equal(as_bytes(tensor), as_bytes(written[name]))]
+            del written  # what is mapped cannot be renamed on Windows
+            if changed:
+                raise Failure(f"{changed[0]} came back from the disk changed; check the disk of {out.parent}.")
     except (OSError, SafetensorError) as error:
         raise Failure(f"{out} could not be written ({error}); look at the disk's space and the folder's permissions.") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def as_bytes(tensor: Tensor) -> Tensor:

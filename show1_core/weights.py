@@ -1,8 +1,9 @@
-"""Tensors and JSON from disk: safetensors and weights-only pickles, whole or in shards, one sentence when damaged."""
+"""Tensors and JSON from disk: safetensors and weights-only pickles, whole or in shards, one sentence when damaged; and back whole."""
 
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import zipfile
 from collections.abc import Iterator
@@ -85,6 +86,17 @@ def read_tensors(files: list[Path]) -> dict[str, Tensor]:
             raise CheckpointError(f"{file} repeats the tensor {min(twice)} of another shard; download the folder again.")
         tensors.update(read)
     return tensors
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Another name to write a file under: at the end it takes the place of `path`, unless something failed on the way."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # a loader lists names that end in .safetensors
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def is_safetensors(name: str) -> bool:

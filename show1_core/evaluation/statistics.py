@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..weights import replacing
 from .distances import Gaussian, gaussian_of_covariance, whole
 from .scores import Gathered
 
@@ -65,10 +66,9 @@ def save(file: Path, statistics: Statistics, features: Tensor | None = None) -> 
         tensors = {"mean": gathered.mean, "covariance": gathered.covariance()}
     else:
         tensors = {"features": features}
-    partial = file.with_name(f".{file.name}.partial")
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata)
-    partial.replace(file)
+    with replacing(file) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata)
 
 
 def load(file: Path) -> Statistics:

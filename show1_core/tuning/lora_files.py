@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 
 from ..checkpoints import Identity
 from ..models.unet import UNet
-from ..weights import LARGEST_JSON, CheckpointError, read_metadata, read_safetensors
+from ..weights import LARGEST_JSON, CheckpointError, read_metadata, read_safetensors, replacing
 from .adapters import Adapters, LowRank, Whole, new_adapters, weight_of
 from .motion import Plan
 
@@ -118,12 +117,8 @@ def save(path: Path, adapters: Adapters, record: Record) -> None:
     """Write a .safetensors whose metadata is the record; what is there under its name stays until the new one is whole."""
     from safetensors.torch import save_file
 
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         save_file(tensors_of(adapters), partial, metadata={"format": "pt", RECORD: json.dumps(asdict(record))})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], Record]:
