@@ -1,4 +1,4 @@
-"""Tensors and JSON from disk: safetensors and weights-only pickles, whole or in shards, one sentence when damaged; and back whole."""
+"""Tensors and JSON from disk and back: safetensors, weights-only pickles, whole or in shards, one sentence when damaged."""
 
 from __future__ import annotations
 
