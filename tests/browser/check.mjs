@@ -2,9 +2,9 @@
 // stdin: {"url", "chromium", "modules", "screenshots", "settings": {...}, "workflows": {"title": {...}},
 //         "browse": {"folder", "title"}} and, where wanted, "pictures": [titles], "search": [words], "nodes": [types] and
 //         "run": {"workflow", "values"}
-// modules: the folder whose node_modules holds playwright-core; screenshots: a folder, which gets each page as it opens
-// (title.png) and some graphs alone (title.graph.png); browse: a template to open by hand; search: what finds which node;
-// nodes: types to lay side by side; run: a workflow to run to its end, its widgets set by name
+// modules: the folder whose node_modules holds playwright-core; screenshots: a folder, which gets of each title in pictures the
+// page as it opens (title.png) and the graph alone (title.graph.png); browse: a template to open by hand; search: what finds
+// which node; nodes: types to lay side by side; run: a workflow to run to its end, its widgets set by name
 
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -100,9 +100,10 @@ async function check(page, title, workflow) {
   await page.evaluate(([graph, name]) => window.app.loadGraphData(graph, true, true, name), [workflow, title])
   await page.waitForTimeout(SETTLE)
   const found = await page.evaluate(inspect)
-  found.screenshot = join(task.screenshots, `${title}.png`)
-  await page.screenshot({ path: found.screenshot })
-  if (task.pictures?.includes(title)) await picture(page, join(task.screenshots, `${title}.graph.png`))
+  if (task.pictures?.includes(title)) {
+    await page.screenshot({ path: join(task.screenshots, `${title}.png`) })
+    await picture(page, join(task.screenshots, `${title}.graph.png`))
+  }
   return found
 }
 

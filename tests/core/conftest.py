@@ -77,6 +77,12 @@ def small(recorded: Any) -> Any:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module")
+def known() -> set[Any]:
+    """Layers and places in the code that a test of the same module has been through: networks share most of theirs."""
+    return set()
+
+
 @pytest.fixture(autouse=True)
 def no_gradients():
     """Nothing here trains, except where a test says so."""

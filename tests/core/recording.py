@@ -21,10 +21,13 @@ def error(result: torch.Tensor, expected: torch.Tensor) -> float:
     return float((result - expected).norm() / expected.norm())
 
 
-# "1": every layer and every operation, which takes hours; else one of each kind of layer, and one of each place in the code
+# "1": every layer and every operation of every network, which takes hours; else one of each kind
 EVERY = os.environ.get("SHOW1_SWEEP") == "1"
 
 
-def chosen(kinds: list[tuple[Hashable, Any]]) -> list[Any]:
-    """The first of each kind, or all, of things with their kinds."""
-    return [thing for _, thing in kinds] if EVERY else list(dict(reversed(kinds)).values())
+def chosen(kinds: list[tuple[Hashable, Any]], known: set[Hashable]) -> list[Any]:
+    """The first of each kind that was not `known`, or all, of things with their kinds; known from now on."""
+    first = dict(reversed(kinds))
+    fresh = [thing for kind, thing in first.items() if kind not in known]
+    known.update(first)
+    return [thing for _, thing in kinds] if EVERY else fresh

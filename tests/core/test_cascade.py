@@ -62,16 +62,6 @@ def test_first_frame(stage_sample, golden, recipe):
     assert error(large[:, :, 0], golden["cascade.first_frame"]) <= 3e-5
 
 
-@pytest.mark.slow  # 20 seconds; the quick run has this stage in tests/host/test_cascade.py
-def test_upscaling(stage_sample, golden, recipe):
-    settings = recipe["upscale"]
-    sample, identity = stage_sample("show-1-sr1", "t5", settings["steps"], settings["guidance"])
-    first = golden["cascade.first_frame"][:, :, None]
-    clip = cascade.upscale(sample, golden["cascade.interpolated"], first, identity.noising, settings["noise_level"],
-                           recipe["seed"])
-    assert error(clip, golden["cascade.upscaled"]) <= 3e-3
-
-
 @pytest.mark.slow  # 15 seconds; the quick run has this stage in tests/host/test_cascade.py
 def test_refinement(stage_sample, models, golden, recipe):
     settings = recipe["refine"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import time
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -280,22 +280,31 @@ def test_the_machine_is_told_apart_by_its_software(monkeypatch: pytest.MonkeyPat
     assert torch.__version__ in software("1.2.3") and "pack 1.2.3" in software("1.2.3") and f", {said}, " in software()
 
 
-def test_a_remembered_call_costs_less_than_two_microseconds() -> None:
-    """The best of many, because other work runs beside; allowed is a multiple of what a bare Python call costs here."""
+def calls_of(call: Callable[[], object]) -> list[str]:
+    """Names of the Python functions and built-in ones that a call goes through."""
+    names: list[str] = []
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, what: names.append(getattr(what, "__qualname__", frame.f_code.co_name))
+                   if event in ("call", "c_call") else None)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return names[:-1]  # the last one is what ends the counting
+
+
+def test_a_remembered_call_is_a_few_looks() -> None:
+    """Two microseconds on a fast machine, six on a slow one: so it is held to what it does, which no machine changes.
+
+    Fifteen calls: the kernel's, the key's six parts of the context and the first input, two or one for each other input.
+    """
     norm, x, affine, added = GroupNorm(1, 4), torch.ones(2, 4, 3, 3), torch.ones(2, 8), torch.ones(4)
     function = Function("f", ("x", "norm", "act", "affine", "added"), (
         Backend("flat", lambda *inputs: None, (lambda inputs: "not today",)), Backend("eager", lambda *inputs: None)))
 
-    def best(call: Callable[[], object]) -> float:
-        taken = []
-        for _ in range(50):
-            began = time.perf_counter()
-            for _ in range(200):
-                call()
-            taken.append((time.perf_counter() - began) / 200)
-        return min(taken)
+    def call() -> object:
+        return function(x, norm, "silu", affine, added)
 
     with chosen_by(Selection()):
-        remembered = best(lambda: function(x, norm, "silu", affine, added))
-    strides = best(lambda: (x.shape, x.stride()))
-    assert remembered < max(2e-6, 12 * strides), f"{remembered * 1e6:.2f} us; shape and strides alone {strides * 1e6:.2f} us"
+        first, remembered = calls_of(call), calls_of(call)
+    assert len(remembered) <= 17 < 2 * len(remembered) < len(first), (remembered, len(first))

@@ -1,9 +1,11 @@
-"""The whole cascade in a real ComfyUI, from the recorded prompt to the recorded frames and a video."""
+"""The whole cascade in a real ComfyUI, from the recorded prompt to the recorded frames and a video.
+
+The library is held to the same recording in tests/core/test_pipeline.py, and to the host in tests/host/test_mini.py.
+"""
 
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,9 @@ import av
 import numpy
 import pytest
 from driver import Driver, Outcome, failure_of
-from hosting.hosts import MODELS, Host
 from hosting.server import Server
 from PIL import Image
 from safetensors.numpy import load_file
-
-from show1_core import Pipeline, Recipe
 
 Json = dict[str, Any]
 EXPECTED = Path(__file__).resolve().parents[1] / "data" / "golden" / "expected.safetensors"
@@ -48,18 +47,6 @@ def test_frames_equal_the_official_ones(driver: Driver, runs: tuple[Outcome, Out
     assert frames.shape == expected.shape
     distance = numpy.abs(frames.astype(int) - expected.astype(int))
     assert (distance <= 2).mean() >= 0.995, f"up to {distance.max()} levels apart"
-
-
-@pytest.mark.slow  # a minute: the whole cascade once more
-def test_the_library_makes_the_same_frames(host: Host, driver: Driver, runs: tuple[Outcome, Outcome]) -> None:
-    """The whole cascade without a host, from the same folders."""
-    recipe, tokenizers = json.loads((EXPECTED.parent / "recipe.json").read_text()), host.source / "comfy"
-    pipe = Pipeline.from_folder(MODELS / "show1", t5_tokenizer=tokenizers / "text_encoders" / "t5_tokenizer",
-                                clip_tokenizer=tokenizers / "sd1_tokenizer")
-    made = pipe(recipe["prompt"], recipe["seed"], Recipe.from_dict(recipe)).frames
-    assert made is not None
-    levels = (made * 255).byte().numpy()  # as the host saves them
-    assert numpy.abs(levels.astype(int) - saved(driver, runs[0]).astype(int)).max() <= 1
 
 
 def test_the_video_has_every_frame(driver: Driver, runs: tuple[Outcome, Outcome]) -> None:
