@@ -135,6 +135,9 @@ def adapters_from(tensors: Mapping[str, Tensor], unet: nn.Module) -> Adapters:
 
     Changes of norms and biases, as core's training writes beside others, are left out with a line in the log.
     """
+    if strange := sorted(filter(is_unread, tensors)):
+        raise ValueError(f"lora has {len(strange)} tensors that are not read here, such as {strange[0][-80:]}; a layer may have "
+                         "two matrices and an alpha, or a whole one. Take a plain LoRA, or the host's own LoRA loader.")
     layers, parts = dict(unet.named_modules()), check_fits(tensors, unet)
     matrices = {name: found for name, found in parts.items() if weight_of(layers[name]).ndim > 1}
     left_out = [*sorted(parts.keys() - matrices.keys()), *filter(is_bias, tensors)]
@@ -164,6 +167,12 @@ def check_fits(tensors: Mapping[str, Tensor], unet: nn.Module) -> dict[str, dict
 def is_bias(name: str) -> bool:
     """Whether a tensor of a file changes a bias."""
     return name.endswith(".diff_b")
+
+
+def is_unread(name: str) -> bool:
+    """Whether a tensor of a file belongs to a UNet in a way that is not known here, such as DoRA's or LoKr's."""
+    ours = without_prefix(name) != name or name.startswith((FLAT_PREFIX, *BLOCKS))
+    return ours and not is_bias(name) and ENDING.search(name) is None
 
 
 def in_native_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

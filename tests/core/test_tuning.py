@@ -368,6 +368,16 @@ def test_every_naming_becomes_the_native_one(prefix, down, up):
         f"{ours}.dora_scale": 5, files.RECORD: 6}
 
 
+@pytest.mark.parametrize("part", ["dora_scale", "lora_mid.weight", "reshape_weight"])
+def test_parts_that_would_be_dropped_in_silence_are_refused(unets, part):
+    tensors = files.tensors_of(trained(unets).adapters)
+    strange = f"{next(iter(tensors)).split('.lora_')[0]}.{part}"
+    with pytest.raises(ValueError, match=f"1 tensors that are not read here, such as .*{part}"):
+        files.adapters_from(tensors | {strange: torch.ones(1)}, unet_of(unets))
+    others = {"text_encoder.layer.dora_scale": torch.ones(1), files.RECORD: torch.ones(1)}
+    assert files.adapters_from(tensors | others, unet_of(unets)).layers
+
+
 def test_flat_names_are_those_of_the_layers(unets):
     adapters = trained(unets).adapters
     flat = {}
