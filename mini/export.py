@@ -47,9 +47,9 @@ from .train import FOLDERS, WEIGHTS, Workshop, load, part
 UNETS: dict[str, UNetRecipe] = {
     "keyframe-pairs": KEYFRAMES_UNET,
     "interpolation": INTERPOLATION_UNET,
-    "first-frame": FIRST_FRAME_UNET,
-    "sr1": PIXEL_SR_UNET,
-    "sr2": LATENT_SR_UNET,
+    "first-frame-edges": FIRST_FRAME_UNET,
+    "sr1-edges": PIXEL_SR_UNET,
+    "sr2-early": LATENT_SR_UNET,
 }
 
 

@@ -113,6 +113,7 @@ class LatentSR(DiffusionTask):
     """Stage 4: noise prediction in latent space, for the expert on timesteps 0..899 only (paper section 3.4)."""
 
     floor = GUIDED_FLOOR  # it redraws what is there already
+    clips = 120  # in the bank
 
     def __init__(self, recipe: UNetRecipe, text: TextEncoder, bank: Bank, last: int = goal.EXPERT_TIMESTEPS) -> None:
         super().__init__(recipe, text)

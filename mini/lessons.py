@@ -6,15 +6,16 @@ from typing import Any
 
 from show1_core.tuning.objectives import EXPERT_TIMESTEPS
 
-from . import scorer, tasks
+from . import redraw, scorer, tasks
 from .latent import KL_WEIGHT, LATENT_PATCH, PATCH, WHOLE_EVERY, Autoencoder, LatentSR
 from .tasks import DiffusionTask, FirstFrame, ImagePairs, Images, Interpolation, KeyframePairs, Keyframes, PixelSR
 
 # The class of each stage; what `mini.train` makes of it is held to this by a test.
 LEARNERS: dict[str, type] = {
     "images": Images, "keyframes": Keyframes, "image-pairs": ImagePairs, "keyframe-pairs": KeyframePairs,
-    "interpolation": Interpolation, "first-frame": FirstFrame, "sr1": PixelSR,
-    "vae": Autoencoder, "sr2": LatentSR, "sr2-full": LatentSR, "scorer": scorer.Scorer,
+    "interpolation": Interpolation, "first-frame": FirstFrame, "first-frame-edges": redraw.FirstFrameAtEdges,
+    "sr1": PixelSR, "sr1-edges": redraw.PixelSRAtEdges, "vae": Autoencoder, "sr2": LatentSR,
+    "sr2-early": redraw.LatentSREarly, "sr2-full": LatentSR, "scorer": scorer.Scorer,
 }
 # Constants that a class uses, and all that are made from it. Attributes of a class (floor, late, pairs) are found there.
 USED: dict[type, dict[str, Any]] = {
@@ -22,6 +23,7 @@ USED: dict[type, dict[str, Any]] = {
     tasks.TwoSolids: {"binding_weight": tasks.BINDING_WEIGHT},
     tasks.SuperResolution: {"crop": tasks.CROP, "noise_levels": tasks.NOISE_LEVELS},
     FirstFrame: {"variance_weight": tasks.VARIANCE_WEIGHT},
+    redraw.AtEdges: {"tries": redraw.TRIES},
     PixelSR: {"first_dropped": tasks.FIRST_DROPPED, "frames": tasks.WINDOW},
     Autoencoder: {"pairs": tasks.PAIRS, "crop": (PATCH, PATCH), "whole_every": WHOLE_EVERY, "kl_weight": KL_WEIGHT},
     LatentSR: {"crop": LATENT_PATCH, "whole_every": WHOLE_EVERY, "frames": tasks.WINDOW, "last": EXPERT_TIMESTEPS},

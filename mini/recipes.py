@@ -131,8 +131,11 @@ PLANS: dict[str, Plan] = {
     "interpolation": Plan(steps=750, batch=8, learning_rate=1.5e-3, decay=0.5),
     "first-frame": Plan(steps=2000, batch=12, learning_rate=1.5e-3, decay=0.5),
     "sr1": Plan(steps=2200, batch=2, learning_rate=1e-3, decay=0.5),
+    "first-frame-edges": Plan(steps=2000, batch=12, learning_rate=1e-3, decay=0.6, shards=1),
+    "sr1-edges": Plan(steps=1000, batch=8, learning_rate=1e-3, decay=0.6, seed=7, shards=1),
     "vae": Plan(steps=4000, batch=8, learning_rate=2e-3, decay=0.5, shards=1),
     "sr2": Plan(steps=4000, batch=8, learning_rate=1.5e-3, decay=0.5),
+    "sr2-early": Plan(steps=1500, batch=8, learning_rate=1e-3, decay=0.6, seed=7, shards=1),
     "sr2-full": Plan(steps=4000, batch=8, learning_rate=1.5e-3, decay=0.5),
     "scorer": Plan(steps=3200, batch=64, learning_rate=2e-3, decay=0.5, shards=1),
 }

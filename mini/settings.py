@@ -28,7 +28,7 @@ SETTINGS: dict[str, Setting] = {
     "interpolation": Setting(steps=8, guidance=1.0),
     "first-frame": Setting(steps=20, guidance=1.0, noise_level=10, denoise=0.7),
     "sr1": Setting(steps=5, guidance=1.0, noise_level=10, denoise=0.6),
-    "sr2": Setting(steps=10, guidance=1.0, denoise=0.15),
+    "sr2": Setting(steps=20, guidance=1.0, denoise=0.05),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import EllipsisType
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ WEIGHT_FLOOR = 0.0005
 BLEND_FLOOR = 0.01  # of the interpolation: it has to learn early in a run to trust the keyframes
 GUIDED_FLOOR = 0.1  # where a picture is given, the noisy end decides little
 WINDOW = 8
+Window = tuple[EllipsisType, slice, slice]
 CROP = (32, 48)  # rows and columns of the patches super-resolution learns from, at its large size
 
 
@@ -196,9 +198,13 @@ class SuperResolution(DiffusionTask):
         """Large frames and the enlarged small ones, the same patch of both: (B, 3, F, h, w) each."""
         large = clips(scenes, times, MIDDLE)
         condition = cascade.enlarge(clips(scenes, times, LOW), MIDDLE[0] // LOW[0])
-        top, left = (int(data.integers(0, (size - part) // 4 + 1)) * 4 for size, part in zip(MIDDLE, CROP, strict=True))
-        window = (..., slice(top, top + CROP[0]), slice(left, left + CROP[1]))
+        window = self.window(condition, data)
         return large[window].to(self.device), condition[window].to(self.device)
+
+    def window(self, condition: Tensor, data: np.random.Generator) -> Window:
+        """Where the patch lies: anywhere. It begins at a pixel of the small frames."""
+        top, left = (int(data.integers(0, (size - part) // 4 + 1)) * 4 for size, part in zip(MIDDLE, CROP, strict=True))
+        return ..., slice(top, top + CROP[0]), slice(left, left + CROP[1])
 
 
 class FirstFrame(SuperResolution):

@@ -4,7 +4,8 @@
 
 DIR holds the standard T5 tokenizer (tokenizer.json). Order of the stages: images and keyframes, the same two with pairs of
 solids, vae, then interpolation, first-frame, sr1 and sr2, which take the text encoder (and some their first weights) from the
-stages before: from --folder, or else from what ships in `models/show1-mini/`. The scorer, which ranks takes, needs none of them.
+stages before: from --folder, or else from what ships in `models/show1-mini/`. first-frame-edges, sr1-edges and sr2-early go on
+from the last three, which ship so. The scorer, which ranks takes, needs none of them.
 """
 
 from __future__ import annotations
@@ -33,13 +34,16 @@ from .recipes import (
     VAE_RECIPE,
     UNetRecipe,
 )
+from .redraw import FirstFrameAtEdges, LatentSREarly, PixelSRAtEdges
 from .scorer import SCORER_RECIPE, Scorer
 from .start import inherit
 from .t5 import TextEncoder, Tokenizer
-from .tasks import FirstFrame, ImagePairs, Images, Interpolation, KeyframePairs, Keyframes, PixelSR, TextToFrames
+from .tasks import DiffusionTask, FirstFrame, ImagePairs, Images, Interpolation, KeyframePairs, Keyframes, PixelSR, TextToFrames
 
+# The second training of a stage (redraw.py), which is the one that is published.
+AGAIN = {"first-frame": "first-frame-edges", "sr1": "sr1-edges", "sr2": "sr2-early"}
 # Where a stage's weights are published; what is not here is a step on the way.
-FOLDERS = {"keyframe-pairs": "keyframes", **{stage: stage for stage in ("interpolation", "first-frame", "sr1", "sr2")}}
+FOLDERS = {"keyframe-pairs": "keyframes", "interpolation": "interpolation", **{last: stage for stage, last in AGAIN.items()}}
 FINISHED = Path(__file__).resolve().parents[1] / "models" / "show1-mini"
 Stage = TypeVar("Stage", bound=TextToFrames)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -76,11 +80,11 @@ class Workshop:
         load(task, self.average("vae"))
         return standardised(task.vae.eval())
 
-    def bank(self) -> Bank:
-        """Encoded clips for the latent stage; made once, then kept."""
-        path = self.folder / "vae" / "bank.pt"
+    def bank(self, clips: int) -> Bank:
+        """So many encoded clips for the latent stage; made once, then kept."""
+        path = self.folder / "vae" / f"bank-{clips}.pt"
         if not path.exists():
-            bank = Bank.fill(self.autoencoder(), count=120, seed=1)
+            bank = Bank.fill(self.autoencoder(), clips, seed=1)
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.save({"latents": bank.latents, "captions": bank.captions}, path)
         stored = torch.load(path, weights_only=True)
@@ -88,7 +92,11 @@ class Workshop:
 
 
 def exported(folder: Path, stage: str) -> dict[str, Tensor]:
-    """Weights of a stage in the published layout, by the names that its task has for them; none where it is not there."""
+    """Weights of a stage in the published layout, by the names that its task has for them; none where it is not there.
+
+    Of a stage with a second training they are what that has made.
+    """
+    stage = AGAIN.get(stage, stage)
     if stage == "vae":
         files = {"vae.": folder / "sr2" / "vae" / WEIGHTS}
     elif stage in FOLDERS:
@@ -150,6 +158,15 @@ def pixel_sr(shop: Workshop) -> nn.Module:
     return task
 
 
+def again(stage: str, task: Callable[[Workshop], DiffusionTask]) -> Callable[[Workshop], nn.Module]:
+    """Goes on from a finished stage, with another task."""
+    def made(shop: Workshop) -> nn.Module:
+        begun = task(shop)
+        load(begun.unet, part(shop.average(stage), "unet."))
+        return begun
+    return made
+
+
 TASKS: dict[str, Callable[[Workshop], nn.Module]] = {
     "images": lambda shop: Images(IMAGES_UNET, shop.text(trained=False)),
     "keyframes": from_images(Keyframes, KEYFRAMES_UNET),
@@ -158,9 +175,12 @@ TASKS: dict[str, Callable[[Workshop], nn.Module]] = {
     "interpolation": interpolation,
     "first-frame": lambda shop: FirstFrame(FIRST_FRAME_UNET, shop.text()),
     "sr1": pixel_sr,
+    "first-frame-edges": again("first-frame", lambda shop: FirstFrameAtEdges(FIRST_FRAME_UNET, shop.text())),
+    "sr1-edges": again("sr1", lambda shop: PixelSRAtEdges(PIXEL_SR_UNET, shop.text())),
     "vae": lambda shop: Autoencoder(VAE_RECIPE),
-    "sr2": lambda shop: LatentSR(LATENT_SR_UNET, shop.text(), shop.bank()),
-    "sr2-full": lambda shop: LatentSR(LATENT_SR_UNET, shop.text(), shop.bank(), last=1000),
+    "sr2": lambda shop: LatentSR(LATENT_SR_UNET, shop.text(), shop.bank(LatentSR.clips)),
+    "sr2-early": again("sr2", lambda shop: LatentSREarly(LATENT_SR_UNET, shop.text(), shop.bank(LatentSREarly.clips))),
+    "sr2-full": lambda shop: LatentSR(LATENT_SR_UNET, shop.text(), shop.bank(LatentSR.clips), last=1000),
     "scorer": lambda shop: Scorer(SCORER_RECIPE),
 }
 

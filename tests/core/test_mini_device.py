@@ -12,6 +12,7 @@ from torch import nn
 
 from mini import latent, operations, recipes
 from mini.latent import Autoencoder, Bank, LatentSR
+from mini.redraw import FirstFrameAtEdges, LatentSREarly, PixelSRAtEdges
 from mini.tasks import FirstFrame, ImagePairs, Images, Interpolation, KeyframePairs, Keyframes, PixelSR
 from show1_core.tuning.objectives import noise_prediction
 
@@ -38,6 +39,7 @@ def tiny(recipe):
     return replace(recipe, channels=(32,) * len(recipe.channels))
 
 
+BANK = Bank(torch.randn(4, 4, 8, 20, 32), ("a", "b", "c", "d"))
 TASKS = {
     "images": lambda: Images(tiny(recipes.IMAGES_UNET), States()),
     "keyframes": lambda: Keyframes(tiny(recipes.KEYFRAMES_UNET), States()),
@@ -46,7 +48,10 @@ TASKS = {
     "interpolation": lambda: Interpolation(tiny(recipes.INTERPOLATION_UNET), States()),
     "first-frame": lambda: FirstFrame(recipes.FIRST_FRAME_UNET, States()),
     "sr1": lambda: PixelSR(recipes.PIXEL_SR_UNET, States()),
-    "sr2": lambda: LatentSR(recipes.LATENT_SR_UNET, States(), Bank(torch.randn(4, 4, 8, 20, 32), ("a", "b", "c", "d"))),
+    "first-frame-edges": lambda: FirstFrameAtEdges(recipes.FIRST_FRAME_UNET, States()),
+    "sr1-edges": lambda: PixelSRAtEdges(recipes.PIXEL_SR_UNET, States()),
+    "sr2": lambda: LatentSR(recipes.LATENT_SR_UNET, States(), BANK),
+    "sr2-early": lambda: LatentSREarly(recipes.LATENT_SR_UNET, States(), BANK),
     "vae": lambda: Autoencoder(recipes.VAE_RECIPE),
 }
 

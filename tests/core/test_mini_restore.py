@@ -14,7 +14,7 @@ from mini.t5 import TextEncoder
 from mini.train import FOLDERS, part
 
 MINI = Path(__file__).resolve().parents[2] / "models" / "show1-mini"
-STAGES = ["keyframe-pairs", "interpolation", "first-frame", "sr1", "sr2", "vae", "scorer"]
+STAGES = ["keyframe-pairs", "interpolation", "first-frame-edges", "sr1-edges", "sr2-early", "vae", "scorer"]
 # By stage: the file that ships, and what its weights are called in front while they are trained.
 FILES = {"vae": ("sr2/vae/diffusion_pytorch_model.safetensors", "vae."), "scorer": ("scorer/model.safetensors", "clip.")}
 
@@ -43,10 +43,10 @@ def test_the_weights_are_the_shipped_ones(folder, stage):
 
 
 def test_training_goes_on_from_there(folder):
-    before = torch.load(folder / "first-frame" / "state.pt", weights_only=True)
+    before = torch.load(folder / "first-frame-edges" / "state.pt", weights_only=True)
     task = restore.Weights({"unet": restore.load_unet(MINI / "first-frame").requires_grad_(True)})
     task.loss = lambda batch, data, noise: sum(p.square().mean() for p in task.parameters())
-    trainer = Trainer(task, Plan(steps=2, batch=2, learning_rate=1e-3, warmup=1), folder / "first-frame")
+    trainer = Trainer(task, Plan(steps=2, batch=2, learning_rate=1e-3, warmup=1), folder / "first-frame-edges")
     assert trainer.resume() and trainer.step == 0
     assert all(torch.equal(p, before["weights"][name]) for name, p in trainer.parameters.items())
     with torch.enable_grad():

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from inspect import isfunction
 from pathlib import Path
 
 import pytest
@@ -50,11 +51,16 @@ def test_the_card_says_how_far_each_stage_was_trained():
         assert run["lesson"] == json.loads(json.dumps(lesson(stage)))
 
 
+def names_in(made):
+    """What a function names, itself or in the functions it was made with."""
+    inside = [cell.cell_contents for cell in made.__closure__ or ()]
+    further = [names_in(one) if isfunction(one) else {getattr(one, "__name__", "")} for one in inside]
+    return {*made.__code__.co_names}.union(*further)
+
+
 @pytest.mark.parametrize("stage", TASKS)
 def test_a_lesson_is_of_the_class_that_the_stage_trains(stage):
-    made = TASKS[stage]
-    names = {*made.__code__.co_names, *(getattr(cell.cell_contents, "__name__", "") for cell in made.__closure__ or ())}
-    assert LEARNERS[stage].__name__ in names
+    assert LEARNERS[stage].__name__ in names_in(TASKS[stage])
 
 
 @pytest.mark.parametrize("stage, expected", [
@@ -62,7 +68,9 @@ def test_a_lesson_is_of_the_class_that_the_stage_trains(stage):
     ("keyframe-pairs", {"floor": 0.0005, "late": 0.5, "pairs": 0.65, "text_dropped": 0.1, "binding_weight": 0.02}),
     ("interpolation", {"floor": 0.01, "late": 0.3, "pairs": 0.25, "text_dropped": 0.1}),
     ("sr1", {"floor": 0.1, "pairs": 0.25, "text_dropped": 0.1, "crop": (32, 48), "noise_levels": 100, "first_dropped": 0.3,
-             "frames": 8})])
+             "frames": 8}),
+    ("sr1-edges", {"floor": 0.1, "pairs": 0.25, "text_dropped": 0.1, "crop": (32, 48), "noise_levels": 100, "first_dropped": 0.3,
+                   "frames": 8, "tries": 3, "last": 650})])
 def test_a_lesson_has_what_the_classes_use(stage, expected):
     assert lesson(stage) == expected
 

@@ -49,4 +49,4 @@ def test_a_bank_is_kept_in_a_training_folder_that_is_new(tmp_path, monkeypatch):
     monkeypatch.setattr(Workshop, "autoencoder", lambda shop: vae)
     monkeypatch.setattr(Bank, "fill", lambda *rest, **more: made.append(bank) or bank)
     shop = Workshop(tmp_path / "training", tokenizer=tmp_path)
-    assert [shop.bank().captions for _ in range(2)] == [bank.captions] * 2 and len(made) == 1
+    assert [shop.bank(1).captions for _ in range(2)] == [bank.captions] * 2 and len(made) == 1
