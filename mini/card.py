@@ -58,9 +58,9 @@ ENLARGED = """PSNR in dB against the rendered original, and how steep edges are 
 error over {clips} held-out clips (`mini/beside_bicubic.py`). Every stage is given rendered frames."""
 TRIED = """The last stage redraws what it is given, and not where it was. It learnt for 28 minutes of one core, and a second
 time for some 25. Tried for it: the second time is worth 1.3 dB (at `denoise` 0.15, five clips); a `denoise` of 0.05 is worth
-0.3 dB more than 0.15 after all stages (four clips); a twin that learnt all 1,000 timesteps was 0.7 dB nearer, after the first time
-of both. The autoencoder alone, without any call of the network, is nearer still and has edges as steep. Hours of training were not
-tried."""
+0.3 dB more than 0.15 after all stages (four clips); a twin that learnt all 1,000 timesteps was 0.7 dB nearer, after the first
+time of both. The autoencoder alone, without any call of the network, is nearer still and has edges as steep. Hours of training
+were not tried."""
 CANNOT = """## What it cannot do
 
 It understands no other words. Where the keyframes, 32x20, draw a ball with a dent or a cube with a bent side, the enlargements
