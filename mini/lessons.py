@@ -23,7 +23,6 @@ USED: dict[type, dict[str, Any]] = {
     tasks.TwoSolids: {"binding_weight": tasks.BINDING_WEIGHT},
     tasks.SuperResolution: {"crop": tasks.CROP, "noise_levels": tasks.NOISE_LEVELS},
     FirstFrame: {"variance_weight": tasks.VARIANCE_WEIGHT},
-    redraw.AtEdges: {"tries": redraw.TRIES},
     PixelSR: {"first_dropped": tasks.FIRST_DROPPED, "frames": tasks.WINDOW},
     Autoencoder: {"pairs": tasks.PAIRS, "crop": (PATCH, PATCH), "whole_every": WHOLE_EVERY, "kl_weight": KL_WEIGHT},
     LatentSR: {"crop": LATENT_PATCH, "whole_every": WHOLE_EVERY, "frames": tasks.WINDOW, "last": EXPERT_TIMESTEPS},

@@ -13,9 +13,6 @@ from torch import Tensor
 from .latent import LatentSR
 from .tasks import FirstFrame, PixelSR, SuperResolution, Window
 
-TRIES = 3  # patches that are looked at for one that is learnt from
-EARLY = 0.5  # share of the latent stage's timesteps below the first third of its range
-
 
 def steepness(clip: Tensor) -> float:
     """How much neighbouring pixels of (B, C, F, H, W) differ, on average."""
@@ -26,9 +23,10 @@ class AtEdges(SuperResolution):
     """Learns from the patch with most edges out of a few, below the timestep `last`."""
 
     last: int
+    tries = 3  # patches that are looked at for one that is learnt from
 
     def window(self, condition: Tensor, data: np.random.Generator) -> Window:
-        windows = [super(AtEdges, self).window(condition, data) for _ in range(TRIES)]
+        windows = [super(AtEdges, self).window(condition, data) for _ in range(self.tries)]
         return max(windows, key=lambda window: steepness(condition[window]))
 
     def timesteps(self, count: int, noise: torch.Generator, last: int = 1000, late: float = 0.0) -> Tensor:
@@ -50,7 +48,7 @@ class PixelSRAtEdges(AtEdges, PixelSR):
 class LatentSREarly(LatentSR):
     """Stage 4; it ships with `denoise` 0.05, so half of what it sees is little noised; it stays an expert on all its range."""
 
-    early = EARLY
+    early = 0.5  # share of the timesteps below the first third of its range
     clips = 480
 
     def timesteps(self, count: int, noise: torch.Generator, last: int = 1000, late: float = 0.0) -> Tensor:

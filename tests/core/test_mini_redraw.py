@@ -5,19 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_mini_device import BANK, States
+from test_mini_device import TASKS
 
 from mini import recipes
-from mini.redraw import FirstFrameAtEdges, LatentSREarly, PixelSRAtEdges, steepness
+from mini.redraw import steepness
 from mini.tasks import SuperResolution, clips, spans
 from mini.world import draw
 from show1_core.cascade import enlarge
-
-TASKS = {
-    "first-frame-edges": lambda: FirstFrameAtEdges(recipes.FIRST_FRAME_UNET, States()),
-    "sr1-edges": lambda: PixelSRAtEdges(recipes.PIXEL_SR_UNET, States()),
-    "sr2-early": lambda: LatentSREarly(recipes.LATENT_SR_UNET, States(), BANK),
-}
 
 
 @pytest.mark.parametrize("stage, last, expected, below, share", [

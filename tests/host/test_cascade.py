@@ -1,6 +1,7 @@
 """The whole cascade in a real ComfyUI, from the recorded prompt to the recorded frames and a video.
 
-The library is held to the same recording in tests/core/test_pipeline.py, and to the host in tests/host/test_mini.py.
+The library is held to the same recording in tests/core/test_pipeline.py, each node in inside/test_stages.py; whole runs of both
+are compared in test_mini.py.
 """
 
 from __future__ import annotations
